@@ -1,0 +1,3 @@
+//! The basin: one log in front of all outputs, on disk or in memory.
+//!
+//! Must not know: XML, sinks, formats.

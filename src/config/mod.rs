@@ -1,0 +1,1 @@
+//! The pipeline file: what was written, then what was checked.

@@ -1,0 +1,73 @@
+//! The System element as borrowed values: what filters decide on and every format names.
+//!
+//! Source: event.xsd, `SystemPropertiesType` (Windows Event Schema).
+
+use super::Value;
+
+/// `System`, field by field; `Value::Absent` where the element or attribute is not there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Header<'a> {
+    pub provider_name: Value<'a>,
+    pub provider_guid: Value<'a>,
+    pub event_source_name: Value<'a>,
+    pub event_id: Value<'a>,
+    pub qualifiers: Value<'a>,
+    pub version: Value<'a>,
+    pub level: Value<'a>,
+    pub task: Value<'a>,
+    pub opcode: Value<'a>,
+    pub keywords: Value<'a>,
+    /// `TimeCreated/@SystemTime`
+    pub time_created: Value<'a>,
+    pub record_id: Value<'a>,
+    pub activity_id: Value<'a>,
+    pub related_activity_id: Value<'a>,
+    pub process_id: Value<'a>,
+    pub thread_id: Value<'a>,
+    pub processor_id: Value<'a>,
+    pub session_id: Value<'a>,
+    pub kernel_time: Value<'a>,
+    pub user_time: Value<'a>,
+    pub processor_time: Value<'a>,
+    pub channel: Value<'a>,
+    pub computer: Value<'a>,
+    /// `Security/@UserID`
+    pub user_id: Value<'a>,
+    /// Which of the elements stood there at all, see [`Seen`]; `<Correlation/>` is one of them.
+    pub seen: Seen,
+    /// System holds something these fields cannot (an unknown or repeated element or attribute,
+    /// text where none belongs): whoever must not lose anything walks `Part::System` instead.
+    pub odd: bool,
+}
+
+/// Elements of System that were present, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen(pub u32);
+
+impl Seen {
+    pub const PROVIDER: u32 = 1;
+    pub const EVENT_ID: u32 = 1 << 1;
+    pub const VERSION: u32 = 1 << 2;
+    pub const LEVEL: u32 = 1 << 3;
+    pub const TASK: u32 = 1 << 4;
+    pub const OPCODE: u32 = 1 << 5;
+    pub const KEYWORDS: u32 = 1 << 6;
+    pub const TIME_CREATED: u32 = 1 << 7;
+    pub const RECORD_ID: u32 = 1 << 8;
+    pub const CORRELATION: u32 = 1 << 9;
+    pub const EXECUTION: u32 = 1 << 10;
+    pub const CHANNEL: u32 = 1 << 11;
+    pub const COMPUTER: u32 = 1 << 12;
+    pub const SECURITY: u32 = 1 << 13;
+
+    pub fn has(self, element: u32) -> bool {
+        self.0 & element != 0
+    }
+
+    /// Notes an element; true when it had been seen before.
+    pub fn add(&mut self, element: u32) -> bool {
+        let before = self.has(element);
+        self.0 |= element;
+        before
+    }
+}

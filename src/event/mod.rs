@@ -1,0 +1,29 @@
+//! The event: one model over both encodings (XML text and BinXML), and the batches it travels in.
+//!
+//! ```text
+//! XmlEvent ─┐                    ┌─► Header  (System: borrowed values, decides filters)
+//!           ├─► trait Event ─────┤
+//! BinXml  ──┘                    └─► walk(part, Visitor)  (everything, in document order)
+//! ```
+//!
+//! Both readers hand out the same `Header` and drive the same `Visitor`, so each filter and format
+//! is written once and compiled for both. `EventBatch` is how events travel between rooms: one
+//! buffer of canonical XML text with byte ranges.
+//! Pure: bytes, time and randomness are arguments. Must not know: files, sockets, sinks, formats.
+
+pub mod batch;
+pub mod header;
+pub mod id;
+pub mod receipt;
+pub mod text;
+pub mod time;
+pub mod value;
+pub mod visit;
+
+pub use batch::{Bookmark, EventBatch, Note, NoteKind, Origin};
+pub use header::Header;
+pub use id::EventId;
+pub use receipt::{Outcome, Receipt, Settled};
+pub use time::Timestamp;
+pub use value::Value;
+pub use visit::{Event, EventError, Part, Visitor};

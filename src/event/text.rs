@@ -1,0 +1,223 @@
+//! Text kernels: between XML text, UTF-16, UTF-8 and JSON strings, appending to the output.
+//!
+//! The scalar forms: they say what is right, the fast kernels are compared with them.
+
+/// XML text as written to the text it means: references resolved, CRLF and lone CR to LF. A
+/// reference that means nothing (`&foo;`, `&#xD800;`) stays as it is written.
+pub fn decode_xml(raw: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while at < raw.len() {
+        let stop = memchr::memchr2(b'&', b'\r', &raw[at..]).map_or(raw.len(), |found| at + found);
+        out.extend_from_slice(&raw[at..stop]);
+        at = stop;
+        if at == raw.len() {
+            break;
+        }
+        if raw[at] == b'\r' {
+            at += if raw.get(at + 1) == Some(&b'\n') { 2 } else { 1 };
+            out.push(b'\n');
+        } else if let Some((character, length)) = reference(&raw[at..]) {
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            at += length;
+        } else {
+            out.push(b'&');
+            at += 1;
+        }
+    }
+}
+
+/// The character a reference at the start of `raw` stands for, and its length. Control characters
+/// are allowed (Windows sends them), NUL and surrogates are not.
+pub fn reference(raw: &[u8]) -> Option<(char, usize)> {
+    // `&#x10FFFF;` with some leading zeros is the longest reference anyone writes.
+    const REFERENCE_BYTES_MAX: usize = 16;
+    let window = &raw[..raw.len().min(REFERENCE_BYTES_MAX)];
+    let end = memchr::memchr(b';', window)?;
+    let name = window.get(1..end)?;
+    let character = match name {
+        b"lt" => '<',
+        b"gt" => '>',
+        b"amp" => '&',
+        b"quot" => '"',
+        b"apos" => '\'',
+        [b'#', b'x', digits @ ..] => numeric(digits, 16)?,
+        [b'#', digits @ ..] => numeric(digits, 10)?,
+        _ => return None,
+    };
+    Some((character, end + 1))
+}
+
+fn numeric(digits: &[u8], radix: u32) -> Option<char> {
+    if digits.is_empty() {
+        return None;
+    }
+    let code = digits.iter().try_fold(0_u32, |code, &byte| {
+        code.checked_mul(radix)?.checked_add(char::from(byte).to_digit(radix)?)
+    })?;
+    char::from_u32(code).filter(|&character| character != '\0')
+}
+
+/// UTF-16LE to UTF-8: lone surrogates to U+FFFD, CRLF and lone CR to LF.
+pub fn decode_utf16(units: &[u8], out: &mut Vec<u8>) {
+    let mut after_cr = false;
+    for character in utf16_chars(units) {
+        match character {
+            '\n' if after_cr => {}
+            '\r' => out.push(b'\n'),
+            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        after_cr = character == '\r';
+    }
+}
+
+fn utf16_chars(units: &[u8]) -> impl Iterator<Item = char> {
+    char::decode_utf16(units.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])))
+        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+}
+
+/// Windows-1252 to UTF-8. Bytes without a meaning there map to the C1 control of their number.
+pub fn decode_ansi(bytes: &[u8], out: &mut Vec<u8>) {
+    const C1: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+        '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    ];
+    for &byte in bytes {
+        let character =
+            if (0x80..0xa0).contains(&byte) { C1[usize::from(byte - 0x80)] } else { char::from(byte) };
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+}
+
+/// UTF-8 text escaped for a JSON string.
+pub fn json_from_text(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x00..0x20 => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Raw XML text straight to JSON: `decode_xml`, then `json_from_text`.
+pub fn json_from_xml(raw: &[u8], out: &mut Vec<u8>) {
+    let mut text = Vec::new();
+    decode_xml(raw, &mut text);
+    json_from_text(&text, out);
+}
+
+/// UTF-16LE straight to JSON: `decode_utf16`, then `json_from_text`.
+pub fn json_from_utf16(units: &[u8], out: &mut Vec<u8>) {
+    let mut text = Vec::new();
+    decode_utf16(units, &mut text);
+    json_from_text(&text, out);
+}
+
+/// Where escaped text will stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Between tags: `& < >` are escaped.
+    Content,
+    /// In an attribute value in single quotes: `'` too.
+    Attribute,
+}
+
+/// UTF-8 text escaped for XML; a CR becomes `&#13;` so that it survives a parser.
+pub fn xml_from_text(text: &[u8], place: Place, out: &mut Vec<u8>) {
+    for &byte in text {
+        match byte {
+            b'\r' => out.extend_from_slice(b"&#13;"),
+            _ => xml_byte(byte, place, out),
+        }
+    }
+}
+
+/// UTF-16LE as XML: as `xml_from_text`, but line ends are passed on as they are, the way Windows
+/// renders them.
+pub fn xml_from_utf16(units: &[u8], place: Place, out: &mut Vec<u8>) {
+    for character in utf16_chars(units) {
+        match u8::try_from(character) {
+            Ok(byte) if byte < 0x80 => xml_byte(byte, place, out),
+            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Raw XML text as it is; a single quote, where it would end the attribute, becomes `&apos;`.
+pub fn xml_from_xml(raw: &[u8], place: Place, out: &mut Vec<u8>) {
+    if place == Place::Content {
+        return out.extend_from_slice(raw);
+    }
+    for &byte in raw {
+        match byte {
+            b'\'' => out.extend_from_slice(b"&apos;"),
+            _ => out.push(byte),
+        }
+    }
+}
+
+fn xml_byte(byte: u8, place: Place, out: &mut Vec<u8>) {
+    match byte {
+        b'&' => out.extend_from_slice(b"&amp;"),
+        b'<' => out.extend_from_slice(b"&lt;"),
+        b'>' => out.extend_from_slice(b"&gt;"),
+        b'\'' if place == Place::Attribute => out.extend_from_slice(b"&apos;"),
+        _ => out.push(byte),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw: &str, text: &str, json: &str) {
+        let (mut decoded, mut escaped) = (Vec::new(), Vec::new());
+        decode_xml(raw.as_bytes(), &mut decoded);
+        json_from_xml(raw.as_bytes(), &mut escaped);
+        assert_eq!(String::from_utf8(decoded).unwrap(), text);
+        assert_eq!(String::from_utf8(escaped).unwrap(), json);
+    }
+
+    #[test]
+    fn references_are_resolved_once() {
+        check("a&lt;b&amp;lt;", "a<b&lt;", "a<b&lt;");
+        check("&#x41;&#66;&#x1F600;", "AB😀", "AB😀");
+        check("&quot;&apos;&gt;", "\"'>", "\\\"'>");
+    }
+
+    #[test]
+    fn what_is_no_reference_stays() {
+        check("&foo; & &#xD800; &#0; &", "&foo; & &#xD800; &#0; &", "&foo; & &#xD800; &#0; &");
+    }
+
+    #[test]
+    fn line_ends_fold_but_references_to_them_do_not() {
+        check("a\r\nb\rc\nd&#13;&#10;e", "a\nb\nc\nd\r\ne", "a\\nb\\nc\\nd\\r\\ne");
+    }
+
+    #[test]
+    fn control_characters_pass_and_are_escaped_in_json() {
+        check("\u{1}\t&#x1f;", "\u{1}\t\u{1f}", "\\u0001\\t\\u001f");
+    }
+
+    #[test]
+    fn utf16_reads_lone_surrogates_as_replacement() {
+        let units: Vec<u8> = [0x41_u16, 0xd800, 0x42, 0xdc00, 0xd83d, 0xde00, 0x0d, 0x0a]
+            .iter()
+            .flat_map(|unit| unit.to_le_bytes())
+            .collect();
+        let mut text = Vec::new();
+        decode_utf16(&units, &mut text);
+        assert_eq!(String::from_utf8(text).unwrap(), "A\u{fffd}B\u{fffd}😀\n");
+    }
+}

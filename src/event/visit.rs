@@ -1,0 +1,66 @@
+//! The two traits between readers and everything that looks at an event.
+//!
+//! Chosen: a monomorphised visitor for the body and a struct of borrowed values for System, over a
+//! tape that holds every node: System is what filters read and what each format names field by
+//! field, the rest is copied through, so nothing is stored that is looked at only once. Who needs
+//! random access (XPath, irregular UserData) builds its own tape from the visits.
+
+use super::{Header, Value};
+use thiserror::Error;
+
+/// An event whose System part has been read; the rest is walked on demand.
+pub trait Event<'a> {
+    /// The System element.
+    fn header(&self) -> &Header<'a>;
+
+    /// Reports `part` in document order.
+    ///
+    /// # Errors
+    /// When the bytes behind the part are not what the encoding allows; what was visited up to
+    /// there is to be thrown away.
+    fn walk<V: Visitor<'a>>(&self, part: Part, visitor: &mut V) -> Result<(), EventError>;
+}
+
+/// What `Event::walk` reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The `System` element, start and end included.
+    System,
+    /// Every child of `Event` but `System`: EventData, UserData, RenderingInfo …
+    Body,
+    /// The `Event` element itself with all its attributes and children.
+    Whole,
+}
+
+/// Listens to a walk. Names are qualified names as written, UTF-8.
+///
+/// Calls are well nested: a reader never reports an end without its start. Attributes come right
+/// after their start. Adjacent texts belong together. Comments and processing instructions are
+/// not reported; CDATA is text. White space between the elements of System, EventData, Data
+/// lists and RenderingInfo is not reported.
+pub trait Visitor<'a> {
+    fn start(&mut self, name: &'a [u8]);
+    fn attribute(&mut self, name: &'a [u8], value: Value<'a>);
+    fn text(&mut self, value: Value<'a>);
+    fn end(&mut self);
+
+    /// `<Data Name='name'>value</Data>`: most of what an event holds, in one call. A reader may
+    /// use it for exactly this shape (one attribute, at most one text), never must.
+    fn data(&mut self, name: Value<'a>, value: Value<'a>) {
+        self.start(b"Data");
+        self.attribute(b"Name", name);
+        if !value.is_absent() {
+            self.text(value);
+        }
+        self.end();
+    }
+}
+
+/// Why an event cannot be read. It travels on raw, with this beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{what} at byte {at} of the event")]
+pub struct EventError {
+    /// Byte offset into the event (XML) or the record (BinXML).
+    pub at: usize,
+    pub what: &'static str,
+}

@@ -1,0 +1,15 @@
+//! Forebay takes Windows events in, holds them until every output has them, and loses none.
+
+pub mod basin;
+pub mod cli;
+pub mod config;
+pub mod event;
+pub mod evtx;
+pub mod filter;
+pub mod finding;
+pub mod format;
+pub mod pipeline;
+pub mod sink;
+pub mod source;
+pub mod telemetry;
+pub mod units;
