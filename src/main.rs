@@ -1,3 +1,7 @@
 //! The `forebay` program: parses the command line, runs the command, returns its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    forebay::cli::main()
+}

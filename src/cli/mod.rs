@@ -1,1 +1,81 @@
-//! The command line, one file per command.
+//! The command line, one file per command: `Args` (what was typed) and `run` (does it).
+//!
+//! Promises: results go to standard output, everything else to standard error; a failure is
+//! `error: what; what to do` and one of the codes in `exit.rs`; a closed pipe ends quietly.
+//! Must not know: how anything works.
+
+mod completion;
+mod convert;
+pub mod exit;
+
+pub use exit::{Exit, Failure};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Windows event logs in, files and streams out; what was acknowledged is never lost.
+#[derive(Debug, Parser)]
+#[command(name = "forebay", version, after_long_help = exit::table(), subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Turn .evtx files into JSON, ECS, XML or one .evtx file
+    Convert(convert::Args),
+    /// Print the completion script of a shell
+    Completion(completion::Args),
+}
+
+/// Parses the command line of this process and does what it says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    let done = match cli.command {
+        Command::Convert(args) => convert::run(args),
+        Command::Completion(args) => completion::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit.into()
+        }
+    }
+}
+
+/// The command line itself, for whoever writes something from it.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// `--help` and `--version` come this way too, and are no mistake.
+fn refused(error: &clap::Error) -> ExitCode {
+    // Nothing is left to be told when standard output or error is gone.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
+}
+
+/// Writes to standard output; a reader that has gone (`| head`) is no failure.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Io, format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}
