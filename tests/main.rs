@@ -1,1 +1,3 @@
-//! Scenarios.
+//! Scenarios: the whole crate through its doors, and the program as a process.
+
+mod tidy;
