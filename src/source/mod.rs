@@ -1,3 +1,74 @@
 //! Where events come from: each source turns what arrived into batches for the basin.
 //!
 //! Promise: a position moves only with the events up to it. Must not know: outputs, formats.
+
+pub mod evtx;
+pub mod replay;
+mod report;
+
+pub use report::{Counts, Report, Summary};
+
+use crate::finding::Finding;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// `[source.NAME]`: exactly one of these.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Windows event log files: read, then followed while they are written.
+    pub evtx: Option<evtx::Config>,
+    /// Events as XML or JSON lines, from a file or standard input.
+    pub replay: Option<replay::Config>,
+}
+
+impl Config {
+    /// Checks what was written; opens nothing.
+    pub fn open(&self, name: &str) -> Result<Source, SourceError> {
+        match (&self.evtx, &self.replay) {
+            (Some(config), None) => config.open(name).map(Source::Evtx),
+            (None, Some(config)) => config.open(name).map(Source::Replay),
+            _ => Err(SourceError::Kind { name: name.into() }),
+        }
+    }
+}
+
+/// A source, checked and ready to run.
+#[derive(Debug)]
+pub enum Source {
+    Evtx(evtx::Evtx),
+    Replay(replay::Replay),
+}
+
+/// Why a source cannot start or had to end. Trouble with single files is a [`Finding`] instead.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    #[error("source `{name}` needs exactly one of the tables `evtx` and `replay`")]
+    Kind { name: Box<str> },
+    #[error("source `{name}`: {what}; {fix}")]
+    Config { name: Box<str>, what: String, fix: &'static str },
+    #[error("source `{name}`: {finding}")]
+    Input { name: Box<str>, finding: Finding },
+    #[error("source `{name}`: the basin did not keep a batch of {path}; its position stays before it")]
+    NotKept { name: Box<str>, path: Box<str> },
+    #[error("source `{name}`: its reader ended unexpectedly; please report this with the log around it")]
+    Reader { name: Box<str> },
+}
+
+impl Source {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Evtx(source) => source.name(),
+            Self::Replay(source) => source.name(),
+        }
+    }
+
+    /// Live figures; stays valid while and after the source runs.
+    pub fn report(&self) -> Report {
+        match self {
+            Self::Evtx(source) => source.report(),
+            Self::Replay(source) => source.report(),
+        }
+    }
+}
