@@ -1,1 +1,10 @@
-//! Metrics (every name once), logs, probes.
+//! What a running forebay tells of itself: metrics (every name once), logs, probes, the service
+//! manager's notifications, the control socket.
+//!
+//! Promise: nothing here changes where an event goes, and no event content passes through.
+//! Must not know: events, sinks, formats.
+
+mod book;
+pub mod metrics;
+
+pub use metrics::{Metrics, metrics};

@@ -1,0 +1,375 @@
+//! Every metric, each name once, with its help and unit.
+//!
+//! The acting rooms ask for their handles once (`metrics().output("lake")`) and then pay one atomic
+//! addition per update. Chosen: one set per process over a set handed from room to room, because
+//! there is one `/metrics` per process and a disk sync has no business knowing who listens.
+//! Promises: no label carries text from a Windows host; the table in the README is this file's.
+//! Must not know: who updates them.
+
+pub use super::book::Row;
+use super::book::{Book, PerName};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt::Write;
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
+
+/// The metrics of this process.
+pub fn metrics() -> &'static Metrics {
+    static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+    &METRICS
+}
+
+/// A gauge of seconds.
+pub type Seconds = Gauge<f64, AtomicU64>;
+
+#[derive(Debug)]
+pub struct Metrics {
+    pub basin: BasinMetrics,
+    pub memory: MemoryMetrics,
+    /// Findings made since the start.
+    pub findings: Counter,
+    sources: Sources,
+    outputs: Outputs,
+    registry: Registry,
+    table: Vec<Row>,
+}
+
+/// What a basin counts.
+#[derive(Clone, Debug)]
+pub struct BasinMetrics {
+    pub bytes: Gauge,
+    pub max_bytes: Gauge,
+    pub segments: Gauge,
+    pub frames: Counter,
+    pub written_bytes: Counter,
+    pub sync_seconds: Histogram,
+    pub sync_failures: Counter,
+    pub quarantined: Counter,
+}
+
+/// What the memory budget counts.
+#[derive(Clone, Debug)]
+pub struct MemoryMetrics {
+    pub used_bytes: Gauge,
+    pub max_bytes: Gauge,
+}
+
+/// What one source counts.
+#[derive(Clone, Debug)]
+pub struct SourceMetrics {
+    pub events: Counter,
+    pub bytes: Counter,
+    pub undecodable: Counter,
+    pub filtered: Counter,
+    pub lost_ranges: Counter,
+    pub lost_events: Counter,
+}
+
+/// What one output counts.
+#[derive(Clone, Debug)]
+pub struct OutputMetrics {
+    pub events: Counter,
+    pub bytes: Counter,
+    pub filtered: Counter,
+    pub undecodable: Counter,
+    pub dead_lettered: Counter,
+    pub skipped: Counter,
+    pub retries: Counter,
+    pub send_seconds: Histogram,
+    pub lag_events: Gauge,
+    pub lag_bytes: Gauge,
+    pub lag_seconds: Seconds,
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let mut book = Book { registry: Registry::with_prefix("forebay"), table: Vec::new() };
+        let build: PerName<Gauge> =
+            book.gauges("build_info", None, "version", "One, labelled with the version that runs");
+        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
+        let sources = Sources::new(&mut book);
+        let basin = BasinMetrics::new(&mut book);
+        let outputs = Outputs::new(&mut book);
+        let memory = MemoryMetrics {
+            used_bytes: book.gauge("memory_used", Some(Unit::Bytes), "Bytes of memory_max that are taken"),
+            max_bytes: book.gauge("memory_max", Some(Unit::Bytes), "Bytes of memory_max"),
+        };
+        let findings = book.counter("findings", None, "Failures that were explained in a finding");
+        Self { basin, memory, findings, sources, outputs, registry: book.registry, table: book.table }
+    }
+
+    /// Handles of one `[source.NAME]`.
+    pub fn source(&self, name: &str) -> SourceMetrics {
+        let label = [("source", name.to_owned())];
+        let of = |family: &PerName<Counter>| family.get_or_create_owned(&label);
+        SourceMetrics {
+            events: of(&self.sources.events),
+            bytes: of(&self.sources.bytes),
+            undecodable: of(&self.sources.undecodable),
+            filtered: of(&self.sources.filtered),
+            lost_ranges: of(&self.sources.lost_ranges),
+            lost_events: of(&self.sources.lost_events),
+        }
+    }
+
+    /// Handles of one `[output.NAME]`.
+    pub fn output(&self, name: &str) -> OutputMetrics {
+        let label = [("output", name.to_owned())];
+        let of = |family: &PerName<Counter>| family.get_or_create_owned(&label);
+        OutputMetrics {
+            events: of(&self.outputs.events),
+            bytes: of(&self.outputs.bytes),
+            filtered: of(&self.outputs.filtered),
+            undecodable: of(&self.outputs.undecodable),
+            dead_lettered: of(&self.outputs.dead_lettered),
+            skipped: of(&self.outputs.skipped),
+            retries: of(&self.outputs.retries),
+            send_seconds: self.outputs.send_seconds.get_or_create_owned(&label),
+            lag_events: self.outputs.lag_events.get_or_create_owned(&label),
+            lag_bytes: self.outputs.lag_bytes.get_or_create_owned(&label),
+            lag_seconds: self.outputs.lag_seconds.get_or_create_owned(&label),
+        }
+    }
+
+    /// The Prometheus text format.
+    pub fn exposition(&self) -> String {
+        let mut open = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut open, &self.registry);
+        // The encoder writes OpenMetrics, where the type of `x_total` is told of `x` and units have
+        // a line of their own. The older text format, which every scraper reads, names them alike.
+        let mut text = String::with_capacity(open.len());
+        for line in open.lines() {
+            match line.split_whitespace().nth(1).filter(|_| line.starts_with('#')) {
+                Some("UNIT" | "EOF") => {}
+                Some("HELP" | "TYPE") => text.push_str(&self.described(line)),
+                _ => text.push_str(line),
+            }
+            if !text.ends_with('\n') && !text.is_empty() {
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// A `# HELP` or `# TYPE` line with the name that the samples carry.
+    fn described(&self, line: &str) -> String {
+        let mut words = line.splitn(4, ' ');
+        let (hash, word) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (name, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let counted = format!("{name}_total");
+        let name = if self.table.iter().any(|row| row.name == counted) { &counted } else { name };
+        format!("{hash} {word} {name} {rest}")
+    }
+
+    /// Every metric, in the order of the exposition.
+    pub fn table(&self) -> &[Row] {
+        &self.table
+    }
+
+    /// The table as the README has it.
+    pub fn markdown(&self) -> String {
+        let mut text = String::from("| metric | kind | label | what it says |\n|---|---|---|---|\n");
+        for row in &self.table {
+            let label = if row.label.is_empty() { String::new() } else { format!("`{}`", row.label) };
+            let _ = writeln!(text, "| `{}` | {} | {label} | {} |", row.name, row.kind, row.help);
+        }
+        text
+    }
+}
+
+/// The families behind `SourceMetrics`.
+#[derive(Debug)]
+struct Sources {
+    events: PerName<Counter>,
+    bytes: PerName<Counter>,
+    undecodable: PerName<Counter>,
+    filtered: PerName<Counter>,
+    lost_ranges: PerName<Counter>,
+    lost_events: PerName<Counter>,
+}
+
+impl Sources {
+    fn new(book: &mut Book) -> Self {
+        let mut counters = |name, unit, help| book.counters(name, unit, "source", help);
+        Self {
+            events: counters("source_events", None, "Events taken in"),
+            bytes: counters("source", Some(Unit::Bytes), "Bytes of event text taken in"),
+            undecodable: counters(
+                "source_undecodable_events",
+                None,
+                "Events that could not be read and were passed on raw",
+            ),
+            filtered: counters(
+                "source_filtered_events",
+                None,
+                "Events the filter of the source left out before the basin",
+            ),
+            lost_ranges: counters(
+                "source_lost_ranges",
+                None,
+                "Ranges of records that were overwritten before they could be read",
+            ),
+            lost_events: counters("source_lost_events", None, "Records in those ranges"),
+        }
+    }
+}
+
+/// The families behind `OutputMetrics`.
+#[derive(Debug)]
+struct Outputs {
+    events: PerName<Counter>,
+    bytes: PerName<Counter>,
+    filtered: PerName<Counter>,
+    undecodable: PerName<Counter>,
+    dead_lettered: PerName<Counter>,
+    skipped: PerName<Counter>,
+    retries: PerName<Counter>,
+    send_seconds: PerName<Histogram>,
+    lag_events: PerName<Gauge>,
+    lag_bytes: PerName<Gauge>,
+    lag_seconds: PerName<Seconds>,
+}
+
+impl Outputs {
+    fn new(book: &mut Book) -> Self {
+        let mut counters = |name, unit, help| book.counters(name, unit, "output", help);
+        Self {
+            events: counters("output_events", None, "Events the sink confirmed"),
+            bytes: counters("output", Some(Unit::Bytes), "Bytes the sink confirmed"),
+            filtered: counters("output_filtered_events", None, "Events the filter left out"),
+            undecodable: counters(
+                "output_undecodable_events",
+                None,
+                "Events written raw with the error beside them",
+            ),
+            dead_lettered: counters("output_dead_letter_events", None, "Events that went to the dead letter"),
+            skipped: counters(
+                "output_skipped_events",
+                None,
+                "Events dropped because the basin was full and this output may skip",
+            ),
+            retries: counters("output_retries", None, "Batches that had to be sent again"),
+            send_seconds: book.histograms(
+                "output_send",
+                Unit::Seconds,
+                "output",
+                "Time from handing a batch to the sink to its answer",
+            ),
+            lag_events: book.gauges(
+                "output_lag_events",
+                None,
+                "output",
+                "Events in the basin that this output has not confirmed",
+            ),
+            lag_bytes: book.gauges(
+                "output_lag",
+                Some(Unit::Bytes),
+                "output",
+                "Bytes in the basin that this output has not confirmed",
+            ),
+            lag_seconds: book.gauges(
+                "output_lag",
+                Some(Unit::Seconds),
+                "output",
+                "Age of the oldest event that this output has not confirmed",
+            ),
+        }
+    }
+}
+
+impl BasinMetrics {
+    fn new(book: &mut Book) -> Self {
+        Self {
+            bytes: book.gauge("basin_size", Some(Unit::Bytes), "Bytes the basin holds"),
+            max_bytes: book.gauge("basin_size_max", Some(Unit::Bytes), "Bytes the basin may hold"),
+            segments: book.gauge("basin_segments", None, "Segment files of the basin"),
+            frames: book.counter("basin_frames", None, "Batches the basin took responsibility for"),
+            written_bytes: book.counter("basin_written", Some(Unit::Bytes), "Bytes written to the basin"),
+            sync_seconds: book.histogram("basin_sync", Unit::Seconds, "Time one fdatasync of the basin took"),
+            sync_failures: book.counter(
+                "basin_sync_failures",
+                None,
+                "Syncs of the basin that the system refused",
+            ),
+            quarantined: book.counter(
+                "basin_quarantined_frames",
+                None,
+                "Damaged frames that were copied aside and skipped",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::process::{Command, Stdio};
+
+    fn filled() -> Metrics {
+        let metrics = Metrics::new();
+        metrics.source("dc").events.inc_by(3);
+        let lake = metrics.output("lake");
+        lake.events.inc_by(2);
+        lake.lag_seconds.set(1.5);
+        lake.send_seconds.observe(0.01);
+        metrics.basin.sync_seconds.observe(0.002);
+        metrics
+    }
+
+    #[test]
+    fn every_name_is_told_once_with_help_and_type_before_its_samples() {
+        let metrics = filled();
+        let text = metrics.exposition();
+        let names: BTreeSet<&str> = metrics.table().iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names.len(), metrics.table().len());
+        for row in metrics.table() {
+            assert_eq!(
+                text.matches(&format!("# HELP {} {}.\n", row.name, row.help)).count(),
+                1,
+                "{}",
+                row.name
+            );
+            assert_eq!(
+                text.matches(&format!("# TYPE {} {}\n", row.name, row.kind)).count(),
+                1,
+                "{}",
+                row.name
+            );
+        }
+        assert!(text.contains("forebay_source_events_total{source=\"dc\"} 3\n"), "{text}");
+        assert!(text.contains("forebay_output_lag_seconds{output=\"lake\"} 1.5\n"), "{text}");
+        assert!(text.contains("forebay_basin_sync_seconds_count 1\n"), "{text}");
+    }
+
+    #[test]
+    fn two_handles_of_one_output_count_together() {
+        let metrics = filled();
+        metrics.output("lake").events.inc();
+        assert_eq!(metrics.output("lake").events.get(), 3);
+        assert_eq!(metrics.output("siem").events.get(), 0);
+    }
+
+    #[test]
+    fn promtool_finds_nothing_to_say() {
+        let tool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut tool) = tool else {
+            println!("SKIP promtool_finds_nothing_to_say: promtool is not installed");
+            return;
+        };
+        std::io::Write::write_all(&mut tool.stdin.take().unwrap(), filled().exposition().as_bytes()).unwrap();
+        let said = tool.wait_with_output().unwrap();
+        let words = String::from_utf8_lossy(&said.stdout) + String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success() && words.trim().is_empty(), "{words}");
+    }
+}
