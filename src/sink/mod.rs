@@ -1,3 +1,169 @@
-//! Destinations: bytes out, answer in. Retry, batching and cursors are the lane's.
+//! Destinations: bytes out, what the answer meant in.
 //!
-//! Must not know: filters, the basin.
+//! A sink sends encoded batches and says what became of them; retry, pause, batching, filtering
+//! and dead letters are written once, in the lane. To add one: its file, a field in `SinkConfig`
+//! with its arm in `open`, an example under `pipelines/`.
+//! Promise: `Confirmed` means the far end has the whole batch, durably where it can be durable.
+//! Must not know: where batches come from, the basin, other outputs.
+
+pub mod path;
+pub mod stdout;
+
+use crate::event::{EventId, Timestamp};
+use crate::finding::Finding;
+use bytes::Bytes;
+use path::Router;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// One destination. Calls come one after the other, batches in the order of the basin.
+pub trait Sink: Send {
+    /// Sends the batch. A future that is dropped half-way leaves the sink such that the same
+    /// batch can be sent again, or the process restarted and `resume`d.
+    fn send<'s>(&'s mut self, batch: &'s Arc<Encoded>) -> Sending<'s>;
+
+    /// Called once before the first `send`, with the note that is durable with the cursor: what
+    /// was written after it is taken back, because those events come again. Empty: nothing is
+    /// known, as on the very first start and with a memory basin.
+    ///
+    /// # Errors
+    /// When what was written cannot be taken back now; the lane tries again.
+    fn resume(&mut self, note: &[u8]) -> Result<Vec<Finding>, SendError> {
+        let _ = note;
+        Ok(Vec::new())
+    }
+
+    /// The sink's own state after all that it has confirmed, at most `NOTE_BYTES_MAX`.
+    fn note(&self) -> Bytes {
+        Bytes::new()
+    }
+
+    /// Names the route of every event, for sinks whose place depends on the event.
+    fn router(&self) -> Option<Router> {
+        None
+    }
+
+    /// Nothing more is coming: finish what is open.
+    fn close(&mut self) -> Closing<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+pub type Sending<'s> = Pin<Box<dyn Future<Output = Result<Sent, SendError>> + Send + 's>>;
+pub type Closing<'s> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 's>>;
+
+/// Largest note of a sink; the basin keeps it beside the cursor in a slot of fixed size.
+pub const NOTE_BYTES_MAX: usize = 60 * 1024;
+
+/// What became of a batch that met no obstacle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The far end has all of it.
+    Confirmed,
+    /// Nothing of it was written. The sink needs the cursor and its present `note` durable before
+    /// it may go on; then send the same batch again.
+    CheckpointFirst,
+}
+
+/// Why a batch was not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SendError {
+    /// May work later, with the same batch.
+    #[error("{peer}: {reason}")]
+    Retry { peer: String, reason: String },
+    /// Something in this batch will never be taken. Nothing of it was.
+    #[error("{peer} refused: {reason}")]
+    Refused { peer: String, reason: String },
+    /// The far end is gone for good, as a closed pipe is: the run ends.
+    #[error("{peer} is gone: {reason}")]
+    Gone { peer: String, reason: String },
+}
+
+/// A batch in the shape the far end takes. Always whole deliveries of the basin, so that a note
+/// taken between two batches belongs to a position.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    /// Items one after the other, each with its framing.
+    pub bytes: Bytes,
+    pub items: Vec<Item>,
+    /// Distinct routes of this batch; `Item::route` points here. Empty without a router.
+    pub routes: Vec<Box<str>>,
+}
+
+/// One event of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Into `Encoded::bytes`, framing included; items touch each other.
+    pub range: Range<u32>,
+    /// There when the output asks for ids.
+    pub id: Option<EventId>,
+    /// When it happened; when it was received, if it does not say.
+    pub time: Timestamp,
+    /// Index into `Encoded::routes`.
+    pub route: u32,
+}
+
+impl Encoded {
+    pub fn item(&self, index: usize) -> &[u8] {
+        let range = &self.items[index].range;
+        &self.bytes[range.start as usize..range.end as usize]
+    }
+
+    /// The items `from..to` as a batch of their own, sharing the bytes.
+    pub fn part(&self, from: usize, to: usize) -> Self {
+        let items = &self.items[from..to];
+        let start = items.first().map_or(0, |item| item.range.start);
+        let end = items.last().map_or(start, |item| item.range.end);
+        Self {
+            bytes: self.bytes.slice(start as usize..end as usize),
+            items: items
+                .iter()
+                .map(|item| Item { range: item.range.start - start..item.range.end - start, ..item.clone() })
+                .collect(),
+            routes: self.routes.clone(),
+        }
+    }
+}
+
+/// The destination of an output: exactly one of these.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkConfig {
+    /// The standard output of the process.
+    pub stdout: Option<stdout::Config>,
+}
+
+impl SinkConfig {
+    /// Checks what was written; opens nothing.
+    ///
+    /// # Errors
+    /// When not exactly one destination is named, or its settings contradict each other.
+    pub fn check(&self) -> Result<(), SinkError> {
+        self.stdout.as_ref().map(|_| ()).ok_or(SinkError::NotOne("none"))
+    }
+
+    /// The checked sink, not yet touching its destination.
+    ///
+    /// # Errors
+    /// As `check`.
+    pub fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
+        let stdout = self.stdout.as_ref().ok_or(SinkError::NotOne("none"))?;
+        Ok(Box::new(stdout.open()))
+    }
+}
+
+/// Why a sink's configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum SinkError {
+    #[error("{0} of the destinations is set; write exactly one of `sink.file`, `sink.stdout`")]
+    NotOne(&'static str),
+    #[error(transparent)]
+    Template(#[from] path::TemplateError),
+    #[error("{setting}: {why}")]
+    Setting { setting: &'static str, why: String },
+}

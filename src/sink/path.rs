@@ -1,0 +1,403 @@
+//! Path templates: where an event goes is named by text that came from a remote machine.
+//!
+//! `/var/log/forebay/{channel}/{computer}-{date:%Y-%m-%d}.jsonl`. The part up to the last `/`
+//! before the first `{…}` is the literal root and nothing is ever opened outside of it: values are
+//! cleaned (no separator, no control character, no leading dot, bounded length), and files are
+//! opened component by component below the root without following links (`confined`).
+//! The number of distinct paths is capped too, or one lying host could fill a disk with inodes.
+
+mod confined;
+
+pub use confined::{Confined, Place};
+
+use crate::event::{Header, Origin, Timestamp, Value};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Longest text of one value in a path; longer ones are cut.
+pub const VALUE_BYTES_MAX: usize = 100;
+/// Longest name of a file or folder below the root; file systems allow 255, and rotation and
+/// compression add to it.
+pub const COMPONENT_BYTES_MAX: usize = 200;
+/// Distinct paths of one output within an hour before further ones share a path of `_other`.
+pub const ROUTES_MAX: usize = 4096;
+
+/// A checked template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathTemplate {
+    root: PathBuf,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(Box<str>),
+    Field(Field),
+    /// strftime-like, checked: literals and `%Y %m %d %H %M`.
+    Date(Box<str>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Channel,
+    Computer,
+    Provider,
+    EventId,
+    Level,
+    Source,
+    Host,
+}
+
+/// Why a template cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TemplateError {
+    #[error("path `{0}` must begin with a folder, such as `/var/log/forebay/` or `./`")]
+    NoRoot(String),
+    #[error(
+        "path `{path}`: `{{{name}}}` is not known; use {{channel}}, {{computer}}, {{provider}}, \
+         {{event_id}}, {{level}}, {{source}}, {{host}}, {{yyyy}}, {{mm}}, {{dd}}, {{hh}} or {{date:%Y-%m-%d}}"
+    )]
+    Unknown { path: String, name: String },
+    #[error("path `{path}`: `{{date:{format}}}` knows %Y, %m, %d, %H and %M only")]
+    Date { path: String, format: String },
+    #[error("path `{0}`: a `{{` without its `}}`, or the other way round")]
+    Unbalanced(String),
+    #[error(
+        "path `{0}`: `.` and `..` may not stand after the first `{{…}}`, and the last part must name a file"
+    )]
+    Component(String),
+}
+
+impl PathTemplate {
+    /// # Errors
+    /// Names what is wrong in the template and what would be right.
+    pub fn parse(path: &str) -> Result<Self, TemplateError> {
+        let literal = path.find(['{', '}']).unwrap_or(path.len());
+        let cut = path[..literal].rfind('/').ok_or_else(|| TemplateError::NoRoot(path.into()))?;
+        let (root, below) = path.split_at(cut + 1);
+        let mut parts = Vec::new();
+        let mut rest = below;
+        while let Some(open) = rest.find(['{', '}']) {
+            let (before, tail) = rest.split_at(open);
+            push_literal(&mut parts, before);
+            let inner = tail.strip_prefix('{').ok_or_else(|| TemplateError::Unbalanced(path.into()))?;
+            let (name, after) =
+                inner.split_once('}').ok_or_else(|| TemplateError::Unbalanced(path.into()))?;
+            parts.push(part(path, name)?);
+            rest = after;
+        }
+        push_literal(&mut parts, rest);
+        let sketch: String =
+            parts.iter().map(|part| if let Part::Literal(text) = part { text } else { "x" }).collect();
+        if sketch.split('/').any(|component| matches!(component, "" | "." | "..")) {
+            return Err(TemplateError::Component(path.into()));
+        }
+        Ok(Self { root: PathBuf::from(root), parts })
+    }
+
+    /// The literal folder in front.
+    pub fn root(&self) -> &std::path::Path {
+        &self.root
+    }
+
+    /// Whether every event has the same path.
+    pub fn is_fixed(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
+    }
+
+    /// Appends the path below the root.
+    pub fn render(&self, values: &RouteValues<'_, '_>, out: &mut String) {
+        let start = out.len();
+        let mut scratch = Vec::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Date(format) => write_date(format, values.time, out),
+                Part::Field(field) => {
+                    scratch.clear();
+                    values.write(*field, &mut scratch);
+                    clean(&String::from_utf8_lossy(&scratch), out);
+                }
+            }
+        }
+        if out[start..].split('/').any(|component| component.len() > COMPONENT_BYTES_MAX) {
+            let whole = out.split_off(start);
+            for (index, component) in whole.split('/').enumerate() {
+                out.push_str(if index == 0 { "" } else { "/" });
+                out.push_str(&component[..component.floor_char_boundary(COMPONENT_BYTES_MAX)]);
+            }
+        }
+    }
+}
+
+/// What a path may be made of.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteValues<'v, 'e> {
+    /// Absent when the event could not be read.
+    pub header: Option<&'v Header<'e>>,
+    pub origin: &'v Origin,
+    /// When it happened, or was received.
+    pub time: Timestamp,
+}
+
+impl RouteValues<'_, '_> {
+    fn write(&self, field: Field, out: &mut Vec<u8>) {
+        let header = self.header.copied().unwrap_or_default();
+        let value = match field {
+            Field::Channel => header.channel,
+            Field::Computer => header.computer,
+            Field::Provider => header.provider_name,
+            Field::EventId => header.event_id,
+            Field::Level => header.level,
+            Field::Source => Value::Text(self.origin.source.as_bytes()),
+            Field::Host => Value::Text(self.origin.host.as_deref().unwrap_or("").as_bytes()),
+        };
+        shorten(value).write_text(out);
+    }
+}
+
+/// Gives each event its path and holds the cap on distinct ones.
+#[derive(Clone, Debug)]
+pub struct Router {
+    template: PathTemplate,
+    /// Paths given out, and when last, in the seconds of the events' receipt.
+    known: HashMap<Box<str>, i64>,
+    routes_max: usize,
+}
+
+impl Router {
+    pub fn new(template: PathTemplate) -> Self {
+        Self { template, known: HashMap::new(), routes_max: ROUTES_MAX }
+    }
+
+    #[must_use]
+    pub fn with_routes_max(mut self, routes_max: usize) -> Self {
+        self.routes_max = routes_max;
+        self
+    }
+
+    /// The path of an event, into `out`.
+    pub fn route(&mut self, values: &RouteValues<'_, '_>, out: &mut String) {
+        const FORGET_AFTER_SECONDS: i64 = 3600;
+        out.clear();
+        self.template.render(values, out);
+        if self.template.is_fixed() {
+            return;
+        }
+        let now = values.origin.received.0.div_euclid(1_000_000_000);
+        if let Some(last) = self.known.get_mut(out.as_str()) {
+            *last = now;
+            return;
+        }
+        if self.known.len() >= self.routes_max {
+            self.known.retain(|_, last| *last + FORGET_AFTER_SECONDS > now);
+        }
+        if self.known.len() >= self.routes_max {
+            out.clear();
+            let other = Header {
+                channel: Value::Plain(b"_other"),
+                computer: Value::Plain(b"_other"),
+                provider_name: Value::Plain(b"_other"),
+                event_id: Value::Plain(b"_other"),
+                level: Value::Plain(b"_other"),
+                ..Header::default()
+            };
+            let origin = Origin { host: Some("_other".into()), ..values.origin.clone() };
+            let time = values.origin.received;
+            self.template.render(&RouteValues { header: Some(&other), origin: &origin, time }, out);
+        } else {
+            self.known.insert(out.as_str().into(), now);
+        }
+    }
+}
+
+fn push_literal(parts: &mut Vec<Part>, text: &str) {
+    if !text.is_empty() {
+        parts.push(Part::Literal(text.into()));
+    }
+}
+
+fn part(path: &str, name: &str) -> Result<Part, TemplateError> {
+    if let Some(format) = name.strip_prefix("date:") {
+        let wrong = || TemplateError::Date { path: path.into(), format: format.into() };
+        let mut rest = format.chars();
+        while let Some(character) = rest.next() {
+            let fits = match character {
+                '%' => rest.next().is_some_and(|unit| "YmdHM".contains(unit)),
+                other => !other.is_control(),
+            };
+            if !fits {
+                return Err(wrong());
+            }
+        }
+        return if format.split('/').any(|component| matches!(component, "" | "." | "..")) {
+            Err(wrong())
+        } else {
+            Ok(Part::Date(format.into()))
+        };
+    }
+    Ok(match name {
+        "channel" => Part::Field(Field::Channel),
+        "computer" => Part::Field(Field::Computer),
+        "provider" => Part::Field(Field::Provider),
+        "event_id" => Part::Field(Field::EventId),
+        "level" => Part::Field(Field::Level),
+        "source" => Part::Field(Field::Source),
+        "host" => Part::Field(Field::Host),
+        "date" => Part::Date("%Y-%m-%d".into()),
+        "yyyy" => Part::Date("%Y".into()),
+        "mm" => Part::Date("%m".into()),
+        "dd" => Part::Date("%d".into()),
+        "hh" => Part::Date("%H".into()),
+        _ => return Err(TemplateError::Unknown { path: path.into(), name: name.into() }),
+    })
+}
+
+/// Cuts text values that are far longer than a path holds before they are converted.
+fn shorten(value: Value<'_>) -> Value<'_> {
+    const RAW_BYTES_MAX: usize = VALUE_BYTES_MAX * 16;
+    match value {
+        Value::Xml(raw) => Value::Xml(&raw[..raw.len().min(RAW_BYTES_MAX)]),
+        Value::Text(text) => Value::Text(&text[..text.len().min(RAW_BYTES_MAX)]),
+        Value::Plain(text) => Value::Plain(&text[..text.len().min(RAW_BYTES_MAX)]),
+        Value::Utf16(units) => Value::Utf16(&units[..units.len().min(RAW_BYTES_MAX)]),
+        other => other,
+    }
+}
+
+/// Appends a remote value as a piece of a file name.
+fn clean(value: &str, out: &mut String) {
+    let start = out.len();
+    for character in value.chars() {
+        let character = match character {
+            '/' | '\\' => '_',
+            // What would hide or reorder a name in a listing.
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '_',
+            '.' if out.len() == start => '_',
+            character if character.is_control() => '_',
+            character => character,
+        };
+        if out.len() - start + character.len_utf8() > VALUE_BYTES_MAX {
+            break;
+        }
+        out.push(character);
+    }
+    if out.len() == start {
+        out.push('_');
+    }
+}
+
+fn write_date(format: &str, time: Timestamp, out: &mut String) {
+    let mut text = Vec::with_capacity(32);
+    time.write(0, &mut text);
+    // Years beyond 9999 take more digits, so fields are counted from the end: `…-MM-DDTHH:MM:SSZ`.
+    let digits = String::from_utf8_lossy(&text).into_owned();
+    let end = digits.len();
+    let mut rest = format.chars();
+    while let Some(character) = rest.next() {
+        if character != '%' {
+            out.push(character);
+            continue;
+        }
+        out.push_str(match rest.next() {
+            Some('Y') => &digits[..end - 16],
+            Some('m') => &digits[end - 15..end - 13],
+            Some('d') => &digits[end - 12..end - 10],
+            Some('H') => &digits[end - 9..end - 7],
+            _ => &digits[end - 6..end - 4],
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin {
+            source: "dc".into(),
+            host: None,
+            address: None,
+            subscription: None,
+            file: None,
+            received: Timestamp::parse(b"2026-01-02T03:04:05Z").unwrap(),
+        }
+    }
+
+    fn render(path: &str, channel: &str, computer: &str) -> String {
+        let header = Header {
+            channel: Value::Text(channel.as_bytes()),
+            computer: Value::Text(computer.as_bytes()),
+            ..Header::default()
+        };
+        let origin = origin();
+        let mut out = String::new();
+        let values = RouteValues { header: Some(&header), origin: &origin, time: origin.received };
+        PathTemplate::parse(path).unwrap().render(&values, &mut out);
+        out
+    }
+
+    #[test]
+    fn values_and_dates_stand_where_the_template_says() {
+        assert_eq!(render("/log/{channel}/{computer}.json", "Security", "dc1"), "Security/dc1.json");
+        assert_eq!(
+            render("/log/{date:%Y-%m-%d}/{yyyy}{mm}{dd}{hh}.json", "", ""),
+            "2026-01-02/2026010203.json"
+        );
+        assert_eq!(render("/log/x.json", "", ""), "x.json");
+    }
+
+    #[test]
+    fn no_value_can_leave_its_place_in_the_path() {
+        for hostile in
+            ["..", ".", "../../etc/passwd", "/etc/passwd", "a\0b", "a\nb", "..\\..", "", "\u{202e}x"]
+        {
+            let path = render("/log/{channel}{computer}/f", hostile, hostile);
+            let (folder, file) = path.split_once('/').unwrap();
+            assert_eq!(file, "f");
+            assert!(!folder.starts_with('.') && !folder.chars().any(char::is_control), "{path:?}");
+        }
+        assert!(render("/log/{channel}.json", &"é".repeat(5000), "").len() <= VALUE_BYTES_MAX + 5);
+        assert!(
+            render("/l/{channel}{computer}{channel}", &"x".repeat(500), &"y".repeat(500)).len()
+                <= COMPONENT_BYTES_MAX
+        );
+    }
+
+    #[test]
+    fn a_wrong_template_is_refused_in_words() {
+        for (path, part) in [
+            ("{channel}.json", "begin with a folder"),
+            ("/log/{chanel}", "{channel}"),
+            ("/log/{channel", "without"),
+            ("/log/channel}", "without"),
+            ("/log/{channel}/../x", "may not stand"),
+            ("/log/{channel}/", "name a file"),
+            ("/log/", "name a file"),
+            ("/log/{date:%s}", "%Y"),
+            ("/log/{date:../%Y}", "%Y"),
+        ] {
+            let error = PathTemplate::parse(path).unwrap_err().to_string();
+            assert!(error.contains(part), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn past_the_cap_new_paths_share_one() {
+        let mut router =
+            Router::new(PathTemplate::parse("/log/{computer}/{host}").unwrap()).with_routes_max(2);
+        let origin = origin();
+        let mut route = |name: &str| {
+            let header = Header { computer: Value::Text(name.as_bytes()), ..Header::default() };
+            let mut out = String::new();
+            router
+                .route(&RouteValues { header: Some(&header), origin: &origin, time: Timestamp(0) }, &mut out);
+            out
+        };
+        assert_eq!(route("a"), "a/_");
+        assert_eq!(route("b"), "b/_");
+        assert_eq!(route("c"), "_other/_other");
+        assert_eq!(route("a"), "a/_");
+    }
+}
