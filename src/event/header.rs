@@ -35,8 +35,10 @@ pub struct Header<'a> {
     pub user_id: Value<'a>,
     /// Which of the elements stood there at all, see [`Seen`]; `<Correlation/>` is one of them.
     pub seen: Seen,
-    /// System holds something these fields cannot (an unknown or repeated element or attribute,
-    /// text where none belongs): whoever must not lose anything walks `Part::System` instead.
+    /// There is something that these fields cannot hold: an unknown or repeated element or
+    /// attribute in System, text where none belongs, no System at all, or an attribute of Event
+    /// that is not its usual `xmlns`. The fields hold the first of each all the same; whoever must
+    /// not lose anything looks through `Part::Whole` for the rest.
     pub odd: bool,
 }
 
@@ -59,6 +61,27 @@ impl Seen {
     pub const CHANNEL: u32 = 1 << 11;
     pub const COMPUTER: u32 = 1 << 12;
     pub const SECURITY: u32 = 1 << 13;
+
+    /// The bit of the element with this name.
+    pub fn element(name: &[u8]) -> Option<u32> {
+        Some(match name {
+            b"Provider" => Self::PROVIDER,
+            b"EventID" => Self::EVENT_ID,
+            b"Version" => Self::VERSION,
+            b"Level" => Self::LEVEL,
+            b"Task" => Self::TASK,
+            b"Opcode" => Self::OPCODE,
+            b"Keywords" => Self::KEYWORDS,
+            b"TimeCreated" => Self::TIME_CREATED,
+            b"EventRecordID" => Self::RECORD_ID,
+            b"Correlation" => Self::CORRELATION,
+            b"Execution" => Self::EXECUTION,
+            b"Channel" => Self::CHANNEL,
+            b"Computer" => Self::COMPUTER,
+            b"Security" => Self::SECURITY,
+            _ => return None,
+        })
+    }
 
     pub fn has(self, element: u32) -> bool {
         self.0 & element != 0

@@ -19,6 +19,7 @@ pub mod text;
 pub mod time;
 pub mod value;
 pub mod visit;
+pub mod xml;
 
 pub use batch::{Bookmark, EventBatch, Note, NoteKind, Origin};
 pub use header::Header;
@@ -27,3 +28,4 @@ pub use receipt::{Outcome, Receipt, Settled};
 pub use time::Timestamp;
 pub use value::Value;
 pub use visit::{Event, EventError, Part, Visitor};
+pub use xml::XmlEvent;

@@ -24,15 +24,16 @@ pub trait Event<'a> {
 /// What `Event::walk` reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The `System` element, start and end included.
+    /// The (first) `System` element, start and end included.
     System,
-    /// Every child of `Event` but `System`: EventData, UserData, RenderingInfo …
+    /// What stands in `Event` beside that: EventData, UserData, RenderingInfo …
     Body,
     /// The `Event` element itself with all its attributes and children.
     Whole,
 }
 
-/// Listens to a walk. Names are qualified names as written, UTF-8.
+/// Listens to a walk. Names are qualified names as written; readers vouch that they are names
+/// (`xml::is_name`) and that no attribute stands twice in one element.
 ///
 /// Calls are well nested: a reader never reports an end without its start. Attributes come right
 /// after their start. Adjacent texts belong together. Comments and processing instructions are

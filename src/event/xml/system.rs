@@ -1,0 +1,310 @@
+//! Reads System into a `Header`: by predicted literals, else element by element.
+//!
+//! Windows writes the children of System in one fixed order and shape, so nearly every event is
+//! read by comparing with what must come next; only values are searched through. The first
+//! surprise starts the general way from the top.
+
+use super::scan::{check_utf8, find, skip_space, stands};
+use super::walk::{Child, Ignore, aside, child, element, quoted, start_tag};
+use super::{EVENT_XMLNS, Outline, error};
+use crate::event::header::Seen;
+use crate::event::{EventError, Header, Value, Visitor};
+
+/// System as Windows writes it, or None.
+pub(super) fn predicted(text: &[u8]) -> Option<(Header<'_>, Outline)> {
+    const SINGLE: &[u8; 69] = b"<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'>";
+    const DOUBLE: &[u8; 69] = b"<Event xmlns=\"http://schemas.microsoft.com/win/2004/08/events/event\">";
+    if !(stands(text, 0, SINGLE) || stands(text, 0, DOUBLE)) {
+        return None;
+    }
+    let content = SINGLE.len();
+    let mut next = Next { text, at: content };
+    let mut header = Header::default();
+    next.literal(b"<System>").then_some(())?;
+    next.provider(&mut header)?;
+    next.numbers(&mut header)?;
+    next.place(&mut header)?;
+    next.literal(b"</System>").then_some(())?;
+    check_utf8(text, 0, next.at).ok()?;
+    let outline =
+        Outline { event: 0, content, empty: false, system: content, system_end: next.at, utf8: next.at };
+    Some((header, outline))
+}
+
+/// Walks through what must come next.
+struct Next<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Next<'a> {
+    #[inline(always)]
+    fn literal<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+        let stands = stands(self.text, self.at, literal);
+        self.at += if stands { N } else { 0 };
+        stands
+    }
+
+    /// Attribute, if it is the next: ` Name='value'` after `literal` = ` Name=`.
+    #[inline(always)]
+    fn attribute<const N: usize>(&mut self, literal: &[u8; N], slot: &mut Value<'a>) -> Option<()> {
+        if self.literal(literal) {
+            (*slot, self.at) = quoted(self.text, self.at)?;
+        }
+        Some(())
+    }
+
+    /// Text up to the end tag `close`.
+    #[inline(always)]
+    fn text<const N: usize>(&mut self, close: &[u8; N], slot: &mut Value<'a>) -> Option<()> {
+        let end = find(self.text, self.at, b'<');
+        *slot = Value::Xml(self.text.get(self.at..end)?);
+        self.at = end;
+        self.literal(close).then_some(())
+    }
+
+    /// Element with text, if it is the next.
+    #[inline(always)]
+    fn element<const N: usize, const M: usize>(
+        &mut self,
+        open: &[u8; N],
+        close: &[u8; M],
+        seen: (&mut Seen, u32),
+        slot: &mut Value<'a>,
+    ) -> Option<()> {
+        if self.literal(open) {
+            seen.0.add(seen.1);
+            self.text(close, slot)?;
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn provider(&mut self, header: &mut Header<'a>) -> Option<()> {
+        if self.literal(b"<Provider") {
+            header.seen.add(Seen::PROVIDER);
+            self.attribute(b" Name=", &mut header.provider_name)?;
+            self.attribute(b" Guid=", &mut header.provider_guid)?;
+            self.attribute(b" EventSourceName=", &mut header.event_source_name)?;
+            self.literal(b"/>").then_some(())?;
+        }
+        if self.literal(b"<EventID") {
+            header.seen.add(Seen::EVENT_ID);
+            self.attribute(b" Qualifiers=", &mut header.qualifiers)?;
+            self.literal(b">").then_some(())?;
+            self.text(b"</EventID>", &mut header.event_id)?;
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn numbers(&mut self, header: &mut Header<'a>) -> Option<()> {
+        let Header { seen, version, level, task, opcode, keywords, record_id, time_created, .. } = header;
+        self.element(b"<Version>", b"</Version>", (seen, Seen::VERSION), version)?;
+        self.element(b"<Level>", b"</Level>", (seen, Seen::LEVEL), level)?;
+        self.element(b"<Task>", b"</Task>", (seen, Seen::TASK), task)?;
+        self.element(b"<Opcode>", b"</Opcode>", (seen, Seen::OPCODE), opcode)?;
+        self.element(b"<Keywords>", b"</Keywords>", (seen, Seen::KEYWORDS), keywords)?;
+        if self.literal(b"<TimeCreated SystemTime=") {
+            seen.add(Seen::TIME_CREATED);
+            (*time_created, self.at) = quoted(self.text, self.at)?;
+            self.literal(b"/>").then_some(())?;
+        }
+        self.element(b"<EventRecordID>", b"</EventRecordID>", (seen, Seen::RECORD_ID), record_id)
+    }
+
+    #[inline(always)]
+    fn place(&mut self, header: &mut Header<'a>) -> Option<()> {
+        if self.literal(b"<Correlation") {
+            header.seen.add(Seen::CORRELATION);
+            self.attribute(b" ActivityID=", &mut header.activity_id)?;
+            self.attribute(b" RelatedActivityID=", &mut header.related_activity_id)?;
+            self.literal(b"/>").then_some(())?;
+        }
+        if self.literal(b"<Execution") {
+            header.seen.add(Seen::EXECUTION);
+            self.attribute(b" ProcessID=", &mut header.process_id)?;
+            self.attribute(b" ThreadID=", &mut header.thread_id)?;
+            if !self.literal(b"/>") {
+                self.attribute(b" ProcessorID=", &mut header.processor_id)?;
+                self.attribute(b" SessionID=", &mut header.session_id)?;
+                self.attribute(b" KernelTime=", &mut header.kernel_time)?;
+                self.attribute(b" UserTime=", &mut header.user_time)?;
+                self.attribute(b" ProcessorTime=", &mut header.processor_time)?;
+                self.literal(b"/>").then_some(())?;
+            }
+        }
+        let Header { seen, channel, computer, user_id, .. } = header;
+        self.element(b"<Channel>", b"</Channel>", (seen, Seen::CHANNEL), channel)?;
+        self.element(b"<Computer>", b"</Computer>", (seen, Seen::COMPUTER), computer)?;
+        if self.literal(b"<Security") {
+            seen.add(Seen::SECURITY);
+            self.attribute(b" UserID=", user_id)?;
+            self.literal(b"/>").then_some(())?;
+        }
+        Some(())
+    }
+}
+
+/// Reads up to the end of System in any well-formed event.
+pub(super) fn generic(text: &[u8]) -> Result<(Header<'_>, Outline), EventError> {
+    const BOM: &[u8; 3] = b"\xef\xbb\xbf";
+    let event = prolog(text, if stands(text, 0, BOM) { BOM.len() } else { 0 })?;
+    let mut reading = Reading::default();
+    let tag = start_tag(text, event, &mut reading)?;
+    if local(tag.name) != b"Event" {
+        return error(event, "the element is no Event");
+    }
+    reading.header.odd |= tag.name != b"Event";
+    let mut outline = Outline {
+        event,
+        content: tag.end,
+        empty: tag.empty,
+        system: tag.end,
+        system_end: tag.end,
+        utf8: tag.end,
+    };
+    let mut at = tag.end;
+    while !tag.empty {
+        at = match child(text, at, tag.name, &mut Ignore)? {
+            Child::Element(start) if is_system(text, start) => {
+                outline.system = start;
+                outline.system_end = element(text, start, 1, &mut reading)?;
+                break;
+            }
+            Child::Element(start) => element(text, start, 1, &mut Ignore)?,
+            Child::Nothing(at) => at,
+            Child::End(_) => break,
+        };
+    }
+    outline.utf8 = outline.system_end;
+    check_utf8(text, 0, outline.utf8)?;
+    if reading.split {
+        return error(outline.system, "a value of System is in pieces");
+    }
+    reading.header.odd |= outline.system == outline.system_end;
+    Ok((reading.header, outline))
+}
+
+/// Where Event starts: white space, declaration, instructions and comments may stand before it.
+fn prolog(text: &[u8], mut at: usize) -> Result<usize, EventError> {
+    loop {
+        at = skip_space(text, at);
+        match text.get(at..at + 2) {
+            Some(b"<?" | b"<!") if !stands(text, at, b"<![") => at = aside(text, at, &mut Ignore)?,
+            Some([b'<', _]) => return Ok(at),
+            _ => return error(at, "the text does not start with an element"),
+        }
+    }
+}
+
+fn is_system(text: &[u8], start: usize) -> bool {
+    super::scan::name_end(text, start + 1).is_ok_and(|end| local(&text[start + 1..end]) == b"System")
+}
+
+/// The name behind its prefix.
+fn local(name: &[u8]) -> &[u8] {
+    memchr::memchr(b':', name).map_or(name, |colon| &name[colon + 1..])
+}
+
+/// Fills a header from the visits of `Event`'s start tag and of `System`.
+#[derive(Default)]
+struct Reading<'a> {
+    header: Header<'a>,
+    /// Open elements: 1 is Event (its end is never reported here), 2 System, 3 a field.
+    depth: usize,
+    field: Field,
+    /// A value came in several pieces, which a borrowed value cannot join.
+    split: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Field {
+    /// Its values must not be taken: unknown, or there before.
+    #[default]
+    Odd,
+    Known(u32),
+}
+
+impl<'a> Reading<'a> {
+    fn text_slot(&mut self) -> Option<&mut Value<'a>> {
+        let header = &mut self.header;
+        let Field::Known(element) = self.field else { return None };
+        Some(match element {
+            Seen::EVENT_ID => &mut header.event_id,
+            Seen::VERSION => &mut header.version,
+            Seen::LEVEL => &mut header.level,
+            Seen::TASK => &mut header.task,
+            Seen::OPCODE => &mut header.opcode,
+            Seen::KEYWORDS => &mut header.keywords,
+            Seen::RECORD_ID => &mut header.record_id,
+            Seen::CHANNEL => &mut header.channel,
+            Seen::COMPUTER => &mut header.computer,
+            _ => return None,
+        })
+    }
+
+    fn attribute_slot(&mut self, name: &[u8]) -> Option<&mut Value<'a>> {
+        let header = &mut self.header;
+        let Field::Known(element) = self.field else { return None };
+        Some(match (element, name) {
+            (Seen::PROVIDER, b"Name") => &mut header.provider_name,
+            (Seen::PROVIDER, b"Guid") => &mut header.provider_guid,
+            (Seen::PROVIDER, b"EventSourceName") => &mut header.event_source_name,
+            (Seen::EVENT_ID, b"Qualifiers") => &mut header.qualifiers,
+            (Seen::TIME_CREATED, b"SystemTime") => &mut header.time_created,
+            (Seen::CORRELATION, b"ActivityID") => &mut header.activity_id,
+            (Seen::CORRELATION, b"RelatedActivityID") => &mut header.related_activity_id,
+            (Seen::EXECUTION, b"ProcessID") => &mut header.process_id,
+            (Seen::EXECUTION, b"ThreadID") => &mut header.thread_id,
+            (Seen::EXECUTION, b"ProcessorID") => &mut header.processor_id,
+            (Seen::EXECUTION, b"SessionID") => &mut header.session_id,
+            (Seen::EXECUTION, b"KernelTime") => &mut header.kernel_time,
+            (Seen::EXECUTION, b"UserTime") => &mut header.user_time,
+            (Seen::EXECUTION, b"ProcessorTime") => &mut header.processor_time,
+            (Seen::SECURITY, b"UserID") => &mut header.user_id,
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Visitor<'a> for Reading<'a> {
+    fn start(&mut self, name: &'a [u8]) {
+        self.depth += 1;
+        match self.depth {
+            1 => {}
+            2 => self.header.odd |= name != b"System",
+            3 => {
+                let known = Seen::element(local(name)).filter(|&known| !self.header.seen.add(known));
+                self.field = known.map_or(Field::Odd, Field::Known);
+                self.header.odd |= known.is_none() || local(name) != name;
+                if let Some(slot) = self.text_slot() {
+                    *slot = Value::Plain(b"");
+                }
+            }
+            _ => self.header.odd = true,
+        }
+    }
+
+    fn attribute(&mut self, name: &'a [u8], value: Value<'a>) {
+        let slot = if self.depth == 3 { self.attribute_slot(name) } else { None };
+        if let Some(slot) = slot {
+            *slot = value;
+        } else if !(self.depth == 1 && name == b"xmlns" && matches!(value, Value::Xml(EVENT_XMLNS))) {
+            self.header.odd = true;
+        }
+    }
+
+    fn text(&mut self, value: Value<'a>) {
+        let slot = if self.depth == 3 { self.text_slot() } else { None };
+        match slot {
+            Some(slot) if matches!(slot, Value::Plain(b"")) => *slot = value,
+            Some(_) => self.split = true,
+            None => self.header.odd = true,
+        }
+    }
+
+    fn end(&mut self) {
+        self.depth -= 1;
+    }
+}
