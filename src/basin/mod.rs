@@ -1,3 +1,231 @@
 //! The basin: one log in front of all outputs, on disk or in memory.
 //!
+//! ```text
+//! append(batch) ──► [ group ] ──► write, fdatasync ──► commit ──► Outcome::Kept
+//!                                                        ├──► bookmarks (state)
+//!                                                        └──► reader of each output ──► confirm ──► cursor
+//! ```
+//!
+//! Promises: `Outcome::Kept` means the batch and its bookmark outlive a crash (disk) or that every
+//! output has confirmed it (memory). A reader sees a batch only after its commit, in the order of
+//! the log. Positions are never reused. Full means wait.
 //! Must not know: XML, sinks, formats.
+
+pub mod budget;
+pub mod config;
+mod memory;
+pub mod stats;
+
+pub use budget::{Budget, Permit};
+pub use config::{BasinConfig, DiskConfig, Full, MemoryConfig, OutputSpec, Retain, Start};
+pub use stats::{Latency, OutputStats, Stats};
+
+use crate::event::{Bookmark, EventBatch, Outcome, Timestamp};
+use crate::finding::Finding;
+use bytes::Bytes;
+use memory::{Memory, MemoryReader};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Handle of an open basin; clones share it.
+#[derive(Clone)]
+pub struct Basin {
+    kind: Kind,
+}
+
+/// A batch on its way to an output.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub position: Position,
+    /// May hold no event (a bookmark alone); it is confirmed like any other.
+    pub batch: Arc<EventBatch>,
+}
+
+/// Where a batch stands in the log. Later batches have greater positions; none is ever reused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Counts the starts of the basin.
+    pub epoch: u32,
+    /// Counts the frames within the epoch.
+    pub sequence: u64,
+}
+
+/// One output's way through the log.
+pub struct Reader {
+    kind: ReaderKind,
+}
+
+impl Basin {
+    /// Opens the basin and starts its own threads; no runtime is needed. The findings say what was
+    /// repaired, skipped or left over.
+    pub fn open(
+        config: &BasinConfig,
+        outputs: &[OutputSpec],
+        budget: &Budget,
+    ) -> Result<(Self, Vec<Finding>), BasinError> {
+        config.check()?;
+        if let Some(memory) = &config.memory {
+            return Ok((Self { kind: Kind::Memory(Memory::open(memory, outputs)) }, Vec::new()));
+        }
+        let _ = budget;
+        Err(BasinError::Config("the disk basin is not part of this build".into()))
+    }
+
+    /// Waits for room, then until the basin answers for the batch. Dropping the future withdraws a
+    /// batch that no write has begun for.
+    pub async fn append(&self, batch: EventBatch) -> Outcome {
+        match &self.kind {
+            Kind::Memory(memory) => memory.append(batch, now()).await,
+        }
+    }
+
+    /// Value of a committed bookmark.
+    pub fn bookmark(&self, key: &str) -> Option<Bytes> {
+        match &self.kind {
+            Kind::Memory(memory) => memory.bookmark(key),
+        }
+    }
+
+    /// Committed bookmarks whose key starts with `prefix`, by key.
+    pub fn bookmarks(&self, prefix: &str) -> Vec<(Box<str>, Bytes)> {
+        match &self.kind {
+            Kind::Memory(memory) => memory.bookmarks(prefix),
+        }
+    }
+
+    /// The reader of an output named at `open`, standing at its cursor.
+    pub fn reader(&self, output: &str) -> Option<Reader> {
+        let kind = match &self.kind {
+            Kind::Memory(memory) => ReaderKind::Memory(memory.reader(output)?),
+        };
+        Some(Reader { kind })
+    }
+
+    pub fn stats(&self) -> Stats {
+        match &self.kind {
+            Kind::Memory(memory) => memory.stats(),
+        }
+    }
+
+    /// What went wrong since the last call.
+    pub fn take_findings(&self) -> Vec<Finding> {
+        match &self.kind {
+            Kind::Memory(_) => Vec::new(),
+        }
+    }
+
+    /// Takes no more batches; each reader ends when it has read everything.
+    pub fn finish(&self) {
+        match &self.kind {
+            Kind::Memory(memory) => memory.finish(),
+        }
+    }
+
+    /// Finishes, ends every reader where it stands, and makes cursors and bookmarks durable.
+    pub async fn close(self) {
+        match self.kind {
+            Kind::Memory(memory) => memory.close(),
+        }
+    }
+}
+
+impl Reader {
+    /// The next batch after the last one handed out. `None` when the basin is closed, or finished
+    /// and read to its end. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        match &mut self.kind {
+            ReaderKind::Memory(reader) => reader.next().await,
+        }
+    }
+
+    /// Everything up to `through` is confirmed, filtered out or dead-lettered. `note` (at most
+    /// `NOTE_BYTES_MAX`) is the sink's own state at this point, stored with the cursor.
+    pub fn confirm(&self, through: Position, note: Bytes) {
+        assert!(note.len() <= NOTE_BYTES_MAX, "a sink's note has at most {NOTE_BYTES_MAX} bytes");
+        match &self.kind {
+            ReaderKind::Memory(reader) => reader.confirm(through, note),
+        }
+    }
+
+    /// Makes the cursor and its note durable now; otherwise that happens every second, every 64 MiB
+    /// and at `close`.
+    pub async fn checkpoint(&self) -> io::Result<()> {
+        match &self.kind {
+            ReaderKind::Memory(_) => Ok(()),
+        }
+    }
+
+    /// The note that was confirmed last; after `open`, the durable one.
+    pub fn note(&self) -> Bytes {
+        match &self.kind {
+            ReaderKind::Memory(reader) => reader.note(),
+        }
+    }
+}
+
+/// Why a basin cannot be opened.
+#[derive(Debug, Error)]
+pub enum BasinError {
+    #[error("{0}")]
+    Config(String),
+    #[error("basin {path} is in use by process {holder}; stop that process, or give this one another `path`")]
+    InUse { path: PathBuf, holder: String },
+    #[error(
+        "basin {path} has format version {found}, this program reads up to {known}; run the newer forebay, or use another `path`"
+    )]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("basin {path} has no cursor named `{name}`; `forebay basin ls` shows those it has")]
+    NoCursor { path: PathBuf, name: String },
+    #[error("basin: cannot {action} {path}; check the disk and that this user may write there")]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// Largest note a sink may store with its cursor.
+pub const NOTE_BYTES_MAX: usize = 60 << 10;
+
+#[derive(Clone)]
+enum Kind {
+    Memory(Memory),
+}
+
+enum ReaderKind {
+    Memory(MemoryReader),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.sequence)
+    }
+}
+
+/// Bookmarks by key. A bookmark without a value removes its key.
+type State = BTreeMap<Box<str>, Bytes>;
+
+fn apply(state: &mut State, bookmark: &Bookmark) {
+    if bookmark.value.is_empty() {
+        state.remove(&bookmark.key);
+    } else {
+        state.insert(bookmark.key.clone(), bookmark.value.clone());
+    }
+}
+
+fn with_prefix(state: &State, prefix: &str) -> Vec<(Box<str>, Bytes)> {
+    state
+        .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+        .take_while(|(key, _)| key.starts_with(prefix))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod memory_tests;
