@@ -2,7 +2,11 @@
 //!
 //! Promise: a position moves only with the events up to it. Must not know: outputs, formats.
 
+mod batch;
 pub mod evtx;
+mod feed;
+#[cfg(test)]
+mod harness;
 pub mod replay;
 mod report;
 

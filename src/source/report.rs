@@ -3,15 +3,15 @@
 //! Shared with whoever shows it (status, metrics); never holds content of events.
 
 use crate::finding::Finding;
+use crate::telemetry::metrics::{SourceMetrics, metrics};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Findings kept for showing; older ones are in the log.
 const FINDINGS_MAX: usize = 256;
 
 /// Live figures of one source; cloning shares them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Report {
     shared: Arc<Shared>,
 }
@@ -27,8 +27,10 @@ pub struct Counts {
     pub undecodable: u64,
     /// Events that the source's own filter dropped.
     pub filtered: u64,
-    /// Records that were overwritten before they could be read.
-    pub lost: u64,
+    /// Ranges of records that were overwritten before they could be read.
+    pub lost_ranges: u64,
+    /// Records in them.
+    pub lost_events: u64,
 }
 
 /// What a source did, when it ends.
@@ -39,8 +41,19 @@ pub struct Summary {
 }
 
 impl Report {
+    pub(super) fn new(source: &str) -> Self {
+        let shared = Shared {
+            source: source.into(),
+            metrics: metrics().source(source),
+            counts: Mutex::default(),
+            findings: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
     /// Notes a finding: one line in the log, and kept for showing.
-    pub fn find(&self, source: &str, finding: Finding) {
+    pub(super) fn find(&self, finding: Finding) {
+        let source = &*self.shared.source;
         tracing::warn!(source, what = %finding.what, why = %finding.why, fix = %finding.fix, "finding");
         let mut findings = self.shared.findings.lock().unwrap_or_else(PoisonError::into_inner);
         if findings.len() == FINDINGS_MAX {
@@ -54,30 +67,25 @@ impl Report {
     }
 
     /// Adds to the counters.
-    pub fn count(&self, more: Counts) {
-        let shared = &*self.shared;
-        for (counter, amount) in [
-            (&shared.events, more.events),
-            (&shared.bytes, more.bytes),
-            (&shared.undecodable, more.undecodable),
-            (&shared.filtered, more.filtered),
-            (&shared.lost, more.lost),
-        ] {
-            if amount > 0 {
-                counter.fetch_add(amount, Ordering::Relaxed);
-            }
-        }
+    pub(super) fn count(&self, more: Counts) {
+        let metrics = &self.shared.metrics;
+        metrics.events.inc_by(more.events);
+        metrics.bytes.inc_by(more.bytes);
+        metrics.undecodable.inc_by(more.undecodable);
+        metrics.filtered.inc_by(more.filtered);
+        metrics.lost_ranges.inc_by(more.lost_ranges);
+        metrics.lost_events.inc_by(more.lost_events);
+        let mut counts = self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.events += more.events;
+        counts.bytes += more.bytes;
+        counts.undecodable += more.undecodable;
+        counts.filtered += more.filtered;
+        counts.lost_ranges += more.lost_ranges;
+        counts.lost_events += more.lost_events;
     }
 
     pub fn counts(&self) -> Counts {
-        let shared = &*self.shared;
-        Counts {
-            events: shared.events.load(Ordering::Relaxed),
-            bytes: shared.bytes.load(Ordering::Relaxed),
-            undecodable: shared.undecodable.load(Ordering::Relaxed),
-            filtered: shared.filtered.load(Ordering::Relaxed),
-            lost: shared.lost.load(Ordering::Relaxed),
-        }
+        *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn summary(&self) -> Summary {
@@ -85,13 +93,11 @@ impl Report {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    events: AtomicU64,
-    bytes: AtomicU64,
-    undecodable: AtomicU64,
-    filtered: AtomicU64,
-    lost: AtomicU64,
+    source: Box<str>,
+    metrics: SourceMetrics,
+    counts: Mutex<Counts>,
     findings: Mutex<VecDeque<Finding>>,
 }
 
@@ -101,13 +107,13 @@ mod tests {
 
     #[test]
     fn counters_add_up_and_findings_are_bounded() {
-        let report = Report::default();
+        let report = Report::new("logs");
         report.count(Counts { events: 2, bytes: 10, ..Counts::default() });
-        report.clone().count(Counts { events: 1, lost: 7, ..Counts::default() });
-        assert_eq!(report.counts(), Counts { events: 3, bytes: 10, lost: 7, ..Counts::default() });
+        report.clone().count(Counts { events: 1, lost_events: 7, ..Counts::default() });
+        assert_eq!(report.counts(), Counts { events: 3, bytes: 10, lost_events: 7, ..Counts::default() });
         for number in 0..FINDINGS_MAX + 3 {
             let text = || number.to_string();
-            report.find("logs", Finding { what: text(), why: text(), fix: text() });
+            report.find(Finding { what: text(), why: text(), fix: text() });
         }
         assert_eq!(report.findings().len(), FINDINGS_MAX);
         assert_eq!(report.summary().findings[0].what, "3");

@@ -91,7 +91,7 @@ impl Config {
         if self.poll.0 < POLL_MIN {
             return Err(wrong("`poll` is below 10ms", "use `1s`, or `100ms` where every moment counts"));
         }
-        Ok(Evtx { name: name.into(), patterns, config: self.clone(), report: Report::default() })
+        Ok(Evtx { name: name.into(), patterns, config: self.clone(), report: Report::new(name) })
     }
 }
 

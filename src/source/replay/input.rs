@@ -1,0 +1,337 @@
+//! Reads the input on a thread of its own and hands out batches, each with the position behind it.
+//!
+//! position = version u8 ‖ offset u64 ‖ bytes of the head u32 ‖ CRC32C of the head u32, little-endian.
+//! The head tells whether the file is still the one that was read.
+
+use super::encoding::{Encoding, Transcoder};
+use super::json;
+use super::split::{EVENT_BYTES_MAX, Kind, Splitter, Step};
+use crate::event::xml::XmlEvent;
+use crate::event::{Bookmark, Event, NoteKind, Part, Value, Visitor};
+use crate::finding::Finding;
+use crate::source::Report;
+use crate::source::batch::{self, Filling};
+use crate::source::feed::{Closed, Outlet};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+
+/// What the thread needs.
+pub(super) struct Job {
+    pub(super) name: Box<str>,
+    pub(super) path: Box<str>,
+    pub(super) key: Box<str>,
+    pub(super) resume: Option<Bytes>,
+    pub(super) report: Report,
+}
+
+const READ_BYTES: usize = 64 << 10;
+const HEAD_BYTES: usize = 4096;
+const POSITION_VERSION: u8 = 1;
+
+impl Job {
+    /// Reads to the end, or until nobody takes batches any more.
+    pub(super) fn run(self, outlet: Outlet) -> Result<(), Finding> {
+        let failed = |error: io::Error| {
+            let fix = match error.kind() {
+                ErrorKind::NotFound => "check the path; it is taken relative to the working directory",
+                ErrorKind::PermissionDenied => "let this user read it",
+                ErrorKind::IsADirectory => "name a file in it",
+                _ => "check that it is a readable file",
+            };
+            Finding { what: format!("cannot read {}", self.path), why: error.to_string(), fix: fix.into() }
+        };
+        let (input, start) = self.open().map_err(failed)?;
+        let mut reading = Reading::new(&self, start);
+        match reading.all(input, &outlet) {
+            Ok(()) | Err(Ended::Closed) => {}
+            Err(Ended::Io(error)) => return Err(failed(error)),
+        }
+        reading.conclude();
+        Ok(())
+    }
+
+    /// The input from where reading goes on.
+    fn open(&self) -> io::Result<(Box<dyn Read>, Start)> {
+        if &*self.path == "-" {
+            return Ok((Box::new(io::stdin()), Start::default()));
+        }
+        let mut file = File::open(&*self.path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        // A pipe has a path, and no place to come back to.
+        if !metadata.is_file() {
+            return Ok((Box::new(file), Start::default()));
+        }
+        let head = head(&file, HEAD_BYTES)?;
+        let (encoding, mark) = Encoding::detect(&head);
+        let kept = self.resume.as_deref().and_then(Position::read);
+        let offset = match kept {
+            Some(position) if position.fits(&file, metadata.len())? => position.offset,
+            Some(_) => {
+                tracing::info!(source = %self.name, file = %self.path, "another file than last time: read from its start");
+                mark as u64
+            }
+            None => mark as u64,
+        };
+        file.seek(SeekFrom::Start(offset))?;
+        let position = Position { offset, head_len: head.len() as u32, head_crc: crc32c::crc32c(&head) };
+        Ok((Box::new(file), Start { encoding: Some(encoding), position: Some(position) }))
+    }
+}
+
+/// Where reading starts; nothing is known of a pipe before it is read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    encoding: Option<Encoding>,
+    position: Option<Position>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Position {
+    offset: u64,
+    head_len: u32,
+    head_crc: u32,
+}
+
+impl Position {
+    fn read(value: &[u8]) -> Option<Self> {
+        let (&version, rest) = value.split_first()?;
+        let (offset, rest) = rest.split_first_chunk()?;
+        let (head_len, rest) = rest.split_first_chunk()?;
+        let head_crc = rest.try_into().ok()?;
+        (version == POSITION_VERSION).then(|| Self {
+            offset: u64::from_le_bytes(*offset),
+            head_len: u32::from_le_bytes(*head_len),
+            head_crc: u32::from_le_bytes(head_crc),
+        })
+    }
+
+    fn write(&self) -> Bytes {
+        let mut value = vec![POSITION_VERSION];
+        value.extend_from_slice(&self.offset.to_le_bytes());
+        value.extend_from_slice(&self.head_len.to_le_bytes());
+        value.extend_from_slice(&self.head_crc.to_le_bytes());
+        value.into()
+    }
+
+    fn fits(&self, file: &File, file_len: u64) -> io::Result<bool> {
+        let head = head(file, (self.head_len as usize).min(HEAD_BYTES))?;
+        let same = head.len() == self.head_len as usize && crc32c::crc32c(&head) == self.head_crc;
+        Ok(same && self.offset <= file_len)
+    }
+}
+
+fn head(file: &File, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; bytes_max];
+    let mut filled = 0;
+    while filled < head.len() {
+        match file.read_at(&mut head[filled..], filled as u64)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    head.truncate(filled);
+    Ok(head)
+}
+
+enum Ended {
+    Closed,
+    Io(io::Error),
+}
+
+impl From<Closed> for Ended {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+/// The state between input and batches.
+struct Reading<'j> {
+    job: &'j Job,
+    encoding: Option<Encoding>,
+    transcoder: Transcoder,
+    splitter: Splitter,
+    text: Vec<u8>,
+    /// Bytes of text before `text`.
+    before: u64,
+    filling: Filling,
+    position: Option<Position>,
+    broken: u64,
+}
+
+impl<'j> Reading<'j> {
+    fn new(job: &'j Job, start: Start) -> Self {
+        Self {
+            job,
+            encoding: start.encoding,
+            transcoder: Transcoder::new(start.encoding.unwrap_or(Encoding::Utf8)),
+            splitter: Splitter::default(),
+            text: Vec::new(),
+            before: 0,
+            filling: Filling::default(),
+            position: start.position,
+            broken: 0,
+        }
+    }
+
+    fn all(&mut self, mut input: Box<dyn Read>, outlet: &Outlet) -> Result<(), Ended> {
+        let mut buffer = vec![0; READ_BYTES];
+        let mut held = Vec::new();
+        loop {
+            let read = match input.read(&mut buffer) {
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Ended::Io(error)),
+            };
+            if outlet.is_closed() {
+                return Err(Ended::Closed);
+            }
+            if self.encoding.is_none() {
+                held.extend_from_slice(&buffer[..read]);
+                // Enough to see a byte order mark.
+                if held.len() >= 4 || read == 0 {
+                    let (encoding, mark) = Encoding::detect(&held);
+                    self.encoding = Some(encoding);
+                    self.transcoder = Transcoder::new(encoding);
+                    self.transcoder.push(&held[mark..], &mut self.text);
+                }
+            } else {
+                self.transcoder.push(&buffer[..read], &mut self.text);
+            }
+            if read == 0 {
+                self.transcoder.finish(&mut self.text);
+            }
+            self.pieces(read == 0, outlet)?;
+            // A short read is all there is for now: events must not wait for more to come.
+            if !self.filling.is_empty() && read < buffer.len() {
+                self.hand_over(outlet)?;
+            }
+            if read == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn pieces(&mut self, end: bool, outlet: &Outlet) -> Result<(), Closed> {
+        loop {
+            let text = std::mem::take(&mut self.text);
+            while !self.filling.is_full()
+                && let Step::Piece(kind, range) = self.splitter.next(&text, end)
+            {
+                let replaced = self.transcoder.replaced_before(self.before + range.end as u64);
+                self.piece(kind, &text[range], replaced);
+            }
+            self.advance(&text[..self.splitter.done()]);
+            self.keep(text);
+            if !self.filling.is_full() {
+                return Ok(());
+            }
+            self.hand_over(outlet)?;
+        }
+    }
+
+    /// Everything in `done` is in the batch or skipped.
+    fn advance(&mut self, done: &[u8]) {
+        self.before += done.len() as u64;
+        if let Some(position) = &mut self.position {
+            position.offset += self.transcoder.raw_len(done);
+        }
+    }
+
+    fn keep(&mut self, mut text: Vec<u8>) {
+        text.drain(..self.splitter.done());
+        self.splitter.forgot();
+        self.text = text;
+    }
+
+    fn piece(&mut self, kind: Kind, piece: &[u8], replaced: bool) {
+        let (text, wrong) = match kind {
+            Kind::Xml => (Cow::Borrowed(piece), check(piece).err()),
+            Kind::Json => match json::event(piece) {
+                Ok(xml) => {
+                    let wrong = check(xml.as_bytes()).err();
+                    (Cow::Owned(xml.into_bytes()), wrong)
+                }
+                Err(wrong) => (Cow::Borrowed(piece.trim_ascii_end()), Some(wrong)),
+            },
+            Kind::Broken { what } => (Cow::Borrowed(piece), Some(what.to_owned())),
+            Kind::TooLong { first } => {
+                if first {
+                    self.too_long();
+                }
+                let limit = EVENT_BYTES_MAX >> 20;
+                (Cow::Borrowed(piece), Some(format!("a part of something longer than {limit} MiB")))
+            }
+        };
+        let note = match wrong {
+            Some(wrong) => {
+                if !matches!(kind, Kind::TooLong { .. }) {
+                    self.broken(&wrong);
+                }
+                Some((NoteKind::Undecodable, wrong))
+            }
+            None if replaced => Some((NoteKind::Surrogates, "lone surrogates became U+FFFD".into())),
+            None => None,
+        };
+        match String::from_utf8_lossy(&text) {
+            Cow::Borrowed(valid) => self.filling.push(valid.as_bytes(), note),
+            Cow::Owned(mended) => self.filling.push(mended.as_bytes(), note),
+        }
+    }
+
+    fn too_long(&self) {
+        let limit = EVENT_BYTES_MAX >> 20;
+        self.job.report.find(Finding {
+            what: format!("{}: something without an end is longer than {limit} MiB", self.job.path),
+            why: format!(
+                "no event of Windows is that long; it begins after byte {} of the text",
+                self.before
+            ),
+            fix: "it travels on raw, in parts; check what wrote the file".into(),
+        });
+    }
+
+    fn broken(&mut self, wrong: &str) {
+        self.broken += 1;
+        // The first is explained, the others are counted: one line for a file full of them.
+        if self.broken == 1 {
+            self.job.report.find(Finding {
+                what: format!("{}: an event cannot be read", self.job.path),
+                why: format!("{wrong}, after byte {} of the text", self.before),
+                fix: "it travels on raw with the reason beside it, as all others of this file do".into(),
+            });
+        }
+    }
+
+    fn conclude(&self) {
+        if self.broken > 1 {
+            tracing::warn!(source = %self.job.name, file = %self.job.path, events = self.broken, "could not be read and travel raw");
+        }
+    }
+
+    fn hand_over(&mut self, outlet: &Outlet) -> Result<(), Closed> {
+        let file = (&*self.job.path != "-").then_some(&*self.job.path);
+        let bookmark =
+            self.position.map(|position| Bookmark { key: self.job.key.clone(), value: position.write() });
+        outlet.send(self.filling.take(batch::origin(&self.job.name, file), bookmark))
+    }
+}
+
+/// Reads an event through.
+fn check(text: &[u8]) -> Result<(), String> {
+    struct Ignore;
+    impl<'a> Visitor<'a> for Ignore {
+        fn start(&mut self, _: &'a [u8]) {}
+        fn attribute(&mut self, _: &'a [u8], _: Value<'a>) {}
+        fn text(&mut self, _: Value<'a>) {}
+        fn end(&mut self) {}
+        fn data(&mut self, _: Value<'a>, _: Value<'a>) {}
+    }
+    let walked = XmlEvent::parse(text).and_then(|event| event.walk(Part::Body, &mut Ignore));
+    walked.map_err(|error| error.to_string())
+}

@@ -1,0 +1,98 @@
+//! Events from a file or standard input: XML documents or JSON lines that carry the XML.
+//!
+//! | accepted | as |
+//! |---|---|
+//! | XML | `<Event>…</Event>`, one a line, pretty-printed or end to end, with or without an `<Events>` root |
+//! | JSON lines | `{"xml": "<Event…"}`, `{"event": {"original": "<Event…"}}`, `{"event.original": …}`, `"<Event…"` |
+//! | encoding | UTF-8, or UTF-16 with a byte order mark |
+//!
+//! Both may stand in one input. What cannot be parsed travels raw with a note and is counted.
+//! A file is resumed behind its last kept event; standard input is not. Whatever the input says of
+//! itself, its events have no authenticated host. Must not know: outputs, formats.
+
+mod encoding;
+mod input;
+mod json;
+mod split;
+
+use super::feed::{self, Fed};
+use super::{Report, SourceError, Summary};
+use crate::basin::Basin;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// `[source.NAME.replay]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The file; `-` is standard input.
+    pub path: String,
+}
+
+impl Config {
+    /// Checks what was written; opens nothing.
+    pub fn open(&self, name: &str) -> Result<Replay, SourceError> {
+        if self.path.trim().is_empty() {
+            return Err(SourceError::Config {
+                name: name.into(),
+                what: "`path` is empty".into(),
+                fix: "name a file, or `-` for standard input",
+            });
+        }
+        Ok(Replay { name: name.into(), path: self.path.as_str().into(), report: Report::new(name) })
+    }
+}
+
+/// The source, checked.
+#[derive(Debug)]
+pub struct Replay {
+    name: Box<str>,
+    path: Box<str>,
+    report: Report,
+}
+
+impl Replay {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Live figures; stays valid while and after the source runs.
+    pub fn report(&self) -> Report {
+        self.report.clone()
+    }
+
+    /// Reads the input to its end; it ends there whether or not the pipeline goes on.
+    pub async fn run(self, basin: Basin, stop: CancellationToken) -> Result<Summary, SourceError> {
+        let (outlet, inlet) = feed::pipe();
+        let (end, ended) = oneshot::channel();
+        let key = format!("{}/{}", self.name, self.path);
+        let job = input::Job {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            resume: basin.bookmark(&key),
+            key: key.into(),
+            report: self.report.clone(),
+        };
+        let reader = || SourceError::Reader { name: self.name.clone() };
+        // A thread of its own, because reading standard input blocks for as long as it likes.
+        let thread = std::thread::Builder::new().name("replay".into());
+        // Nobody listens any more when the source was stopped.
+        thread.spawn(move || drop(end.send(job.run(outlet)))).map_err(|_| reader())?;
+        let report = &self.report;
+        match feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.count(*counts)).await {
+            Fed::Ended => {
+                let read = ended.await.map_err(|_| reader())?;
+                read.map_err(|finding| SourceError::Input { name: self.name.clone(), finding })?;
+                Ok(report.summary())
+            }
+            Fed::Stopped => Ok(report.summary()),
+            Fed::Lost if stop.is_cancelled() => Ok(report.summary()),
+            Fed::Lost => Err(SourceError::NotKept { name: self.name, path: self.path }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
