@@ -6,6 +6,7 @@
 //! Promise: `Confirmed` means the far end has the whole batch, durably where it can be durable.
 //! Must not know: where batches come from, the basin, other outputs.
 
+pub mod file;
 pub mod path;
 pub mod stdout;
 
@@ -134,6 +135,8 @@ impl Encoded {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
+    /// Files on this machine.
+    pub file: Option<file::Config>,
     /// The standard output of the process.
     pub stdout: Option<stdout::Config>,
 }
@@ -144,7 +147,7 @@ impl SinkConfig {
     /// # Errors
     /// When not exactly one destination is named, or its settings contradict each other.
     pub fn check(&self) -> Result<(), SinkError> {
-        self.stdout.as_ref().map(|_| ()).ok_or(SinkError::NotOne("none"))
+        self.open().map(|_| ())
     }
 
     /// The checked sink, not yet touching its destination.
@@ -152,8 +155,15 @@ impl SinkConfig {
     /// # Errors
     /// As `check`.
     pub fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
-        let stdout = self.stdout.as_ref().ok_or(SinkError::NotOne("none"))?;
-        Ok(Box::new(stdout.open()))
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if let Some(file) = &self.file {
+            sinks.push(Box::new(file.open()?));
+        }
+        if let Some(stdout) = &self.stdout {
+            sinks.push(Box::new(stdout.open()));
+        }
+        let sink = sinks.pop().ok_or(SinkError::NotOne("none"))?;
+        if sinks.is_empty() { Ok(sink) } else { Err(SinkError::NotOne("more than one")) }
     }
 }
 

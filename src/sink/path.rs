@@ -20,6 +20,10 @@ pub const VALUE_BYTES_MAX: usize = 100;
 /// Longest name of a file or folder below the root; file systems allow 255, and rotation and
 /// compression add to it.
 pub const COMPONENT_BYTES_MAX: usize = 200;
+/// Bytes of the distinct paths of one batch: a sink notes them all with its cursor.
+pub const BATCH_PATH_BYTES_MAX: usize = super::NOTE_BYTES_MAX - 4096;
+/// What a note holds beside a path, at most.
+pub const PATH_OVERHEAD_BYTES: usize = 32;
 /// Distinct paths of one output within an hour before further ones share a path of `_other`.
 pub const ROUTES_MAX: usize = 4096;
 
@@ -106,14 +110,63 @@ impl PathTemplate {
         self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
     }
 
+    /// From the first dot of the last part, if that is literal: `.jsonl.gz`.
+    pub fn extension(&self) -> &str {
+        let Some(Part::Literal(text)) = self.parts.last() else { return "" };
+        let name = text.rsplit('/').next().unwrap_or(text);
+        // A name that is all literal keeps what is before its first dot, whatever that is.
+        name.find('.').map_or("", |dot| &name[dot..])
+    }
+
+    /// How many names a path below the root has.
+    pub fn depth(&self) -> usize {
+        let slashes = |text: &str| text.matches('/').count();
+        let inside = |part: &Part| match part {
+            Part::Literal(text) | Part::Date(text) => slashes(text),
+            Part::Field(_) => 0,
+        };
+        1 + self.parts.iter().map(inside).sum::<usize>()
+    }
+
+    /// Whether a path below the root could have been made by this template.
+    pub fn matches(&self, path: &str) -> bool {
+        let mut pieces: Vec<Option<&str>> = Vec::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => pieces.push(Some(text)),
+                Part::Field(_) => pieces.push(None),
+                Part::Date(format) => {
+                    for (index, piece) in format.split('%').enumerate() {
+                        // Each unit is one letter after the `%`, and stands for some digits.
+                        let literal = if index == 0 {
+                            piece
+                        } else {
+                            pieces.push(None);
+                            &piece[1..]
+                        };
+                        pieces.push(Some(literal));
+                    }
+                }
+            }
+        }
+        fits(&pieces, path)
+    }
+
     /// Appends the path below the root.
     pub fn render(&self, values: &RouteValues<'_, '_>, out: &mut String) {
+        self.write(values, false, out);
+    }
+
+    /// `other`: no place of its own, so names of `_other` and the day it was received.
+    fn write(&self, values: &RouteValues<'_, '_>, other: bool, out: &mut String) {
         let start = out.len();
         let mut scratch = Vec::new();
+        let time = if other { values.origin.received } else { values.time };
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
-                Part::Date(format) => write_date(format, values.time, out),
+                Part::Date(format) => write_date(format, time, out),
+                Part::Field(_) if other => out.push_str("_other"),
                 Part::Field(field) => {
                     scratch.clear();
                     values.write(*field, &mut scratch);
@@ -157,18 +210,27 @@ impl RouteValues<'_, '_> {
     }
 }
 
-/// Gives each event its path and holds the cap on distinct ones.
+/// Gives each event its path and holds the caps on distinct ones.
 #[derive(Clone, Debug)]
 pub struct Router {
     template: PathTemplate,
     /// Paths given out, and when last, in the seconds of the events' receipt.
-    known: HashMap<Box<str>, i64>,
+    known: HashMap<Box<str>, Known>,
     routes_max: usize,
+    batch: u64,
+    /// Bytes of the distinct paths of this batch.
+    batch_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    seconds: i64,
+    batch: u64,
 }
 
 impl Router {
     pub fn new(template: PathTemplate) -> Self {
-        Self { template, known: HashMap::new(), routes_max: ROUTES_MAX }
+        Self { template, known: HashMap::new(), routes_max: ROUTES_MAX, batch: 0, batch_bytes: 0 }
     }
 
     #[must_use]
@@ -177,37 +239,67 @@ impl Router {
         self
     }
 
+    /// A new batch begins.
+    pub fn begin(&mut self) {
+        self.batch += 1;
+        self.batch_bytes = 0;
+    }
+
+    /// Whether the batch should be sent before more paths come together.
+    pub fn is_full(&self) -> bool {
+        self.batch_bytes > BATCH_PATH_BYTES_MAX / 2
+    }
+
     /// The path of an event, into `out`.
     pub fn route(&mut self, values: &RouteValues<'_, '_>, out: &mut String) {
-        const FORGET_AFTER_SECONDS: i64 = 3600;
         out.clear();
         self.template.render(values, out);
         if self.template.is_fixed() {
             return;
         }
         let now = values.origin.received.0.div_euclid(1_000_000_000);
-        if let Some(last) = self.known.get_mut(out.as_str()) {
-            *last = now;
-            return;
-        }
-        if self.known.len() >= self.routes_max {
-            self.known.retain(|_, last| *last + FORGET_AFTER_SECONDS > now);
-        }
-        if self.known.len() >= self.routes_max {
+        if !self.admit(out, now) {
             out.clear();
-            let other = Header {
-                channel: Value::Plain(b"_other"),
-                computer: Value::Plain(b"_other"),
-                provider_name: Value::Plain(b"_other"),
-                event_id: Value::Plain(b"_other"),
-                level: Value::Plain(b"_other"),
-                ..Header::default()
-            };
-            let origin = Origin { host: Some("_other".into()), ..values.origin.clone() };
-            let time = values.origin.received;
-            self.template.render(&RouteValues { header: Some(&other), origin: &origin, time }, out);
+            self.template.write(values, true, out);
+        }
+    }
+
+    fn admit(&mut self, path: &str, now: i64) -> bool {
+        const FORGET_AFTER_SECONDS: i64 = 3600;
+        let known = self.known.get_mut(path);
+        let is_new_here = known.as_ref().is_none_or(|known| known.batch != self.batch);
+        let bytes = if is_new_here { path.len() + PATH_OVERHEAD_BYTES } else { 0 };
+        if self.batch_bytes + bytes > BATCH_PATH_BYTES_MAX {
+            return false;
+        }
+        let seen = Known { seconds: now, batch: self.batch };
+        if let Some(known) = known {
+            *known = seen;
         } else {
-            self.known.insert(out.as_str().into(), now);
+            if self.known.len() >= self.routes_max {
+                self.known.retain(|_, known| known.seconds + FORGET_AFTER_SECONDS > now);
+            }
+            if self.known.len() >= self.routes_max {
+                return false;
+            }
+            self.known.insert(path.into(), seen);
+        }
+        self.batch_bytes += bytes;
+        true
+    }
+}
+
+/// Literal pieces, and `None` for one or more characters of one name.
+fn fits(pieces: &[Option<&str>], path: &str) -> bool {
+    let Some((first, rest)) = pieces.split_first() else { return path.is_empty() };
+    match first {
+        Some(literal) => path.strip_prefix(literal).is_some_and(|path| fits(rest, path)),
+        None => {
+            let end = path.find('/').unwrap_or(path.len());
+            path.char_indices()
+                .map(|(at, character)| at + character.len_utf8())
+                .take_while(|at| *at <= end)
+                .any(|at| fits(rest, &path[at..]))
         }
     }
 }
@@ -381,6 +473,18 @@ mod tests {
             let error = PathTemplate::parse(path).unwrap_err().to_string();
             assert!(error.contains(part), "{path}: {error}");
         }
+    }
+
+    #[test]
+    fn a_template_knows_its_own_paths() {
+        let template = PathTemplate::parse("/log/{channel}/{date:%Y/%m}-{computer}.json.gz").unwrap();
+        assert!(template.matches("Security/2026/01-dc1.json.gz"));
+        for other in ["Security/2026-dc1.json.gz", "Security/2026/01-dc1.json", "a/b/2026/01-dc1.json.gz", ""]
+        {
+            assert!(!template.matches(other), "{other}");
+        }
+        assert_eq!((template.extension(), template.depth()), (".json.gz", 3));
+        assert_eq!(PathTemplate::parse("/log/{computer}").unwrap().extension(), "");
     }
 
     #[test]

@@ -1,0 +1,132 @@
+//! Deletes files by age and by total size, oldest first.
+//!
+//! Only what this sink could have written is looked at: regular files below the root whose path has
+//! the template's shape, with or without the stamp of a rotation, and that are not being written.
+
+use super::Keep;
+use crate::sink::path::{Confined, PathTemplate};
+use std::fs;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+use tracing::{info, warn};
+
+/// Files looked at per round; more than this is a matter for another tool.
+const FILES_MAX: usize = 100_000;
+const ROUND_SECONDS: u64 = 60;
+
+pub(super) struct Keeper {
+    keep: Keep,
+    template: PathTemplate,
+    /// Unix seconds before which nothing needs to be looked at.
+    next: u64,
+}
+
+struct Found {
+    written: u64,
+    bytes: u64,
+    path: String,
+}
+
+impl Keeper {
+    pub(super) fn new(keep: Keep, template: &PathTemplate) -> Self {
+        Self { keep, template: template.clone(), next: 0 }
+    }
+
+    /// What follows the first dot of the last literal part, such as `.jsonl.gz`.
+    pub(super) fn extension(&self) -> &str {
+        self.template.extension()
+    }
+
+    /// There are more files than before: look again with the next batch.
+    pub(super) fn wake(&mut self) {
+        self.next = 0;
+    }
+
+    pub(super) fn thin_out(&mut self, root: &Confined, now: u64, in_use: &dyn Fn(&str) -> bool) {
+        if now < self.next || (self.keep.age.is_none() && self.keep.size.is_none()) {
+            return;
+        }
+        self.next = now + ROUND_SECONDS;
+        let mut found = Vec::new();
+        self.collect(root.path(), "", &mut found);
+        found.sort_unstable_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
+        let mut total: u64 = found.iter().map(|file| file.bytes).sum();
+        let age_max = self.keep.age.map_or(u64::MAX, |age| age.0.as_secs());
+        let size_max = self.keep.size.map_or(u64::MAX, |size| size.0);
+        for file in found.iter().filter(|file| !in_use(&file.path)) {
+            if total <= size_max && now.saturating_sub(file.written) <= age_max {
+                break;
+            }
+            match root.place(&file.path, false).and_then(|place| place.remove()) {
+                Ok(()) => info!(path = file.path, bytes = file.bytes, "deleted, as `keep` says"),
+                Err(error) => warn!(path = file.path, %error, "could not be deleted"),
+            }
+            total = total.saturating_sub(file.bytes);
+        }
+    }
+
+    fn collect(&self, folder: &Path, below: &str, found: &mut Vec<Found>) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.flatten() {
+            // `file_type` does not follow links.
+            let (Ok(kind), Some(name)) = (entry.file_type(), entry.file_name().to_str().map(str::to_owned))
+            else {
+                continue;
+            };
+            let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+            if found.len() >= FILES_MAX {
+                return;
+            }
+            if kind.is_dir() && path.split('/').count() <= self.template.depth() {
+                self.collect(&entry.path(), &path, found);
+            } else if kind.is_file()
+                && self.template.matches(&without_stamp(&path, self.extension()))
+                && let Ok(metadata) = entry.metadata()
+            {
+                let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+                let written = written.map_or(0, |since| since.as_secs());
+                found.push(Found { written, bytes: metadata.len(), path });
+            }
+        }
+    }
+}
+
+/// `a/x-20260102T030405Z-1.json` to `a/x.json`.
+fn without_stamp(path: &str, extension: &str) -> String {
+    let stem = path.strip_suffix(extension).unwrap_or(path);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_stamp = |text: &str| {
+        text.len() == 16
+            && text.ends_with('Z')
+            && text
+                .split_once('T')
+                .is_some_and(|(day, time)| digits(day) && digits(time.trim_end_matches('Z')))
+    };
+    let bare = match stem.rsplit_once('-') {
+        Some((bare, stamp)) if is_stamp(stamp) => bare,
+        Some((rest, count)) if digits(count) => match rest.rsplit_once('-') {
+            Some((bare, stamp)) if is_stamp(stamp) => bare,
+            _ => stem,
+        },
+        _ => stem,
+    };
+    format!("{bare}{}", &path[stem.len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_told_from_a_name() {
+        for (path, bare) in [
+            ("x-20260102T030405Z.json", "x.json"),
+            ("a/x-20260102T030405Z-12.json", "a/x.json"),
+            ("x-2026.json", "x-2026.json"),
+            ("x.json", "x.json"),
+            ("x-y-7.json", "x-y-7.json"),
+        ] {
+            assert_eq!(without_stamp(path, ".json"), bare);
+        }
+    }
+}
