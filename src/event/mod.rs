@@ -12,6 +12,7 @@
 //! Pure: bytes, time and randomness are arguments. Must not know: files, sockets, sinks, formats.
 
 pub mod batch;
+pub mod canonical;
 pub mod header;
 pub mod id;
 pub mod receipt;

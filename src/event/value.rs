@@ -36,7 +36,7 @@ pub enum Value<'a> {
     Sid(&'a [u8]),
     /// 100 ns ticks since 1601.
     FileTime(u64),
-    /// SYSTEMTIME: eight u16.
+    /// SYSTEMTIME: eight u16, rendered with seven fraction digits as a FILETIME is.
     SystemTime(&'a [u8; 16]),
     Bool(bool),
     Float(f32),
@@ -253,7 +253,8 @@ fn write_systemtime(fields: &[u8; 16], out: &mut Vec<u8>) {
     padded(field(5), 2, b":");
     padded(field(6), 2, b":");
     padded(field(7), 3, b".");
-    out.push(b'Z');
+    // As Windows renders it, in FILETIME's seven digits.
+    out.extend_from_slice(b"0000Z");
 }
 
 fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
@@ -297,7 +298,7 @@ mod tests {
         check(Value::Binary(&[0xde, 0xad]), "DEAD");
         check(
             Value::SystemTime(&[0xe7, 7, 5, 0, 1, 0, 29, 0, 8, 0, 47, 0, 50, 0, 0xb5, 2]),
-            "2023-05-29T08:47:50.693Z",
+            "2023-05-29T08:47:50.6930000Z",
         );
     }
 

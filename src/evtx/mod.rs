@@ -1,3 +1,31 @@
-//! The Windows event log file, both ways: headers, chunks, BinXML, damage.
+//! EVTX, Windows' event log file: headers, chunks, records and their BinXML.
 //!
-//! Pure: bytes in, events out. Must not know: files, tails, sinks.
+//! ```text
+//! file ─► FileHeader, chunks of 64 KiB ─► records (resynchronised past damage)
+//!                                           │
+//!          Decoder ── programs, names ──────┴─► BinXmlEvent: Header, walk(Visitor), xml()
+//! ```
+//!
+//! A record is either an instance of templates (compiled once to flat programs, found again by
+//! content in every chunk) or, as a collector stores what was forwarded to it, plain tokens that
+//! are streamed. Layout: libevtx documentation; BinXML: MS-EVEN6 2.2.12.
+//! Promise: hostile bytes cost bounded time, memory, depth and output, and never panic.
+//! Pure: bytes in, values out. Must not know: files, sockets, clocks, filters, formats.
+
+mod arena;
+pub mod chunk;
+mod cursor;
+mod decoder;
+mod event;
+pub mod header;
+mod names;
+mod program;
+mod system;
+mod template;
+pub mod values;
+mod walk;
+
+pub use chunk::{CHUNK_BYTES, ChunkHeader, RawRecord, Records, Unreadable};
+pub use decoder::{Decoder, RecordError};
+pub use event::BinXmlEvent;
+pub use header::{FILE_HEADER_BYTES, FileHeader};

@@ -1,0 +1,98 @@
+//! Writes visits as canonical XML text: one line, single-quoted attributes, the way Windows
+//! forwards events. `Data` is never written as an empty tag, other empty elements are.
+
+use super::text::Place;
+use super::{Value, Visitor};
+
+/// A visitor that appends XML.
+#[derive(Debug)]
+pub struct XmlWriter<'o, 'a> {
+    out: &'o mut Vec<u8>,
+    open: Vec<&'a [u8]>,
+    /// The start tag has not been closed.
+    in_tag: bool,
+}
+
+impl<'o> XmlWriter<'o, '_> {
+    pub fn new(out: &'o mut Vec<u8>) -> Self {
+        Self { out, open: Vec::new(), in_tag: false }
+    }
+
+    fn close_tag(&mut self) {
+        if self.in_tag {
+            self.in_tag = false;
+            self.out.push(b'>');
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for XmlWriter<'_, 'a> {
+    fn start(&mut self, name: &'a [u8]) {
+        self.close_tag();
+        self.out.push(b'<');
+        self.out.extend_from_slice(name);
+        self.open.push(name);
+        self.in_tag = true;
+    }
+
+    fn attribute(&mut self, name: &'a [u8], value: Value<'a>) {
+        self.out.push(b' ');
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b"='");
+        value.write_xml(Place::Attribute, self.out);
+        self.out.push(b'\'');
+    }
+
+    fn text(&mut self, value: Value<'a>) {
+        self.close_tag();
+        value.write_xml(Place::Content, self.out);
+    }
+
+    fn end(&mut self) {
+        let name = self.open.pop().unwrap_or_default();
+        if self.in_tag && name != b"Data" {
+            self.in_tag = false;
+            self.out.extend_from_slice(b"/>");
+            return;
+        }
+        self.close_tag();
+        self.out.extend_from_slice(b"</");
+        self.out.extend_from_slice(name);
+        self.out.push(b'>');
+    }
+
+    fn data(&mut self, name: Value<'a>, value: Value<'a>) {
+        self.close_tag();
+        self.out.extend_from_slice(b"<Data Name='");
+        name.write_xml(Place::Attribute, self.out);
+        self.out.extend_from_slice(b"'>");
+        value.write_xml(Place::Content, self.out);
+        self.out.extend_from_slice(b"</Data>");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visits_become_one_line_of_xml() {
+        let mut out = Vec::new();
+        let mut writer = XmlWriter::new(&mut out);
+        writer.start(b"Event");
+        writer.attribute(b"xmlns", Value::Plain(b"urn:x"));
+        writer.start(b"Security");
+        writer.end();
+        writer.data(Value::Text(b"it's"), Value::Utf16(b"<\0\r\0\n\0"));
+        writer.start(b"Data");
+        writer.end();
+        writer.start(b"Data");
+        writer.attribute(b"Name", Value::Plain(b"a"));
+        writer.end();
+        writer.end();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "<Event xmlns='urn:x'><Security/><Data Name='it&apos;s'>&lt;\r\n</Data><Data></Data><Data Name='a'></Data></Event>"
+        );
+    }
+}

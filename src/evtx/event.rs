@@ -1,0 +1,289 @@
+//! A record as an event: its System as a `Header`, the rest walked on demand.
+
+use super::chunk::RawRecord;
+use super::cursor::Cursor;
+use super::decoder::Store;
+use super::program::{EventPlan, Frame, Part, Program};
+use super::system::{self, EMPTY, HeaderBuilder};
+use super::values::{self, Slot};
+use super::walk::{self, Until, WALKED_BYTES_MAX, Walk, token};
+use crate::event::canonical::XmlWriter;
+use crate::event::header::Seen;
+use crate::event::{Event, EventError, Header, Part as EventPart, Value, Visitor};
+use std::ops::Range;
+
+/// An event in a record of a chunk.
+#[derive(Debug)]
+pub struct BinXmlEvent<'a> {
+    header: Header<'a>,
+    record: RawRecord,
+    chunk: &'a [u8],
+    store: &'a Store,
+    shape: Shape<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape<'a> {
+    /// One template instance that is the whole event.
+    Planned { plan: &'a EventPlan, program: &'a Program, slots: &'a [Slot], arrays: bool },
+    /// Plain tokens: where System starts and where it ends.
+    Streamed { system: usize, rest: usize },
+    /// Anything else.
+    Other,
+}
+
+impl<'a> BinXmlEvent<'a> {
+    /// As numbered by the log it is read from; the event's own number is in its header.
+    pub fn record_id(&self) -> u64 {
+        self.record.id
+    }
+
+    /// FILETIME of when the record was written to the log.
+    pub fn written(&self) -> u64 {
+        self.record.written
+    }
+
+    /// The record's place in its chunk; its end is where to go on reading.
+    pub fn span(&self) -> Range<usize> {
+        self.record.offset..self.record.end()
+    }
+
+    /// The record ends as it should; one that is being written does not yet.
+    pub fn is_whole(&self) -> bool {
+        self.record.whole
+    }
+
+    /// Appends the canonical XML text: one line, as Windows forwards it.
+    ///
+    /// # Errors
+    /// As `walk`; `out` is as before then.
+    pub fn xml(&self, out: &mut Vec<u8>) -> Result<(), EventError> {
+        let before = out.len();
+        let mut writer = XmlWriter::new(out);
+        let walked = self.walk(EventPart::Whole, &mut writer);
+        if walked.is_err() {
+            out.truncate(before);
+        }
+        walked
+    }
+
+    pub(super) fn read(
+        store: &'a Store,
+        chunk: &'a [u8],
+        record: &RawRecord,
+        slots: &'a mut Vec<Slot>,
+    ) -> Result<Self, EventError> {
+        let mut event =
+            Self { header: Header::default(), record: *record, chunk, store, shape: Shape::Other };
+        let mut cursor = event.cursor();
+        if cursor.peek() == Some(token::FRAGMENT) {
+            cursor.take(4)?;
+        }
+        match cursor.u8()? {
+            token::INSTANCE => {
+                let (program, arrays) = walk::read_instance(store, chunk, &mut cursor, slots)?;
+                if let Some(plan) = &program.event {
+                    event.shape = Shape::Planned { plan, program, slots, arrays };
+                }
+            }
+            token @ (token::OPEN | token::OPEN_ATTRIBUTES) => event.find_system(&mut cursor, token)?,
+            _ => {}
+        }
+        event.read_header()?;
+        Ok(event)
+    }
+
+    fn cursor(&self) -> Cursor<'a> {
+        Cursor::new(self.chunk, self.record.binxml())
+    }
+
+    /// Sets the shape of a record of plain tokens whose first child is System.
+    fn find_system(&mut self, cursor: &mut Cursor<'a>, token: u8) -> Result<(), EventError> {
+        let mut root = Outline::default();
+        self.walker(&mut root).tag(cursor, token)?;
+        let system = cursor.at;
+        if root.open && root.name == b"Event" && self.names_system(*cursor) {
+            self.shape = Shape::Streamed { system, rest: system };
+        }
+        Ok(())
+    }
+
+    fn names_system(&self, mut cursor: Cursor<'a>) -> bool {
+        matches!(cursor.u8(), Ok(token::OPEN | token::OPEN_ATTRIBUTES))
+            && cursor.u32().is_ok()
+            && cursor.name().is_ok_and(|(offset, _)| {
+                let id = self.store.names.resolve(self.chunk, offset);
+                id.is_ok_and(|id| self.store.names.name(id) == b"System")
+            })
+    }
+
+    fn read_header(&mut self) -> Result<(), EventError> {
+        if let Shape::Planned { plan: EventPlan { header: Some(plan), .. }, program, slots, arrays: false } =
+            self.shape
+        {
+            let frame = Frame { program, slots, arrays: false };
+            let mut seen = plan.seen;
+            for (slot, bit) in &plan.guarded {
+                seen |= if frame.left_out(*slot) { 0 } else { *bit };
+            }
+            self.header.seen = Seen(seen);
+            for planned in &plan.fields {
+                if planned.guard.is_none_or(|slot| !frame.left_out(slot)) {
+                    *system::field(&mut self.header, planned.field) = self.planned(&frame, planned.part)?;
+                }
+            }
+            return Ok(());
+        }
+        let mut builder = HeaderBuilder::default();
+        if let Shape::Streamed { system, .. } = self.shape {
+            let mut cursor = self.cursor();
+            cursor.at = system;
+            self.walker(&mut builder).tokens(&mut cursor, Until::Element)?;
+            self.shape = Shape::Streamed { system, rest: cursor.at };
+        } else {
+            self.walk(EventPart::System, &mut builder)?;
+        }
+        self.header = builder.header;
+        Ok(())
+    }
+
+    fn planned(&self, frame: &Frame<'_, 'a>, part: Option<Part>) -> Result<Value<'a>, EventError> {
+        let value = match part {
+            None => EMPTY,
+            Some(Part::Constant(constant)) => frame.program.constant(constant),
+            Some(Part::Slot { slot, optional }) => {
+                let slot = frame.slot(slot);
+                let value = values::value(slot.kind, slot.of(self.chunk))
+                    .map_err(|what| EventError { at: slot.at as usize, what })?;
+                if !walk::is_empty(value) {
+                    value
+                } else if optional {
+                    Value::Absent
+                } else {
+                    EMPTY
+                }
+            }
+        };
+        Ok(value)
+    }
+
+    fn walker<'v, V>(&self, visitor: &'v mut V) -> Walk<'a, 'v, V> {
+        let budget = WALKED_BYTES_MAX.min(USUAL_BYTES + self.store.spare_budget.get());
+        Walk { store: self.store, chunk: self.chunk, visitor, budget, fragments: 0 }
+    }
+
+    fn whole<V: Visitor<'a>>(&self, walk: &mut Walk<'a, '_, V>) -> Result<(), EventError> {
+        if let Shape::Planned { program, slots, arrays, .. } = self.shape {
+            return walk.run(&Frame { program, slots, arrays }, 0..program.ops.len());
+        }
+        walk.tokens(&mut self.cursor(), Until::Element)
+    }
+
+    fn part<V: Visitor<'a>>(&self, part: EventPart, visitor: &mut V) -> Result<(), EventError> {
+        let mut walk = self.walker(visitor);
+        let before = walk.budget;
+        match (self.shape, part) {
+            (_, EventPart::Whole) => self.whole(&mut walk)?,
+            (Shape::Planned { plan, program, slots, arrays }, part) => {
+                let frame = Frame { program, slots, arrays };
+                if part == EventPart::System {
+                    walk.run(&frame, plan.system.clone())?;
+                } else {
+                    for range in &plan.body {
+                        walk.run(&frame, range.clone())?;
+                    }
+                }
+            }
+            (Shape::Streamed { system, rest }, part) => {
+                let mut cursor = self.cursor();
+                let whole = part == EventPart::System;
+                cursor.at = if whole { system } else { rest };
+                walk.tokens(&mut cursor, if whole { Until::Element } else { Until::Close })?;
+            }
+            (Shape::Other, part) => {
+                let mut filtered = Children { visitor: walk.visitor, part, depth: 0, hidden: false };
+                self.whole(&mut self.walker(&mut filtered))?;
+            }
+        }
+        let used = before - walk.budget;
+        if used > USUAL_BYTES {
+            let spare = &self.store.spare_budget;
+            spare.set(spare.get().saturating_sub(used));
+        }
+        Ok(())
+    }
+}
+
+/// A walk that costs no more is not held against the rest of its chunk.
+const USUAL_BYTES: usize = 256 << 10;
+
+impl<'a> Event<'a> for BinXmlEvent<'a> {
+    fn header(&self) -> &Header<'a> {
+        &self.header
+    }
+
+    fn walk<V: Visitor<'a>>(&self, part: EventPart, visitor: &mut V) -> Result<(), EventError> {
+        self.part(part, visitor)
+            .map_err(|error| EventError { at: error.at.saturating_sub(self.record.offset), what: error.what })
+    }
+}
+
+/// Notes the root element's name and whether it stays open.
+#[derive(Default)]
+struct Outline<'a> {
+    name: &'a [u8],
+    open: bool,
+}
+
+impl<'a> Visitor<'a> for Outline<'a> {
+    fn start(&mut self, name: &'a [u8]) {
+        (self.name, self.open) = (name, true);
+    }
+
+    fn attribute(&mut self, _: &'a [u8], _: Value<'a>) {}
+
+    fn text(&mut self, _: Value<'a>) {}
+
+    fn end(&mut self) {
+        self.open = false;
+    }
+}
+
+/// Passes on those children of the root that are, or are not, System.
+struct Children<'v, V> {
+    visitor: &'v mut V,
+    part: EventPart,
+    depth: u32,
+    hidden: bool,
+}
+
+impl<'a, V: Visitor<'a>> Visitor<'a> for Children<'_, V> {
+    fn start(&mut self, name: &'a [u8]) {
+        self.depth += 1;
+        if self.depth == 2 {
+            self.hidden = (name == b"System") != (self.part == EventPart::System);
+        }
+        if self.depth >= 2 && !self.hidden {
+            self.visitor.start(name);
+        }
+    }
+
+    fn attribute(&mut self, name: &'a [u8], value: Value<'a>) {
+        if self.depth >= 2 && !self.hidden {
+            self.visitor.attribute(name, value);
+        }
+    }
+
+    fn text(&mut self, value: Value<'a>) {
+        if self.depth >= 2 && !self.hidden {
+            self.visitor.text(value);
+        }
+    }
+
+    fn end(&mut self) {
+        if self.depth >= 2 && !self.hidden {
+            self.visitor.end();
+        }
+        self.depth = self.depth.saturating_sub(1);
+    }
+}

@@ -1,0 +1,212 @@
+//! Element and attribute names: UTF-16 at a chunk offset to an interned UTF-8 name.
+//!
+//! A name keeps its id across chunks, so that templates of different chunks can be compared.
+//! A small table remembers the offsets of the current chunk; losing an entry costs time only.
+
+use super::arena::Arena;
+use super::header::u16_at;
+use std::cell::{Cell, RefCell};
+
+/// Most distinct names held; the table is emptied between two records when half full.
+pub(super) const NAMES_MAX: usize = 16_384;
+/// Most bytes of distinct names held.
+pub(super) const NAMES_BYTES_MAX: usize = 1 << 20;
+/// Longest name, in UTF-16 units. The longest in Windows' own manifests are below 128.
+const NAME_UNITS_MAX: usize = 1024;
+const OFFSETS: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Names {
+    names: Arena<Box<[u8]>>,
+    bytes: Cell<usize>,
+    /// Open addressing over the hash of a name; 0 is free, else id + 1.
+    index: Vec<Cell<u32>>,
+    /// Direct-mapped by offset: (chunk generation, offset, id).
+    offsets: Vec<Cell<(u32, u32, u32)>>,
+    generation: u32,
+    scratch: RefCell<Vec<u8>>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            names: Arena::default(),
+            bytes: Cell::new(0),
+            index: vec![Cell::new(0); NAMES_MAX * 2],
+            offsets: vec![Cell::new((0, 0, 0)); OFFSETS],
+            generation: 0,
+            scratch: RefCell::default(),
+        }
+    }
+}
+
+impl Names {
+    /// Offsets mean something else from here on.
+    pub(super) fn next_chunk(&mut self) {
+        match self.generation.checked_add(1) {
+            Some(next) => self.generation = next,
+            None => {
+                self.generation = 1;
+                self.offsets.fill(Cell::new((0, 0, 0)));
+            }
+        }
+    }
+
+    /// Whether it is time for `clear`.
+    pub(super) fn crowded(&self) -> bool {
+        self.names.len() > NAMES_MAX / 2 || self.bytes.get() > NAMES_BYTES_MAX / 2
+    }
+
+    /// Forgets all names; every id is void.
+    pub(super) fn clear(&mut self) {
+        self.names.clear();
+        self.bytes.set(0);
+        self.index.fill(Cell::new(0));
+        self.next_chunk();
+    }
+
+    pub(super) fn name(&self, id: u32) -> &[u8] {
+        self.names.get(id as usize).map_or(&[], |name| name)
+    }
+
+    /// The id of the name at `offset` of the chunk.
+    ///
+    /// # Errors
+    /// When no usable name stands there.
+    pub(super) fn resolve(&self, chunk: &[u8], offset: u32) -> Result<u32, &'static str> {
+        let near = &self.offsets[offset as usize / 2 % OFFSETS];
+        let (generation, known, id) = near.get();
+        if generation == self.generation && known == offset && generation != 0 {
+            return Ok(id);
+        }
+        let id = self.read(chunk, offset as usize)?;
+        near.set((self.generation, offset, id));
+        Ok(id)
+    }
+
+    fn read(&self, chunk: &[u8], offset: usize) -> Result<u32, &'static str> {
+        let units = usize::from(u16_at(chunk, offset.saturating_add(6)));
+        if units > NAME_UNITS_MAX {
+            return Err("a name is longer than any name is");
+        }
+        let start = offset.saturating_add(8);
+        let raw = chunk.get(start..start + units * 2).ok_or("a name lies outside of the chunk")?;
+        let mut text = self.scratch.borrow_mut();
+        text.clear();
+        crate::event::text::decode_utf16(super::values::until_nul(raw), &mut text);
+        if is_name(&text) { self.intern(&text) } else { Err("a name holds what no name holds") }
+    }
+
+    /// The id of a name.
+    ///
+    /// # Errors
+    /// When there is no room for one more.
+    pub(super) fn intern(&self, name: &[u8]) -> Result<u32, &'static str> {
+        let mut place = hash(name) as usize;
+        loop {
+            place %= self.index.len();
+            let Some(id) = self.index[place].get().checked_sub(1) else { break };
+            if self.name(id) == name {
+                return Ok(id);
+            }
+            place += 1;
+        }
+        if self.names.len() >= NAMES_MAX || self.bytes.get() + name.len() > NAMES_BYTES_MAX {
+            return Err("a record has more names than any event");
+        }
+        let id = self.names.push(name.into()).ok_or("a record has more names than any event")? as u32;
+        self.bytes.set(self.bytes.get() + name.len());
+        self.index[place].set(id + 1);
+        Ok(id)
+    }
+}
+
+/// Names go into XML and JSON as they are, so anything else than a name is refused here.
+fn is_name(text: &[u8]) -> bool {
+    let starts = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':' || byte >= 0x80;
+    text.first().is_some_and(|&first| starts(first))
+        && text.iter().all(|&byte| starts(byte) || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+}
+
+/// FNV-1a over eight bytes at a time: names and templates are few, the compare decides.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut state = 0xcbf2_9ce4_8422_2325 ^ bytes.len() as u64;
+    for word in words {
+        state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(PRIME);
+        state ^= state >> 29;
+    }
+    for &byte in rest {
+        state = (state ^ u64::from(byte)).wrapping_mul(PRIME);
+    }
+    state ^ state >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A string table entry: next offset, hash, count, characters, NUL.
+    fn entry(next: u32, name: &str) -> Vec<u8> {
+        let mut bytes = next.to_le_bytes().to_vec();
+        bytes.extend([0; 2]);
+        bytes.extend((name.encode_utf16().count() as u16).to_le_bytes());
+        bytes.extend(name.encode_utf16().flat_map(u16::to_le_bytes));
+        bytes.extend([0; 2]);
+        bytes
+    }
+
+    #[test]
+    fn a_name_keeps_its_id_in_the_next_chunk() {
+        let mut names = Names::default();
+        names.next_chunk();
+        let mut chunk = vec![0; 16];
+        chunk.extend(entry(16, "Data"));
+        let id = names.resolve(&chunk, 16).unwrap();
+        assert_eq!(names.name(id), b"Data");
+        names.next_chunk();
+        chunk.splice(0..0, [0; 6]);
+        assert_eq!(names.resolve(&chunk, 22), Ok(id));
+        assert!(names.resolve(&chunk, 16).is_err());
+    }
+
+    #[test]
+    fn a_list_of_names_that_links_to_itself_is_never_followed() {
+        let mut names = Names::default();
+        names.next_chunk();
+        let chunk = entry(0, "Event");
+        let id = names.resolve(&chunk, 0).unwrap();
+        assert_eq!(names.name(id), b"Event");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let mut names = Names::default();
+        names.next_chunk();
+        for text in ["", "a b", "a'b", "<", "a=", "1a", "!--", "a\u{1}"] {
+            assert!(names.resolve(&entry(0, text), 0).is_err(), "{text}");
+            names.next_chunk();
+        }
+        assert!(names.resolve(&[], 0).is_err());
+        assert!(names.resolve(&[0; 16], u32::MAX).is_err());
+        for text in ["auto-ns2:EventXML", "_x", "Größe", "a.b-c1"] {
+            assert!(names.resolve(&entry(0, text), 0).is_ok(), "{text}");
+            names.next_chunk();
+        }
+    }
+
+    #[test]
+    fn more_names_than_any_event_has_are_refused_until_cleared() {
+        let mut names = Names::default();
+        for number in 0..NAMES_MAX {
+            names.intern(format!("n{number}").as_bytes()).unwrap();
+        }
+        assert!(names.intern(b"one-more").is_err());
+        assert!(names.intern(b"n0").is_ok());
+        assert!(names.crowded());
+        names.clear();
+        assert!(!names.crowded());
+        assert!(names.intern(b"one-more").is_ok());
+    }
+}
