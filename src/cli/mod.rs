@@ -4,6 +4,7 @@
 //! `error: what; what to do` and one of the codes in `exit.rs`; a closed pipe ends quietly.
 //! Must not know: how anything works.
 
+mod check;
 mod completion;
 mod convert;
 pub mod exit;
@@ -24,6 +25,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check a pipeline file; nothing is opened
+    Check(check::Args),
     /// Turn .evtx files into JSON, ECS, XML or one .evtx file
     Convert(convert::Args),
     /// Print the completion script of a shell
@@ -37,6 +40,7 @@ pub fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     let done = match cli.command {
+        Command::Check(args) => check::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Completion(args) => completion::run(args),
     };

@@ -1,1 +1,93 @@
-//! The pipeline file: what was written, then what was checked.
+//! The pipeline file: what was written (`PipelineConfig`), then what was checked (`Pipeline`).
+//!
+//! ```text
+//! files ─► tree (every key knows its place) ─► ${…} filled in ─► typed, part by part ─► checked
+//!            └───────────────┴─────────────────────┴──────────────────────┴─► diagnostics
+//! ```
+//!
+//! | file | knows |
+//! |---|---|
+//! | `tree`, `typed` | TOML to structs, all mistakes at once, each with its place |
+//! | `interpolate`, `secret` | `${env:…}`, `${file:…}`; what must not be shown |
+//! | `diagnostic`, `suggest` | how a mistake is told |
+//! | `written`, `checked` | what a pipeline is |
+//!
+//! Promises: nothing is opened but the files named; every mistake has a line and a column; no secret
+//! is shown.
+//! Must not know: how sources, formats and sinks work.
+
+mod checked;
+mod diagnostic;
+mod files;
+mod interpolate;
+mod secret;
+mod suggest;
+mod tree;
+mod typed;
+mod written;
+
+pub use checked::{DeadLetter, Output, Pipeline};
+pub use diagnostic::{Diagnostic, Place, Severity, SourceFile};
+pub use files::{FilesError, default_file, read_files};
+pub use interpolate::{Lookup, Process};
+pub use written::{
+    ControlConfig, DeadLetterConfig, HttpConfig, Limits, LogConfig, LogFormat, LogLevel, OutputConfig,
+    PipelineConfig, RetryConfig,
+};
+
+use secret::Secrets;
+
+/// What came of pipeline files.
+#[derive(Debug)]
+pub struct Checked {
+    /// None when something is wrong.
+    pub pipeline: Option<Pipeline>,
+    pub diagnostics: Vec<Diagnostic>,
+    files: Vec<SourceFile>,
+    secrets: Secrets,
+}
+
+/// Checks the files; opens nothing but what `lookup` does.
+pub fn check(files: Vec<SourceFile>, lookup: &dyn Lookup) -> Checked {
+    let mut notes = tree::Notes::default();
+    let pipeline = checked::check(&files, lookup, &mut notes);
+    let tree::Notes { diagnostics, secrets, .. } = notes;
+    Checked { pipeline, diagnostics, files, secrets }
+}
+
+impl Checked {
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// All diagnostics as text for people; empty when there is nothing to say.
+    pub fn told(&self) -> String {
+        diagnostic::render(&self.diagnostics, &self.files, &self.secrets)
+    }
+
+    /// Words without what must not be shown.
+    pub fn hide(&self, text: &str) -> String {
+        self.secrets.hide(text)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|told| told.severity == severity).count()
+    }
+}
+
+/// `a source`, `an output`.
+fn article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! Pipeline text in, told mistakes out.
+
+use super::*;
+
+/// Every variable is `value-of-NAME`, except NOPE.
+struct Fixed;
+
+impl Lookup for Fixed {
+    fn env(&self, name: &str) -> Result<String, String> {
+        if name == "NOPE" { Err("is not set".into()) } else { Ok(format!("value-of-{name}")) }
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        if path == "/size" { Ok("64MiB\n".into()) } else { Err("cannot be read: not there".into()) }
+    }
+
+    fn absent(&self) -> Severity {
+        Severity::Warning
+    }
+}
+
+fn checked(texts: &[&str]) -> Checked {
+    let file = |(index, text): (usize, &&str)| SourceFile {
+        name: format!("{}.toml", ["p", "q"][index]),
+        text: text.to_string(),
+    };
+    check(texts.iter().enumerate().map(file).collect(), &Fixed)
+}
+
+const REST: &str = "[source.a.evtx]\npath = 'x'\n[output.o]\nsink.stdout = {}\n";
+const MEMORY: &str = "[basin.memory]\n";
+
+/// Checks what is told of a text that is followed by a source and an output.
+#[track_caller]
+fn told(text: &str, expected: &str) {
+    let checked = checked(&[&format!("{text}{REST}")]);
+    assert_eq!(checked.told().trim_end(), expected.trim());
+}
+
+#[test]
+fn a_right_file_says_nothing() {
+    told(MEMORY, "");
+    assert!(checked(&[&format!("{MEMORY}{REST}")]).pipeline.is_some());
+}
+
+#[test]
+fn a_mistyped_key_is_told_with_the_nearest_one() {
+    told(
+        "[basin.disk]\npath = '/b'\nsizemax = '1GiB'\n",
+        "
+error: p.toml:3:1: unknown key `sizemax` in `basin.disk`
+  |
+3 | sizemax = '1GiB'
+  | ^^^^^^^
+  = did you mean `size_max`? known here: `path`, `size_max`, `segment_size`, `retain`",
+    );
+}
+
+#[test]
+fn a_mistyped_table_is_told_with_the_nearest_one() {
+    told(
+        "[basin.memory]\n[limit]\nmemory_max = '1GiB'\n",
+        "
+error: p.toml:2:2: unknown table `limit`
+  |
+2 | [limit]
+  |  ^^^^^
+  = did you mean `limits`? known here: `limits`, `basin`, `log`, `http`, `control`, `source`, `output`",
+    );
+}
+
+#[test]
+fn a_wrong_type_names_the_key_and_what_belongs_there() {
+    told(
+        "basin.memory = {}\nlimits = { memory_max = 5 }\n",
+        "
+error: p.toml:2:25: `limits.memory_max` must be a text in quotes, not the number `5`
+  |
+2 | limits = { memory_max = 5 }
+  |                         ^",
+    );
+}
+
+#[test]
+fn a_wrong_unit_is_told_with_good_ones() {
+    told(
+        "[basin.memory]\nsize_max = '5 elephants'\n",
+        "
+error: p.toml:2:12: `basin.memory.size_max`: `5 elephants` is not a size
+  |
+2 | size_max = '5 elephants'
+  |            ^^^^^^^^^^^^^
+  = write a number and a unit, such as `512KiB`, `64MiB` or `50GiB`",
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let checked = checked(&[
+        "[basin.disk]\npth = 'x'\nsize_max = 3\nretain = { aeg = '1d' }\n[source.a.evxt]\n[output.o]\nsnk = 1\nstart = 'old'\n",
+    ]);
+    let told = checked.told();
+    for part in [
+        "`pth`",
+        "`basin.disk.size_max` must be",
+        "`aeg`",
+        "`evxt`",
+        "`snk`",
+        "`output.o.start`",
+        "needs the key `sink`",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(checked.errors(), 8, "{told}");
+}
+
+#[test]
+fn two_outputs_of_one_name_are_told_with_both_places() {
+    told(
+        "[basin.memory]\n[output.o]\nsink.stdout = {}\n",
+        "
+error: p.toml:6:9: `output.o` is defined twice
+  |
+6 | [output.o]
+  |         ^
+  = the first one is at p.toml:2:9; rename or remove one of them",
+    );
+}
+
+#[test]
+fn two_outputs_of_one_name_in_two_files_are_told_with_both_places() {
+    let checked = checked(&[&format!("{MEMORY}{REST}"), "[output.o]\nsink.stdout = {}\n"]);
+    assert_eq!(
+        checked.told(),
+        "error: q.toml:1:9: `output.o` is defined twice\n  |\n1 | [output.o]\n  |         ^\n  = the first one is at p.toml:4:9; rename or remove one of them\n"
+    );
+}
+
+#[test]
+fn a_pipeline_may_be_spread_over_files() {
+    let checked = checked(&[&format!("{MEMORY}{REST}"), "[output.second]\nsink.stdout = {}\n"]);
+    assert_eq!(
+        checked.pipeline.as_ref().map(|pipeline| pipeline.outputs.len()),
+        Some(2),
+        "{}",
+        checked.told()
+    );
+}
+
+#[test]
+fn a_component_has_exactly_one_kind() {
+    told(
+        "[basin]\nmemory = {}\ndisk.path = '/b'\n",
+        "
+error: p.toml:3:1: `basin` has two kinds, `memory` and `disk`
+  |
+3 | disk.path = '/b'
+  | ^^^^
+  = keep one of them",
+    );
+    told(
+        "[basin]\n",
+        "
+error: p.toml:1:2: `basin` names no kind
+  |
+1 | [basin]
+  |  ^^^^^
+  = add one of `disk`, `memory`",
+    );
+}
+
+#[test]
+fn an_unset_variable_is_told_once_and_not_its_consequences() {
+    told(
+        "[basin.memory]\nsize_max = '${env:NOPE}'\n",
+        "
+warning: p.toml:2:12: environment variable `NOPE` is not set
+  |
+2 | size_max = '${env:NOPE}'
+  |            ^^^^^^^^^^^^^
+  = set it: `export NOPE=…`",
+    );
+}
+
+#[test]
+fn a_variable_is_filled_in_and_never_becomes_structure() {
+    let checked = checked(&[
+        "[basin.memory]\nsize_max = '${file:/size}'\n[source.a.evtx]\npath = '/${env:X}'\n[output.o]\nsink.stdout = {}\n",
+    ]);
+    let pipeline = checked.pipeline.unwrap();
+    assert_eq!(pipeline.basin.memory.unwrap().size_max, crate::units::ByteSize::mib(64));
+}
+
+#[test]
+fn what_a_variable_brought_in_is_not_shown() {
+    told(
+        "[basin.memory]\nsize_max = '${env:SIZE}'\n",
+        "
+error: p.toml:2:12: `basin.memory.size_max`: `***` is not a size
+  |
+2 | size_max = '${env:SIZE}'
+  |            ^^^^^^^^^^^^^
+  = write a number and a unit, such as `512KiB`, `64MiB` or `50GiB`",
+    );
+}
+
+#[test]
+fn a_secret_is_not_shown_whatever_is_wrong_with_it() {
+    for text in [
+        "[basin.memory]\ntoken = 'hunter2'\n",
+        "[basin.memory]\npassword = 'hunter2\n",
+        "[http]\nmy_secret = ['hunter2']\n",
+    ] {
+        let told = checked(&[text]).told();
+        assert!(told.contains("***") && !told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn broken_toml_is_told_with_its_place() {
+    let told = checked(&["[basin.memory\nx = 1\n"]).told();
+    assert!(told.starts_with("error: p.toml:1:14: "), "{told}");
+}
+
+#[test]
+fn a_memory_basin_with_two_outputs_is_warned_of() {
+    told(
+        "[basin.memory]\n[output.b]\nsink.stdout = {}\n",
+        "
+warning: p.toml:1:8: the memory basin couples the outputs b, o
+  |
+1 | [basin.memory]
+  |        ^^^^^^
+  = while one of them does not answer, nothing is acknowledged and none gets new events; `[basin.disk]` makes them independent",
+    );
+}
+
+#[test]
+fn the_parts_that_are_missing_are_named() {
+    let told = checked(&[""]).told();
+    for part in ["no basin", "no source", "no output"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn a_dead_letter_output_must_be_there_and_another() {
+    for (name, words) in [("o", "its own dead letter"), ("nope", "there is no output `nope`")] {
+        let text = format!("{MEMORY}{REST}dead_letter.output = '{name}'\n");
+        assert!(checked(&[&text]).told().contains(words));
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_a_file_name_is_refused() {
+    let told = checked(&["[basin.memory]\n[output.\"../x\"]\nsink.stdout = {}\n"]).told();
+    assert!(told.contains("`../x` cannot be the name of an output"), "{told}");
+}
+
+#[test]
+fn the_built_in_pipeline_is_right() {
+    let checked = check(vec![default_file()], &Fixed);
+    assert!(checked.pipeline.is_some() && checked.diagnostics.is_empty(), "{}", checked.told());
+}

@@ -1,0 +1,153 @@
+//! What a pipeline file may say: the sections of this room and the rooms' own tables, joined.
+//!
+//! Doc comments here and there become the reference and the JSON Schema.
+//! Must not know: whether it makes sense (`checked` does).
+
+use crate::basin::{BasinConfig, Full, Start};
+use crate::filter::FilterConfig;
+use crate::sink::SinkConfig;
+use crate::source;
+use crate::units::{ByteSize, Span};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A pipeline: sources, one basin, outputs.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineConfig {
+    #[serde(default)]
+    pub limits: Limits,
+    /// Where events are kept until every output has them: `[basin.disk]` or `[basin.memory]`.
+    pub basin: BasinConfig,
+    /// Where events come from, by name.
+    pub source: BTreeMap<String, source::Config>,
+    /// Where events go, by name.
+    pub output: BTreeMap<String, OutputConfig>,
+    #[serde(default)]
+    pub log: LogConfig,
+    /// Probes, metrics and a status page. Without this table nothing listens.
+    pub http: Option<HttpConfig>,
+    #[serde(default)]
+    pub control: ControlConfig,
+}
+
+/// Bounds on what the process takes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most bytes of events held in memory, whatever sources and sinks do.
+    pub memory_max: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // Room for a hundred large batches under way, and little for any server.
+        Self { memory_max: ByteSize::mib(256) }
+    }
+}
+
+/// One way out: which events, in what shape, to where.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutputConfig {
+    /// Which events it gets; all, without it.
+    #[serde(default)]
+    pub filter: FilterConfig,
+    /// Where they go: exactly one kind.
+    pub sink: SinkConfig,
+    /// Where an output begins that the basin has not seen before.
+    #[serde(default)]
+    pub start: Start,
+    /// What happens to its unread events when the basin is full.
+    #[serde(default)]
+    pub full: Full,
+    #[serde(default)]
+    pub retry: RetryConfig,
+    #[serde(default)]
+    pub dead_letter: DeadLetterConfig,
+}
+
+/// Pauses between attempts. They double from the first to the longest, with jitter, and never end:
+/// what was acknowledged is delivered or stays in the basin.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// After the first failure.
+    pub pause_min: Span,
+    /// After many.
+    pub pause_max: Span,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        // Half a second outlives a restart of the far end; a minute is soon enough after an outage.
+        Self { pause_min: Span::millis(500), pause_max: Span::secs(60) }
+    }
+}
+
+/// Where events go that the sink will never take. Nothing given: the folder `dead-letter/<output>`
+/// of the disk basin; with a memory basin the output waits.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeadLetterConfig {
+    /// A folder.
+    pub path: Option<PathBuf>,
+    /// Another output, by name. Its own dead letter is not used for them.
+    pub output: Option<String>,
+}
+
+/// The program's own log, on standard error. It never holds content of events.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    pub format: LogFormat,
+    /// The least severe level that is written.
+    pub level: LogLevel,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `/livez`, `/readyz`, `/metrics` and a status page. Nothing there changes anything.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Address and port. Others than loopback are reachable from the network, without sign-in.
+    pub listen: String,
+    /// Names under which it may be asked, besides IP addresses and `localhost`.
+    pub hosts: Vec<String>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9750".into(), hosts: Vec::new() }
+    }
+}
+
+/// The socket for commands to a running forebay; only its own user may open it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlConfig {
+    /// Nothing given: `control.sock` in the folder of the disk basin, none with a memory basin.
+    pub socket: Option<PathBuf>,
+}
