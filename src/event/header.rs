@@ -42,6 +42,46 @@ pub struct Header<'a> {
     pub odd: bool,
 }
 
+impl<'a> Header<'a> {
+    /// Where the text of an element (a bit of [`Seen`]) belongs; None for those that have none.
+    pub fn text_mut(&mut self, element: u32) -> Option<&mut Value<'a>> {
+        Some(match element {
+            Seen::EVENT_ID => &mut self.event_id,
+            Seen::VERSION => &mut self.version,
+            Seen::LEVEL => &mut self.level,
+            Seen::TASK => &mut self.task,
+            Seen::OPCODE => &mut self.opcode,
+            Seen::KEYWORDS => &mut self.keywords,
+            Seen::RECORD_ID => &mut self.record_id,
+            Seen::CHANNEL => &mut self.channel,
+            Seen::COMPUTER => &mut self.computer,
+            _ => return None,
+        })
+    }
+
+    /// Where an attribute of an element belongs; None for one that is not known there.
+    pub fn attribute_mut(&mut self, element: u32, name: &[u8]) -> Option<&mut Value<'a>> {
+        Some(match (element, name) {
+            (Seen::PROVIDER, b"Name") => &mut self.provider_name,
+            (Seen::PROVIDER, b"Guid") => &mut self.provider_guid,
+            (Seen::PROVIDER, b"EventSourceName") => &mut self.event_source_name,
+            (Seen::EVENT_ID, b"Qualifiers") => &mut self.qualifiers,
+            (Seen::TIME_CREATED, b"SystemTime") => &mut self.time_created,
+            (Seen::CORRELATION, b"ActivityID") => &mut self.activity_id,
+            (Seen::CORRELATION, b"RelatedActivityID") => &mut self.related_activity_id,
+            (Seen::EXECUTION, b"ProcessID") => &mut self.process_id,
+            (Seen::EXECUTION, b"ThreadID") => &mut self.thread_id,
+            (Seen::EXECUTION, b"ProcessorID") => &mut self.processor_id,
+            (Seen::EXECUTION, b"SessionID") => &mut self.session_id,
+            (Seen::EXECUTION, b"KernelTime") => &mut self.kernel_time,
+            (Seen::EXECUTION, b"UserTime") => &mut self.user_time,
+            (Seen::EXECUTION, b"ProcessorTime") => &mut self.processor_time,
+            (Seen::SECURITY, b"UserID") => &mut self.user_id,
+            _ => return None,
+        })
+    }
+}
+
 /// Elements of System that were present, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen(pub u32);

@@ -5,7 +5,7 @@
 //! surprise starts the general way from the top.
 
 use super::scan::{check_utf8, find, skip_space, stands};
-use super::walk::{Child, Ignore, aside, child, element, quoted, start_tag};
+use super::walk::{Child, Ignore, Tag, aside, child, element, quoted, start_tag};
 use super::{EVENT_XMLNS, Outline, error};
 use crate::event::header::Seen;
 use crate::event::{EventError, Header, Value, Visitor};
@@ -164,18 +164,11 @@ pub(super) fn generic(text: &[u8]) -> Result<(Header<'_>, Outline), EventError> 
         system_end: tag.end,
         utf8: tag.end,
     };
-    let mut at = tag.end;
-    while !tag.empty {
-        at = match child(text, at, tag.name, &mut Ignore)? {
-            Child::Element(start) if is_system(text, start) => {
-                outline.system = start;
-                outline.system_end = element(text, start, 1, &mut reading)?;
-                break;
-            }
-            Child::Element(start) => element(text, start, 1, &mut Ignore)?,
-            Child::Nothing(at) => at,
-            Child::End(_) => break,
-        };
+    if !tag.empty
+        && let Some(system) = find_system(text, &tag)?
+    {
+        outline.system = system;
+        outline.system_end = element(text, system, 1, &mut reading)?;
     }
     outline.utf8 = outline.system_end;
     check_utf8(text, 0, outline.utf8)?;
@@ -184,6 +177,19 @@ pub(super) fn generic(text: &[u8]) -> Result<(Header<'_>, Outline), EventError> 
     }
     reading.header.odd |= outline.system == outline.system_end;
     Ok((reading.header, outline))
+}
+
+/// Where System starts among the children of Event.
+fn find_system(text: &[u8], event: &Tag<'_>) -> Result<Option<usize>, EventError> {
+    let mut at = event.end;
+    loop {
+        at = match child(text, at, event.name, &mut Ignore)? {
+            Child::Element(start) if is_system(text, start) => return Ok(Some(start)),
+            Child::Element(start) => element(text, start, 1, &mut Ignore)?,
+            Child::Nothing(at) => at,
+            Child::End(_) => return Ok(None),
+        };
+    }
 }
 
 /// Where Event starts: white space, declaration, instructions and comments may stand before it.
@@ -228,43 +234,13 @@ enum Field {
 
 impl<'a> Reading<'a> {
     fn text_slot(&mut self) -> Option<&mut Value<'a>> {
-        let header = &mut self.header;
         let Field::Known(element) = self.field else { return None };
-        Some(match element {
-            Seen::EVENT_ID => &mut header.event_id,
-            Seen::VERSION => &mut header.version,
-            Seen::LEVEL => &mut header.level,
-            Seen::TASK => &mut header.task,
-            Seen::OPCODE => &mut header.opcode,
-            Seen::KEYWORDS => &mut header.keywords,
-            Seen::RECORD_ID => &mut header.record_id,
-            Seen::CHANNEL => &mut header.channel,
-            Seen::COMPUTER => &mut header.computer,
-            _ => return None,
-        })
+        self.header.text_mut(element)
     }
 
     fn attribute_slot(&mut self, name: &[u8]) -> Option<&mut Value<'a>> {
-        let header = &mut self.header;
         let Field::Known(element) = self.field else { return None };
-        Some(match (element, name) {
-            (Seen::PROVIDER, b"Name") => &mut header.provider_name,
-            (Seen::PROVIDER, b"Guid") => &mut header.provider_guid,
-            (Seen::PROVIDER, b"EventSourceName") => &mut header.event_source_name,
-            (Seen::EVENT_ID, b"Qualifiers") => &mut header.qualifiers,
-            (Seen::TIME_CREATED, b"SystemTime") => &mut header.time_created,
-            (Seen::CORRELATION, b"ActivityID") => &mut header.activity_id,
-            (Seen::CORRELATION, b"RelatedActivityID") => &mut header.related_activity_id,
-            (Seen::EXECUTION, b"ProcessID") => &mut header.process_id,
-            (Seen::EXECUTION, b"ThreadID") => &mut header.thread_id,
-            (Seen::EXECUTION, b"ProcessorID") => &mut header.processor_id,
-            (Seen::EXECUTION, b"SessionID") => &mut header.session_id,
-            (Seen::EXECUTION, b"KernelTime") => &mut header.kernel_time,
-            (Seen::EXECUTION, b"UserTime") => &mut header.user_time,
-            (Seen::EXECUTION, b"ProcessorTime") => &mut header.processor_time,
-            (Seen::SECURITY, b"UserID") => &mut header.user_id,
-            _ => return None,
-        })
+        self.header.attribute_mut(element, name)
     }
 }
 

@@ -239,7 +239,7 @@ pub(super) fn start_tag<'a, V: Visitor<'a>>(
             return error(at, "an element has more than 256 attributes");
         }
         let (key, value, next) = attribute(text, at)?;
-        let bit = 1_u64 << (key.len() * 7 + usize::from(key[0]) + usize::from(key[key.len() / 2])) % 64;
+        let bit = 1_u64 << ((key.len() * 7 + usize::from(key[0]) + usize::from(key[key.len() / 2])) % 64);
         if seen & bit != 0 && has_attribute(text, first, at, key) {
             return error(at, "an attribute stands twice");
         }

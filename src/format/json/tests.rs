@@ -1,0 +1,165 @@
+//! Golden files: `testdata/json/*.xml` in, `.json` out; `UPDATE=1` writes them anew.
+
+use super::*;
+use crate::event::{EventId, Note, NoteKind, Origin, Timestamp, XmlEvent};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(super) fn encode(text: &[u8]) -> String {
+    let (mut json, mut out) = (Json::default(), b"before".to_vec());
+    let event = XmlEvent::parse(text).unwrap();
+    json.event(&event, &Meta::default(), &mut out).unwrap();
+    assert!(out.starts_with(b"before"));
+    String::from_utf8(out[6..].to_vec()).unwrap()
+}
+
+#[track_caller]
+fn check(body: &str, expected: &str) {
+    let json = encode(format!("<Event><System/>{body}</Event>").as_bytes());
+    assert_eq!(json, format!(r#"{{"System":{{}},{expected}}}"#));
+}
+
+fn golden_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/format/testdata/json");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "xml")).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_shape_becomes_the_json_beside_it() {
+    for path in golden_files() {
+        let json = encode(&fs::read(&path).unwrap()) + "\n";
+        serde_json::from_str::<Value>(&json).unwrap();
+        let golden = path.with_extension("json");
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&golden, json).unwrap();
+        } else {
+            assert_eq!(json, fs::read_to_string(&golden).unwrap(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn both_quotes_and_any_layout_give_the_same_json() {
+    let of = |name: &str| {
+        fs::read_to_string(golden_files()[0].with_file_name(name).with_extension("json")).unwrap()
+    };
+    assert_eq!(of("logon"), of("double-quotes"));
+    let with_rendering = of("pretty-printed");
+    assert!(with_rendering.starts_with(of("logon").trim_end().strip_suffix('}').unwrap()));
+}
+
+#[test]
+fn an_empty_element_is_an_empty_string_in_either_form() {
+    check("<EventData><Data Name='A'/></EventData>", r#""EventData":{"A":""}"#);
+    check("<EventData><Data Name='A'></Data></EventData>", r#""EventData":{"A":""}"#);
+    check("<UserData><a/><b></b></UserData>", r#""UserData":{"a":"","b":""}"#);
+}
+
+#[test]
+fn metadata_names_where_the_event_came_from() {
+    let origin = Origin {
+        source: "dc".into(),
+        host: Some("dc1$@EXAMPLE.ORG".into()),
+        address: Some("192.0.2.10".parse().unwrap()),
+        subscription: Some("logons".into()),
+        file: Some("C:\\a".into()),
+        received: Timestamp::parse(b"2023-05-29T08:47:50.693054112Z").unwrap(),
+    };
+    let notes = [Note { event: 0, kind: NoteKind::Recovered, detail: "cut".into() }];
+    let meta = Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes };
+    let mut json = Json::default();
+    let expected = r#"{"System":{},"Forebay":{"Received":"2023-05-29T08:47:50.693054112Z","Source":"dc","Host":"dc1$@EXAMPLE.ORG","Address":"192.0.2.10","Subscription":"logons","File":"C:\\a","Id":"abababababababababababababababab","Notes":[{"Kind":"Recovered","Detail":"cut"}]}}"#;
+    for _ in 0..2 {
+        let mut out = Vec::new();
+        let event = XmlEvent::parse(b"<Event><System/></Event>").unwrap();
+        json.event(&event, &meta, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_passed_on_raw_with_the_error() {
+    let mut out = b"x".to_vec();
+    Json::default().raw(b"<Ev\"\xff\r\n", "it is cut", &Meta::default(), &mut out);
+    let expected = "x{\"Forebay\":{\"Error\":\"it is cut\",\"Raw\":\"<Ev\\\"\u{fffd}\\r\\n\"}}";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn a_failed_event_leaves_the_output_as_it_was() {
+    let mut out = b"kept".to_vec();
+    let mut json = Json::default();
+    for text in
+        ["<Event><System/><EventData><Data Name='A'>1</Data>", "<Event><System/><a><b></a></b></Event>"]
+    {
+        let event = XmlEvent::parse(text.as_bytes()).unwrap();
+        json.event(&event, &Meta::default(), &mut out).unwrap_err();
+        assert_eq!(out, b"kept");
+    }
+    let event = XmlEvent::parse(b"<Event><System/></Event>").unwrap();
+    json.event(&event, &Meta::default(), &mut out).unwrap();
+    assert_eq!(out, br#"kept{"System":{}}"#);
+}
+
+#[test]
+fn more_elements_than_the_limit_are_refused() {
+    let text = format!("<Event><System/><a>{}</a></Event>", "<b/>".repeat(tape::NODES_MAX));
+    let event = XmlEvent::parse(text.as_bytes()).unwrap();
+    let (mut json, mut out) = (Json::default(), Vec::new());
+    assert!(json.event(&event, &Meta::default(), &mut out).is_err());
+    assert!(out.is_empty());
+}
+
+/// The keywords of JSON Schema that the published schema uses, as far as shapes go.
+fn validate(schema: &Value, root: &Value, value: &Value) -> Result<(), String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        return validate(&root["$defs"][name.strip_prefix("#/$defs/").unwrap()], root, value);
+    }
+    if schema == &Value::Bool(false) {
+        return Err(format!("not allowed: {value}"));
+    }
+    let is = |kind: &str| match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64(),
+        _ => panic!("unknown type {kind}"),
+    };
+    if schema["type"].as_str().is_some_and(|kind| !is(kind)) {
+        return Err(format!("not {}: {value}", schema["type"]));
+    }
+    if schema["enum"].as_array().is_some_and(|all| !all.contains(value)) {
+        return Err(format!("not one of {}: {value}", schema["enum"]));
+    }
+    if let Some(all) = schema["anyOf"].as_array()
+        && !all.iter().any(|one| validate(one, root, value).is_ok())
+    {
+        return Err(format!("none of {all:?}: {value}"));
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        value.get(name.as_str().unwrap()).ok_or_else(|| format!("no {name}: {value}"))?;
+    }
+    for (name, member) in value.as_object().into_iter().flatten() {
+        let member_schema = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+        validate(member_schema, root, member).map_err(|wrong| format!("{name}: {wrong}"))?;
+    }
+    for item in value.as_array().into_iter().flatten() {
+        validate(&schema["items"], root, item)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn every_golden_file_is_what_the_published_schema_says() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    for path in golden_files() {
+        let json: Value = serde_json::from_str(&encode(&fs::read(&path).unwrap())).unwrap();
+        validate(&schema, &schema, &json).map_err(|wrong| format!("{}: {wrong}", path.display())).unwrap();
+    }
+    let bad = serde_json::json!({ "System": { "Provider": { "Nam": "x" } } });
+    assert!(validate(&schema, &schema, &bad).is_err());
+}
