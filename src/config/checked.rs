@@ -12,6 +12,8 @@ use super::written::{
 };
 use crate::basin::{BasinConfig, Full, OutputSpec, Start};
 use crate::filter::Filter;
+use crate::format::{FormatConfig, FormatError};
+use crate::pipeline::{BatchConfig, Undecodable};
 use crate::sink::SinkConfig;
 use crate::source::{self, Source};
 use schemars::JsonSchema;
@@ -36,6 +38,10 @@ pub struct Pipeline {
 pub struct Output {
     pub name: String,
     pub filter: Filter,
+    /// Checked; `open` cannot fail.
+    pub format: FormatConfig,
+    pub batch: BatchConfig,
+    pub undecodable: Undecodable,
     /// Checked; `open` cannot fail on what was written.
     pub sink: SinkConfig,
     pub start: Start,
@@ -177,14 +183,23 @@ fn output(
     if let Err(error) = config.sink.check() {
         tell_at(part, &["sink"], error, notes);
     }
+    let format = match config.format.open() {
+        Err(FormatError::None) => FormatConfig { json: Some(Default::default()), ..config.format },
+        Err(error) => {
+            tell_at(part, &["format"], error, notes);
+            return None;
+        }
+        Ok(_) => config.format,
+    };
     if config.retry.pause_min > config.retry.pause_max {
         let message = format!("`pause_min` is longer than `pause_max` ({})", config.retry.pause_max);
         notes.tell(Diagnostic::error(at(part, &["retry", "pause_min"]), message, "swap them"));
     }
     let dead_letter = dead_letter(name, part, &config.dead_letter, basin, known, notes);
     (notes.errors() == before).then_some(())?;
-    let OutputConfig { sink, start, full, retry, .. } = config;
-    Some(Output { name: name.into(), filter: filter.ok()?, sink, start, full, retry, dead_letter })
+    let OutputConfig { sink, batch, undecodable, start, full, retry, .. } = config;
+    let (name, filter) = (name.into(), filter.ok()?);
+    Some(Output { name, filter, format, batch, undecodable, sink, start, full, retry, dead_letter })
 }
 
 fn dead_letter(

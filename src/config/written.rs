@@ -5,6 +5,8 @@
 
 use crate::basin::{BasinConfig, Full, Start};
 use crate::filter::FilterConfig;
+use crate::format::FormatConfig;
+use crate::pipeline::{BatchConfig, Undecodable};
 use crate::sink::SinkConfig;
 use crate::source;
 use crate::units::{ByteSize, Span};
@@ -55,8 +57,16 @@ pub struct OutputConfig {
     /// Which events it gets; all, without it.
     #[serde(default)]
     pub filter: FilterConfig,
+    /// In which shape: one kind; native JSON, without it.
+    #[serde(default)]
+    pub format: FormatConfig,
     /// Where they go: exactly one kind.
     pub sink: SinkConfig,
+    #[serde(default)]
+    pub batch: BatchConfig,
+    /// What becomes of events that cannot be read.
+    #[serde(default)]
+    pub undecodable: Undecodable,
     /// Where an output begins that the basin has not seen before.
     #[serde(default)]
     pub start: Start,

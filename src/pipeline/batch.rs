@@ -1,0 +1,266 @@
+//! Batches: whole deliveries of the basin, filtered and in the shape of the output, one after the
+//! other in one buffer.
+//!
+//! A delivery is never split over two batches: what the sink notes after a batch then belongs to a
+//! position of the basin, and a restart goes on exactly there. Limits are therefore where a batch
+//! is closed, not what it can never exceed; a delivery is bounded by its source.
+//! This is the CPU work of a lane; it runs on the threads for blocking calls, a delivery at a time.
+//! Must not know: sinks, retry, cursors.
+
+use crate::basin::Position;
+use crate::event::xml::XmlEvent;
+use crate::event::{Event, EventBatch, EventId, Note, NoteKind, Timestamp};
+use crate::filter::Filter;
+use crate::format::{Format, Framing, Meta};
+use crate::sink::path::{RouteValues, Router};
+use crate::sink::{Encoded, Item};
+use crate::units::{ByteSize, Span};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// `[output.NAME.batch]`: a batch is sent when it reaches any of these.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// Bytes in the output's shape.
+    pub bytes: ByteSize,
+    pub events: u64,
+    /// How long to wait for more. With `0s` what is there is sent at once, and what arrives
+    /// meanwhile is the next batch.
+    pub wait: Span,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        // 1 MiB is where larger writes and requests stop being faster.
+        Self { bytes: ByteSize::mib(1), events: 10_000, wait: Span::secs(0) }
+    }
+}
+
+/// What becomes of events that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undecodable {
+    /// They pass every filter and are written raw, with the error beside them.
+    #[default]
+    Raw,
+    /// They go to the dead letter instead.
+    DeadLetter,
+}
+
+/// Turns events into items.
+pub struct Encoder {
+    pub filter: Filter,
+    pub format: Format,
+    /// None: the sink tells its items apart itself.
+    pub framing: Framing,
+    pub router: Option<Router>,
+    pub undecodable: Undecodable,
+    /// Whether the sink or the format wants ids: they cost a hash over the text.
+    pub ids: bool,
+    pub route: String,
+}
+
+/// A batch being filled.
+#[derive(Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    items: Vec<Item>,
+    routes: Vec<Box<str>>,
+    route_numbers: HashMap<Box<str>, u32>,
+    /// Where each item came from: (delivery, event).
+    pub origins: Vec<(u32, u32)>,
+    pub deliveries: Vec<Arc<EventBatch>>,
+    /// Events for the dead letter: (delivery, event, error).
+    pub dead: Vec<(u32, u32, String)>,
+    pub filtered: u64,
+    pub undecodable: u64,
+    /// Everything up to here is in this batch or before it.
+    pub through: Position,
+}
+
+impl Encoder {
+    /// Adds all events of a delivery.
+    pub fn add(&mut self, batch: &mut Batch, delivery: &Arc<EventBatch>, through: Position, now: Timestamp) {
+        if batch.deliveries.is_empty()
+            && let Some(router) = &mut self.router
+        {
+            router.begin();
+        }
+        let number = batch.deliveries.len() as u32;
+        batch.deliveries.push(Arc::clone(delivery));
+        batch.through = through;
+        let mut notes = &delivery.notes[..];
+        for index in 0..delivery.events.len() {
+            let own = notes.iter().take_while(|note| note.event as usize == index).count();
+            let (of_event, rest) = notes.split_at(own);
+            notes = rest;
+            self.event(batch, delivery, (number, index as u32), of_event, now);
+        }
+    }
+
+    /// Adds what another output could not deliver, with the reason beside it.
+    pub fn add_letter(&mut self, batch: &mut Batch, delivery: &Arc<EventBatch>, event: usize, error: &str) {
+        let number = batch.deliveries.len() as u32;
+        batch.deliveries.push(Arc::clone(delivery));
+        let meta = Meta { origin: Some(&delivery.origin), id: None, notes: &[] };
+        let start = batch.bytes.len();
+        let payload = self.framing.open(&mut batch.bytes);
+        self.format.raw(delivery.event(event), error, &meta, &mut batch.bytes);
+        self.framing.close(&mut batch.bytes, payload);
+        let header = XmlEvent::parse(delivery.event(event)).ok();
+        self.finish(batch, delivery, (number, event as u32), header.as_ref(), None, start);
+    }
+
+    /// Whether the batch should be sent before more is added.
+    pub fn is_full(&self, batch: &Batch, limits: &BatchConfig) -> bool {
+        batch.bytes.len() as u64 >= limits.bytes.0
+            || batch.items.len() as u64 >= limits.events
+            || self.router.as_ref().is_some_and(Router::is_full)
+    }
+
+    fn event(
+        &mut self,
+        batch: &mut Batch,
+        delivery: &Arc<EventBatch>,
+        at: (u32, u32),
+        notes: &[Note],
+        now: Timestamp,
+    ) {
+        let text = delivery.event(at.1 as usize);
+        if let Some(note) = notes.iter().find(|note| note.kind == NoteKind::Undecodable) {
+            return self.unreadable(batch, delivery, at, notes, &note.detail);
+        }
+        let event = match XmlEvent::parse(text) {
+            Ok(event) => event,
+            Err(error) => return self.unreadable(batch, delivery, at, notes, &error.to_string()),
+        };
+        match self.filter.keeps(&event, now) {
+            Ok(true) => {}
+            Ok(false) => {
+                batch.filtered += 1;
+                return;
+            }
+            Err(error) => return self.unreadable(batch, delivery, at, notes, &error.to_string()),
+        }
+        let id = self.ids.then(|| id_of(&event, delivery, text));
+        let meta = Meta { origin: Some(&delivery.origin), id, notes };
+        let start = batch.bytes.len();
+        let payload = self.framing.open(&mut batch.bytes);
+        if let Err(error) = self.format.event(&event, &meta, &mut batch.bytes) {
+            batch.bytes.truncate(start);
+            return self.unreadable(batch, delivery, at, notes, &error.to_string());
+        }
+        self.framing.close(&mut batch.bytes, payload);
+        self.finish(batch, delivery, at, Some(&event), id, start);
+    }
+
+    fn unreadable(
+        &mut self,
+        batch: &mut Batch,
+        delivery: &Arc<EventBatch>,
+        at: (u32, u32),
+        notes: &[Note],
+        error: &str,
+    ) {
+        batch.undecodable += 1;
+        if self.undecodable == Undecodable::DeadLetter {
+            batch.dead.push((at.0, at.1, error.to_owned()));
+            return;
+        }
+        let text = delivery.event(at.1 as usize);
+        let host = delivery.origin.host.as_deref().unwrap_or("");
+        let id = self.ids.then(|| EventId::new(host.as_bytes(), b"", b"", text));
+        let meta = Meta { origin: Some(&delivery.origin), id, notes };
+        let start = batch.bytes.len();
+        let payload = self.framing.open(&mut batch.bytes);
+        self.format.raw(text, error, &meta, &mut batch.bytes);
+        self.framing.close(&mut batch.bytes, payload);
+        self.finish(batch, delivery, at, None, id, start);
+    }
+
+    fn finish(
+        &mut self,
+        batch: &mut Batch,
+        delivery: &EventBatch,
+        at: (u32, u32),
+        event: Option<&XmlEvent<'_>>,
+        id: Option<EventId>,
+        start: usize,
+    ) {
+        let header = event.map(|event| event.header());
+        let time = header.and_then(|header| time_of(header.time_created)).unwrap_or(delivery.origin.received);
+        let mut route = 0;
+        if let Some(router) = &mut self.router {
+            router.route(&RouteValues { header, origin: &delivery.origin, time }, &mut self.route);
+            route = batch.route(&self.route);
+        }
+        batch.origins.push(at);
+        batch.items.push(Item { range: start as u32..batch.bytes.len() as u32, id, time, route });
+    }
+}
+
+impl Batch {
+    /// Whether nothing would be sent.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The part for the sink.
+    pub fn encoded(&mut self) -> Encoded {
+        Encoded {
+            bytes: std::mem::take(&mut self.bytes).into(),
+            items: std::mem::take(&mut self.items),
+            routes: std::mem::take(&mut self.routes),
+        }
+    }
+
+    /// Empty again, with the buffers of the batch that was sent.
+    pub fn recycle(&mut self, sent: Option<Encoded>) {
+        if let Some(sent) = sent {
+            (self.bytes, self.items) = (sent.bytes.into(), sent.items);
+        }
+        self.bytes.clear();
+        self.items.clear();
+        self.routes.clear();
+        self.route_numbers.clear();
+        self.origins.clear();
+        self.deliveries.clear();
+        self.dead.clear();
+        (self.filtered, self.undecodable) = (0, 0);
+    }
+
+    fn route(&mut self, route: &str) -> u32 {
+        // Events of one host and channel come together.
+        let last = self.items.last().map(|item| item.route);
+        if let Some(last) = last.filter(|last| *self.routes[*last as usize] == *route) {
+            return last;
+        }
+        if let Some(number) = self.route_numbers.get(route) {
+            return *number;
+        }
+        let number = self.routes.len() as u32;
+        self.routes.push(route.into());
+        self.route_numbers.insert(route.into(), number);
+        number
+    }
+}
+
+fn id_of(event: &XmlEvent<'_>, delivery: &EventBatch, text: &[u8]) -> EventId {
+    let (mut channel, mut record_id) = (Vec::new(), Vec::new());
+    event.header().channel.write_text(&mut channel);
+    event.header().record_id.write_text(&mut record_id);
+    let host = delivery.origin.host.as_deref().unwrap_or("");
+    EventId::new(host.as_bytes(), &channel, &record_id, text)
+}
+
+fn time_of(value: crate::event::Value<'_>) -> Option<Timestamp> {
+    use crate::event::Value;
+    match value {
+        Value::Xml(text) | Value::Plain(text) | Value::Text(text) => Timestamp::parse(text),
+        Value::FileTime(ticks) => Some(Timestamp::from_filetime(ticks)),
+        _ => None,
+    }
+}

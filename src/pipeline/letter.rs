@@ -1,0 +1,133 @@
+//! Dead letters: events that a sink will never take, or that nobody can read, are put where a
+//! person finds them, durably, before the lane goes on.
+//!
+//! ```text
+//! dead-letter/<output>/<day>.jsonl    {"output":…,"error":…,"received":…,"source":…,"host":…,"text":…}
+//! ```
+//!
+//! Never recursive: a dead letter that cannot take makes the lane wait.
+//! Must not know: sinks, formats.
+
+use crate::event::{EventBatch, Timestamp, text};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Where an output's dead letters go.
+pub enum Letters {
+    Folder(PathBuf),
+    /// The lane of another output.
+    Lane(mpsc::Sender<Letter>),
+    /// Nowhere: the lane waits for somebody to change the pipeline.
+    Nowhere,
+}
+
+/// Events on their way to another output.
+pub struct Letter {
+    pub events: Vec<Dead>,
+    /// Told when the other output has them durably; dropped when it never will.
+    pub taken: oneshot::Sender<()>,
+}
+
+/// One event and why it is here.
+#[derive(Clone, Debug)]
+pub struct Dead {
+    pub delivery: Arc<EventBatch>,
+    pub event: usize,
+    pub error: String,
+}
+
+impl Letters {
+    /// Puts the events away. Safe to repeat; what was put away twice stands there twice.
+    ///
+    /// # Errors
+    /// Why not, now.
+    pub async fn put(&self, output: &str, events: &[Dead], now: Timestamp) -> Result<(), String> {
+        match self {
+            Self::Folder(folder) => {
+                let (folder, lines) = (folder.clone(), lines(output, events));
+                let written = tokio::task::spawn_blocking(move || append(&folder, &lines, now)).await;
+                written
+                    .map_err(|panic| panic.to_string())?
+                    .map_err(|error| format!("{}: {error}", self.place()))
+            }
+            Self::Lane(lane) => {
+                let (taken, done) = oneshot::channel();
+                let gone = |()| "the output for dead letters has ended".to_owned();
+                lane.send(Letter { events: events.to_vec(), taken }).await.map_err(|_| gone(()))?;
+                done.await.map_err(|_| gone(()))
+            }
+            Self::Nowhere => {
+                Err("there is no dead letter; set `dead_letter.path`, or use `[basin.disk]`".into())
+            }
+        }
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Lane(_) => "another output".into(),
+            Self::Nowhere => "nowhere".into(),
+        }
+    }
+}
+
+fn lines(output: &str, events: &[Dead]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for dead in events {
+        let origin = &dead.delivery.origin;
+        let member = |name: &str, value: &[u8], out: &mut Vec<u8>| {
+            out.push(if out.last().is_none_or(|last| *last == b'\n') { b'{' } else { b',' });
+            let _ = write!(out, "\"{name}\":\"");
+            text::json_from_text(value, out);
+            out.push(b'"');
+        };
+        member("output", output.as_bytes(), &mut out);
+        member("error", dead.error.as_bytes(), &mut out);
+        member("received", origin.received.to_string().as_bytes(), &mut out);
+        member("source", origin.source.as_bytes(), &mut out);
+        if let Some(host) = &origin.host {
+            member("host", host.as_bytes(), &mut out);
+        }
+        if let Some(file) = &origin.file {
+            member("file", file.as_bytes(), &mut out);
+        }
+        let raw = String::from_utf8_lossy(dead.delivery.event(dead.event));
+        member("text", raw.as_bytes(), &mut out);
+        out.extend_from_slice(b"}\n");
+    }
+    out
+}
+
+fn append(folder: &Path, lines: &[u8], now: Timestamp) -> io::Result<()> {
+    let day: String = now.to_string().chars().take(10).collect();
+    let path = folder.join(format!("{day}.jsonl"));
+    let is_new = !path.exists();
+    if is_new {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    let end = file.metadata()?.len();
+    // A line that was cut off by a crash must not swallow the next one.
+    let mut last = [b'\n'];
+    if end > 0 {
+        file.read_exact_at(&mut last, end - 1)?;
+    }
+    let mut whole = Vec::with_capacity(lines.len() + 1);
+    whole.extend_from_slice(if last == *b"\n" { b"" } else { b"\n" });
+    whole.extend_from_slice(lines);
+    if let Err(error) = file.write_all_at(&whole, end).and_then(|()| file.sync_data()) {
+        // Half a line would stay for ever; if this fails too, the next line begins on its own.
+        let _ = file.set_len(end);
+        return Err(error);
+    }
+    if is_new {
+        for folder in folder.ancestors().take(3).filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
