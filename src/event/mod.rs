@@ -18,6 +18,7 @@ pub mod id;
 pub mod receipt;
 pub mod text;
 pub mod time;
+pub mod utf16;
 pub mod value;
 pub mod visit;
 pub mod xml;

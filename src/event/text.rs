@@ -2,6 +2,8 @@
 //!
 //! The scalar forms: they say what is right, the fast kernels are compared with them.
 
+pub use super::utf16::{decode_utf16, json_from_utf16, xml_from_utf16};
+
 /// XML text as written to the text it means: references resolved, CRLF and lone CR to LF. A
 /// reference that means nothing (`&foo;`, `&#xD800;`) stays as it is written.
 pub fn decode_xml(raw: &[u8], out: &mut Vec<u8>) {
@@ -57,24 +59,6 @@ fn numeric(digits: &[u8], radix: u32) -> Option<char> {
     char::from_u32(code).filter(|&character| character != '\0')
 }
 
-/// UTF-16LE to UTF-8: lone surrogates to U+FFFD, CRLF and lone CR to LF.
-pub fn decode_utf16(units: &[u8], out: &mut Vec<u8>) {
-    let mut after_cr = false;
-    for character in utf16_chars(units) {
-        match character {
-            '\n' if after_cr => {}
-            '\r' => out.push(b'\n'),
-            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-        after_cr = character == '\r';
-    }
-}
-
-fn utf16_chars(units: &[u8]) -> impl Iterator<Item = char> {
-    char::decode_utf16(units.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])))
-        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-}
-
 /// Windows-1252 to UTF-8. Bytes without a meaning there map to the C1 control of their number.
 pub fn decode_ansi(bytes: &[u8], out: &mut Vec<u8>) {
     const C1: [char; 32] = [
@@ -115,13 +99,6 @@ pub fn json_from_xml(raw: &[u8], out: &mut Vec<u8>) {
     json_from_text(&text, out);
 }
 
-/// UTF-16LE straight to JSON: `decode_utf16`, then `json_from_text`.
-pub fn json_from_utf16(units: &[u8], out: &mut Vec<u8>) {
-    let mut text = Vec::new();
-    decode_utf16(units, &mut text);
-    json_from_text(&text, out);
-}
-
 /// Where escaped text will stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -137,17 +114,6 @@ pub fn xml_from_text(text: &[u8], place: Place, out: &mut Vec<u8>) {
         match byte {
             b'\r' => out.extend_from_slice(b"&#13;"),
             _ => xml_byte(byte, place, out),
-        }
-    }
-}
-
-/// UTF-16LE as XML: as `xml_from_text`, but line ends are passed on as they are, the way Windows
-/// renders them.
-pub fn xml_from_utf16(units: &[u8], place: Place, out: &mut Vec<u8>) {
-    for character in utf16_chars(units) {
-        match u8::try_from(character) {
-            Ok(byte) if byte < 0x80 => xml_byte(byte, place, out),
-            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
@@ -208,16 +174,5 @@ mod tests {
     #[test]
     fn control_characters_pass_and_are_escaped_in_json() {
         check("\u{1}\t&#x1f;", "\u{1}\t\u{1f}", "\\u0001\\t\\u001f");
-    }
-
-    #[test]
-    fn utf16_reads_lone_surrogates_as_replacement() {
-        let units: Vec<u8> = [0x41_u16, 0xd800, 0x42, 0xdc00, 0xd83d, 0xde00, 0x0d, 0x0a]
-            .iter()
-            .flat_map(|unit| unit.to_le_bytes())
-            .collect();
-        let mut text = Vec::new();
-        decode_utf16(&units, &mut text);
-        assert_eq!(String::from_utf8(text).unwrap(), "A\u{fffd}B\u{fffd}😀\n");
     }
 }

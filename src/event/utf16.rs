@@ -1,0 +1,383 @@
+//! UTF-16 kernels: little-endian units straight to UTF-8, to the inside of a JSON string, to XML.
+//!
+//! Lone surrogates become U+FFFD. Text and JSON fold CRLF and lone CR to LF, XML passes them on as
+//! Windows does. The scalar forms say what is right; `lanes`, 16 units at a time, is compared with
+//! them by proptest.
+
+use super::text::{self, Place};
+
+/// UTF-16LE to UTF-8: lone surrogates to U+FFFD, CRLF and lone CR to LF.
+pub fn decode_utf16(units: &[u8], out: &mut Vec<u8>) {
+    #[cfg(target_arch = "x86_64")]
+    lanes::write::<lanes::Text>(units, out);
+    #[cfg(not(target_arch = "x86_64"))]
+    scalar::decode(units, out);
+}
+
+/// UTF-16LE straight to JSON: `decode_utf16`, then `json_from_text`.
+pub fn json_from_utf16(units: &[u8], out: &mut Vec<u8>) {
+    #[cfg(target_arch = "x86_64")]
+    lanes::write::<lanes::Json>(units, out);
+    #[cfg(not(target_arch = "x86_64"))]
+    scalar::json(units, out);
+}
+
+/// UTF-16LE as XML: as `xml_from_text`, but line ends are passed on as they are, the way Windows
+/// renders them.
+pub fn xml_from_utf16(units: &[u8], place: Place, out: &mut Vec<u8>) {
+    #[cfg(target_arch = "x86_64")]
+    match place {
+        Place::Content => lanes::write::<lanes::Content>(units, out),
+        Place::Attribute => lanes::write::<lanes::Attribute>(units, out),
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    scalar::xml(units, place, out);
+}
+
+/// One character at a time.
+#[cfg_attr(all(target_arch = "x86_64", not(test)), expect(dead_code, reason = "the twin for tests"))]
+mod scalar {
+    use super::{Place, text};
+
+    pub(super) fn decode(units: &[u8], out: &mut Vec<u8>) {
+        let mut after_cr = false;
+        for character in characters(units) {
+            match character {
+                '\n' if after_cr => {}
+                '\r' => out.push(b'\n'),
+                _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+            after_cr = character == '\r';
+        }
+    }
+
+    pub(super) fn json(units: &[u8], out: &mut Vec<u8>) {
+        let mut decoded = Vec::new();
+        decode(units, &mut decoded);
+        text::json_from_text(&decoded, out);
+    }
+
+    pub(super) fn xml(units: &[u8], place: Place, out: &mut Vec<u8>) {
+        for character in characters(units) {
+            let mut bytes = [0; 4];
+            let encoded = character.encode_utf8(&mut bytes).as_bytes();
+            match encoded {
+                // A CR would become a reference there; Windows passes it on.
+                b"\r" => out.push(b'\r'),
+                _ => text::xml_from_text(encoded, place, out),
+            }
+        }
+    }
+
+    fn characters(units: &[u8]) -> impl Iterator<Item = char> {
+        char::decode_utf16(units.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])))
+            .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "16 units at a time is about ten times the scalar form")]
+mod lanes {
+    use std::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_loadl_epi64, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
+        _mm_or_si128, _mm_packus_epi16, _mm_set1_epi8, _mm_setzero_si128, _mm_storel_epi64, _mm_storeu_si128,
+    };
+
+    /// What a target does with ASCII.
+    pub(super) trait Target {
+        /// Replacements: up to seven bytes of text, low byte first, and their count in the top
+        /// byte; 0 where the character stands for itself.
+        const ASCII: &'static [u64; 128];
+        /// CRLF becomes what CR becomes.
+        const FOLD: bool;
+        /// 0xff where a byte has to be replaced. Bytes from 0x80 on may be anything, 0 is special.
+        fn special(bytes: __m128i) -> __m128i;
+    }
+
+    /// Longest replacement of one unit: `\u001f`, `&apos;`.
+    const UNIT_BYTES_MAX: usize = 6;
+    /// What a store may write beyond what counts.
+    const SLACK: usize = 16;
+
+    pub(super) fn write<T: Target>(units: &[u8], out: &mut Vec<u8>) {
+        let units = &units[..units.len() & !1];
+        // Every unit grows to six bytes at most, and each store below writes at most 16 bytes from
+        // where the output ends.
+        out.reserve(units.len() / 2 * UNIT_BYTES_MAX + SLACK);
+        let mut from = units.as_ptr();
+        // SAFETY: `end` is one past the slice. `from` moves from unit to unit and never past it:
+        // each load is preceded by a check that so many bytes are left. `to` starts at the length
+        // of `out` and moves at most six bytes for each unit passed, each store touches at most 16
+        // bytes from `to`, and that much was reserved. The bytes up to `to` are initialised.
+        unsafe {
+            let end = from.add(units.len());
+            let mut to = out.as_mut_ptr().add(out.len());
+            loop {
+                let left = end.offset_from_unsigned(from);
+                let (packed, count) = if left >= 32 {
+                    let low = _mm_loadu_si128(from.cast());
+                    let high = _mm_loadu_si128(from.add(16).cast());
+                    let packed = _mm_packus_epi16(low, high);
+                    _mm_storeu_si128(to.cast(), packed);
+                    (packed, 16)
+                } else if left >= 16 {
+                    let packed = _mm_packus_epi16(_mm_loadu_si128(from.cast()), _mm_setzero_si128());
+                    _mm_storel_epi64(to.cast(), packed);
+                    (packed, 8)
+                } else if left >= 8 {
+                    let packed = _mm_packus_epi16(_mm_loadl_epi64(from.cast()), _mm_setzero_si128());
+                    _mm_storel_epi64(to.cast(), packed);
+                    (packed, 4)
+                } else if left == 0 {
+                    break;
+                } else {
+                    let unit = u16::from_le_bytes([*from, *from.add(1)]);
+                    if unit < 0x80 && T::ASCII[usize::from(unit)] == 0 {
+                        *to = unit as u8;
+                        to = to.add(1);
+                        from = from.add(2);
+                        continue;
+                    }
+                    (_mm_setzero_si128(), 1)
+                };
+                // Packing makes units from 0x100 on 0xff, and from 0x8000 on 0: both are marked.
+                let marked = _mm_movemask_epi8(_mm_or_si128(packed, T::special(packed))) as u32;
+                let plain = (marked | 1 << count).trailing_zeros() as usize;
+                from = from.add(plain * 2);
+                to = to.add(plain);
+                if plain < count {
+                    (from, to) = one::<T>(from, end, to);
+                }
+            }
+            let length = to.offset_from_unsigned(out.as_ptr());
+            out.set_len(length);
+        }
+    }
+
+    /// One character that a lane cannot copy, and those after it that are not ASCII.
+    ///
+    /// # Safety
+    /// A whole unit stands at `from`, units go on to `end`, and `to` has room for six bytes for
+    /// each of them and eight more.
+    #[inline]
+    unsafe fn one<T: Target>(mut from: *const u8, end: *const u8, mut to: *mut u8) -> (*const u8, *mut u8) {
+        // SAFETY: reads are of units before `end`; what is written is what the caller made room for:
+        // eight bytes where the replacement counts up to six, three or four bytes for one or two units.
+        unsafe {
+            let unit = from.cast::<[u8; 2]>().read();
+            let mut unit = u16::from_le_bytes(unit);
+            from = from.add(2);
+            if unit < 0x80 {
+                if T::FOLD && unit == 0x0d && from < end && from.cast::<[u8; 2]>().read() == [0x0a, 0] {
+                    from = from.add(2);
+                }
+                let replacement = T::ASCII[usize::from(unit)];
+                if replacement == 0 {
+                    *to = unit as u8;
+                    return (from, to.add(1));
+                }
+                to.cast::<[u8; 8]>().write(replacement.to_le_bytes());
+                return (from, to.add((replacement >> 56) as usize));
+            }
+            loop {
+                let character = match unit {
+                    0xd800..0xdc00 if from < end => {
+                        let low = u16::from_le_bytes(from.cast::<[u8; 2]>().read());
+                        if (0xdc00..0xe000).contains(&low) {
+                            from = from.add(2);
+                            0x1_0000 + (u32::from(unit - 0xd800) << 10) + u32::from(low - 0xdc00)
+                        } else {
+                            0xfffd
+                        }
+                    }
+                    0xd800..0xe000 => 0xfffd,
+                    _ => u32::from(unit),
+                };
+                let (bytes, count) = utf8(character);
+                to.cast::<[u8; 4]>().write(bytes);
+                to = to.add(count);
+                if from == end {
+                    return (from, to);
+                }
+                unit = u16::from_le_bytes(from.cast::<[u8; 2]>().read());
+                if unit < 0x80 {
+                    return (from, to);
+                }
+                from = from.add(2);
+            }
+        }
+    }
+
+    /// UTF-8 of a character that is not ASCII.
+    #[inline]
+    fn utf8(character: u32) -> ([u8; 4], usize) {
+        let tail = |shift: u32| 0x80 | (character >> shift & 0x3f) as u8;
+        match character {
+            0..0x800 => ([0xc0 | (character >> 6) as u8, tail(0), 0, 0], 2),
+            0x800..0x1_0000 => ([0xe0 | (character >> 12) as u8, tail(6), tail(0), 0], 3),
+            _ => ([0xf0 | (character >> 18) as u8, tail(12), tail(6), tail(0)], 4),
+        }
+    }
+
+    const fn replacement(text: &[u8]) -> u64 {
+        let mut word = (text.len() as u64) << 56;
+        let mut index = 0;
+        while index < text.len() {
+            word |= (text[index] as u64) << (index * 8);
+            index += 1;
+        }
+        word
+    }
+
+    fn equal(bytes: __m128i, byte: u8) -> __m128i {
+        // SAFETY: SSE2 belongs to every x86-64 processor.
+        unsafe { _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8)) }
+    }
+
+    fn any<const N: usize>(bytes: __m128i, list: [u8; N]) -> __m128i {
+        // SAFETY: as in `equal`.
+        list.into_iter()
+            .fold(equal(bytes, 0), |found, byte| unsafe { _mm_or_si128(found, equal(bytes, byte)) })
+    }
+
+    pub(super) struct Text;
+    pub(super) struct Json;
+    pub(super) struct Content;
+    pub(super) struct Attribute;
+
+    impl Target for Text {
+        const ASCII: &'static [u64; 128] = &{
+            let mut table = [0; 128];
+            table[b'\r' as usize] = replacement(b"\n");
+            table
+        };
+        const FOLD: bool = true;
+
+        fn special(bytes: __m128i) -> __m128i {
+            any(bytes, [b'\r'])
+        }
+    }
+
+    impl Target for Json {
+        const ASCII: &'static [u64; 128] = &{
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            let mut table = [0; 128];
+            let mut byte = 0;
+            while byte < 0x20 {
+                table[byte] = replacement(&[b'\\', b'u', b'0', b'0', HEX[byte >> 4], HEX[byte & 15]]);
+                byte += 1;
+            }
+            table[b'\n' as usize] = replacement(b"\\n");
+            table[b'\t' as usize] = replacement(b"\\t");
+            table[b'\r' as usize] = replacement(b"\\n");
+            table[b'"' as usize] = replacement(b"\\\"");
+            table[b'\\' as usize] = replacement(b"\\\\");
+            table
+        };
+        const FOLD: bool = true;
+
+        fn special(bytes: __m128i) -> __m128i {
+            // SAFETY: as in `equal`.
+            let control = unsafe { _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes) };
+            // SAFETY: as in `equal`.
+            unsafe { _mm_or_si128(control, _mm_or_si128(equal(bytes, b'"'), equal(bytes, b'\\'))) }
+        }
+    }
+
+    const CONTENT: [u64; 128] = {
+        let mut table = [0; 128];
+        table[b'&' as usize] = replacement(b"&amp;");
+        table[b'<' as usize] = replacement(b"&lt;");
+        table[b'>' as usize] = replacement(b"&gt;");
+        table
+    };
+
+    impl Target for Content {
+        const ASCII: &'static [u64; 128] = &CONTENT;
+        const FOLD: bool = false;
+
+        fn special(bytes: __m128i) -> __m128i {
+            any(bytes, [b'&', b'<', b'>'])
+        }
+    }
+
+    impl Target for Attribute {
+        const ASCII: &'static [u64; 128] = &{
+            let mut table = CONTENT;
+            table[b'\'' as usize] = replacement(b"&apos;");
+            table
+        };
+        const FOLD: bool = false;
+
+        fn special(bytes: __m128i) -> __m128i {
+            any(bytes, [b'&', b'<', b'>', b'\''])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Runs of what events hold, with a rare unit of each class in them.
+    fn texts() -> impl Strategy<Value = Vec<u16>> {
+        let unit = prop_oneof![
+            12 => 0x20_u16..0x7f,
+            2 => prop::sample::select(vec![0x0d, 0x0a, 0x22, 0x5c, 0x26, 0x3c, 0x3e, 0x27, 0x7f, 0x80, 0xff, 0x100]),
+            1 => 0_u16..0x20,
+            1 => 0xd7f0_u16..0xe010,
+            1 => any::<u16>(),
+        ];
+        prop::collection::vec(unit, 0..80)
+    }
+
+    fn both(units: &[u8], fast: impl Fn(&[u8], &mut Vec<u8>), slow: impl Fn(&[u8], &mut Vec<u8>)) {
+        let (mut one, mut other) = (b"before".to_vec(), b"before".to_vec());
+        fast(units, &mut one);
+        slow(units, &mut other);
+        assert_eq!(String::from_utf8(one), String::from_utf8(other));
+    }
+
+    proptest! {
+        #[test]
+        fn the_lanes_write_what_the_scalar_forms_write(units in texts(), odd in any::<bool>()) {
+            let mut bytes: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+            if odd {
+                bytes.push(0x41);
+            }
+            both(&bytes, decode_utf16, scalar::decode);
+            both(&bytes, json_from_utf16, scalar::json);
+            for place in [Place::Content, Place::Attribute] {
+                both(&bytes, |units, out| xml_from_utf16(units, place, out), |units, out| {
+                    scalar::xml(units, place, out);
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn every_unit_alone_and_within_a_lane_is_written_the_same() {
+        for unit in 0..=u16::MAX {
+            for before in [0, 5, 16] {
+                let mut units = vec![0x61_u16; before];
+                units.push(unit);
+                units.extend([0x0a, 0x62]);
+                let bytes: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+                both(&bytes, decode_utf16, scalar::decode);
+                both(&bytes, json_from_utf16, scalar::json);
+            }
+        }
+    }
+
+    #[test]
+    fn utf16_reads_lone_surrogates_as_replacement() {
+        let units: Vec<u8> = [0x41_u16, 0xd800, 0x42, 0xdc00, 0xd83d, 0xde00, 0x0d, 0x0a]
+            .iter()
+            .flat_map(|unit| unit.to_le_bytes())
+            .collect();
+        let mut text = Vec::new();
+        decode_utf16(&units, &mut text);
+        assert_eq!(String::from_utf8(text).unwrap(), "A\u{fffd}B\u{fffd}😀\n");
+    }
+}
