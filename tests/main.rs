@@ -1,3 +1,34 @@
 //! Scenarios: the whole crate through its doors, and the program as a process.
 
+mod evtx_oracle;
 mod tidy;
+
+use std::path::{Path, PathBuf};
+
+/// Where the corpus is: `$FOREBAY_CORPUS`, or beside the repository.
+fn corpus() -> PathBuf {
+    std::env::var_os("FOREBAY_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from)
+}
+
+/// Every event log of the corpus; without one the test says that it was skipped.
+fn corpus_logs(test: &str) -> Option<Vec<PathBuf>> {
+    let mut folders = vec![corpus().join("evtx")];
+    let mut logs = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "evtx") {
+                logs.push(path);
+            }
+        }
+    }
+    logs.sort();
+    if logs.is_empty() {
+        println!("SKIP {test}: there are no event logs in {}", corpus().display());
+        return None;
+    }
+    Some(logs)
+}

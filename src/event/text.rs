@@ -59,17 +59,45 @@ fn numeric(digits: &[u8], radix: u32) -> Option<char> {
     char::from_u32(code).filter(|&character| character != '\0')
 }
 
-/// Windows-1252 to UTF-8. Bytes without a meaning there map to the C1 control of their number.
+/// Windows-1252 to UTF-8, CRLF and lone CR to LF. Bytes without a meaning there map to the C1
+/// control of their number.
 pub fn decode_ansi(bytes: &[u8], out: &mut Vec<u8>) {
+    ansi_folded(bytes, |character| out.extend_from_slice(character));
+}
+
+/// Windows-1252 straight to JSON: `decode_ansi`, then `json_from_text`.
+pub fn json_from_ansi(bytes: &[u8], out: &mut Vec<u8>) {
+    ansi_folded(bytes, |character| json_from_text(character, out));
+}
+
+/// Windows-1252 as XML, line ends as they are, the way Windows renders them.
+pub fn xml_from_ansi(bytes: &[u8], place: Place, out: &mut Vec<u8>) {
+    for &byte in bytes {
+        match byte {
+            b'\r' => out.push(byte),
+            _ => xml_from_text(ansi_character(byte).encode_utf8(&mut [0; 4]).as_bytes(), place, out),
+        }
+    }
+}
+
+fn ansi_folded(bytes: &[u8], mut each: impl FnMut(&[u8])) {
+    let mut after_cr = false;
+    for &byte in bytes {
+        match byte {
+            b'\n' if after_cr => {}
+            b'\r' => each(b"\n"),
+            _ => each(ansi_character(byte).encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        after_cr = byte == b'\r';
+    }
+}
+
+fn ansi_character(byte: u8) -> char {
     const C1: [char; 32] = [
         '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
         '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
     ];
-    for &byte in bytes {
-        let character =
-            if (0x80..0xa0).contains(&byte) { C1[usize::from(byte - 0x80)] } else { char::from(byte) };
-        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-    }
+    if (0x80..0xa0).contains(&byte) { C1[usize::from(byte - 0x80)] } else { char::from(byte) }
 }
 
 /// UTF-8 text escaped for a JSON string.

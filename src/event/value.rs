@@ -24,7 +24,7 @@ pub enum Value<'a> {
     /// UTF-16, little-endian, an even number of bytes; lone surrogates read as U+FFFD. CRLF as in
     /// XML: `write_xml` passes it on, the text has LF.
     Utf16(&'a [u8]),
-    /// Windows-1252 text (BinXML AnsiString).
+    /// Windows-1252 text (BinXML AnsiString); line ends as with `Utf16`.
     Ansi(&'a [u8]),
     Unsigned(u64),
     Signed(i64),
@@ -73,11 +73,7 @@ impl<'a> Value<'a> {
             Value::Plain(text) => out.extend_from_slice(text),
             Value::Text(text) => text::json_from_text(text, out),
             Value::Utf16(units) => text::json_from_utf16(units, out),
-            Value::Ansi(bytes) => {
-                let mut text = Vec::new();
-                text::decode_ansi(bytes, &mut text);
-                text::json_from_text(&text, out);
-            }
+            Value::Ansi(bytes) => text::json_from_ansi(bytes, out),
             _ => self.write_scalar(out),
         }
     }
@@ -91,11 +87,7 @@ impl<'a> Value<'a> {
             Value::Plain(text) => out.extend_from_slice(text),
             Value::Text(text) => text::xml_from_text(text, place, out),
             Value::Utf16(units) => text::xml_from_utf16(units, place, out),
-            Value::Ansi(bytes) => {
-                let mut text = Vec::new();
-                text::decode_ansi(bytes, &mut text);
-                text::xml_from_text(&text, place, out);
-            }
+            Value::Ansi(bytes) => text::xml_from_ansi(bytes, place, out),
             _ => self.write_scalar(out),
         }
     }

@@ -1,0 +1,150 @@
+//! Every log of the corpus, read by us and by the `evtx` crate: each record that crate yields is
+//! yielded here, with the same elements, attributes and texts for a conforming XML parser.
+
+use crate::corpus_logs;
+use forebay::evtx::{CHUNK_BYTES, Decoder, FILE_HEADER_BYTES};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why records differ, and how it is undone before the comparison. Anything else fails the test.
+const CLASSES: [(&str, &str); 2] = [
+    (
+        "control characters",
+        "they pass as they came here; the crate writes `_`, as Windows does, because XML 1.0 has no place for them",
+    ),
+    ("lone surrogates", "U+FFFD here, as in every format; `_` there"),
+];
+
+#[derive(Default)]
+struct Tally {
+    records: usize,
+    equal: usize,
+    ours_only: usize,
+    explained: BTreeMap<&'static str, usize>,
+    wrong: usize,
+}
+
+#[test]
+fn every_record_of_the_corpus_is_read_as_the_evtx_crate_reads_it() {
+    let Some(files) = corpus_logs("every_record_of_the_corpus_is_read_as_the_evtx_crate_reads_it") else {
+        return;
+    };
+    let mut tally = Tally::default();
+    for file in &files {
+        compare(file, &mut tally);
+    }
+    let Tally { records, equal, ours_only, explained, wrong } = &tally;
+    println!(
+        "{} logs: {records} records of the evtx crate, {equal} equal as they are, explained {explained:?}, \
+         {wrong} unexplained; {ours_only} more read here",
+        files.len()
+    );
+    for (class, reason) in CLASSES {
+        println!("  {class}: {reason}");
+    }
+    assert_eq!(*wrong, 0);
+    assert!(*equal as f64 >= 0.999 * *records as f64);
+    assert!(*records > 90_000, "the corpus is not complete");
+}
+
+fn compare(path: &Path, tally: &mut Tally) {
+    let bytes = std::fs::read(path).unwrap();
+    let mut decoder = Decoder::new();
+    let settings = Arc::new(evtx::ParserSettings::default().indent(false));
+    for (number, chunk) in bytes[FILE_HEADER_BYTES.min(bytes.len())..].chunks(CHUNK_BYTES).enumerate() {
+        let mut ours = ours(&mut decoder, chunk);
+        let Ok(mut data) = evtx::EvtxChunkData::new(chunk.to_vec(), false) else { continue };
+        let Ok(mut theirs) = data.parse(Arc::clone(&settings)) else { continue };
+        for record in theirs.iter() {
+            let Ok(record) = record else { continue };
+            let id = record.event_record_id;
+            let Ok(xml) = record.into_xml() else { continue };
+            tally.records += 1;
+            let why = match ours.get_mut(&id).filter(|texts| !texts.is_empty()).map(|texts| texts.remove(0)) {
+                None => "it is not read here".to_owned(),
+                Some(Err(error)) => error,
+                Some(Ok(text)) => match judge(&text, &xml.data) {
+                    Ok(None) => {
+                        tally.equal += 1;
+                        continue;
+                    }
+                    Ok(Some(class)) => {
+                        *tally.explained.entry(class).or_default() += 1;
+                        continue;
+                    }
+                    Err(why) => why,
+                },
+            };
+            tally.wrong += 1;
+            println!("{} chunk {number} record {id}: {why}", path.display());
+        }
+        tally.ours_only += ours.values().flatten().filter(|left| left.is_ok()).count();
+    }
+}
+
+fn ours(decoder: &mut Decoder, chunk: &[u8]) -> BTreeMap<u64, Vec<Result<String, String>>> {
+    let mut ours = BTreeMap::<_, Vec<_>>::new();
+    let _ = decoder.chunk(chunk, 0, |event| {
+        match event {
+            Ok(event) => {
+                let mut xml = Vec::new();
+                let text = event.xml(&mut xml).map(|()| String::from_utf8(xml).unwrap());
+                ours.entry(event.record_id()).or_default().push(text.map_err(|error| error.to_string()));
+            }
+            Err(error) => {
+                if let Some((id, _)) = error.record {
+                    ours.entry(id).or_default().push(Err(error.to_string()));
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    ours
+}
+
+/// Equal, equal but for a class, or the first difference.
+fn judge(ours: &str, theirs: &str) -> Result<Option<&'static str>, String> {
+    let is_control =
+        |c: char| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let (class, ours) = if ours.contains(is_control) {
+        (Some(CLASSES[0].0), ours.replace(is_control, "_"))
+    } else {
+        (None, ours.to_owned())
+    };
+    let difference = difference(&ours, theirs);
+    if difference.is_some() && class.is_none() && ours.contains('\u{fffd}') {
+        return judge(&ours.replace('\u{fffd}', "_"), theirs).map(|_| Some(CLASSES[1].0));
+    }
+    difference.map_or(Ok(class), Err)
+}
+
+fn difference(ours: &str, theirs: &str) -> Option<String> {
+    let parse = roxmltree::Document::parse;
+    let (ours, theirs) = match (parse(ours), parse(theirs)) {
+        (Ok(ours), Ok(theirs)) => (flat(&ours), flat(&theirs)),
+        (Err(error), _) => return Some(format!("our XML: {error}")),
+        (_, Err(error)) => return Some(format!("the crate's XML: {error}")),
+    };
+    let at = ours.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or(ours.len().min(theirs.len()));
+    (ours != theirs).then(|| format!("{:?} here, {:?} there", ours.get(at), theirs.get(at)))
+}
+
+/// Elements with their attributes and depth, and texts, in document order.
+fn flat(document: &roxmltree::Document<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for node in document.descendants() {
+        if node.is_element() {
+            let mut line = format!("{}<{}", node.ancestors().count(), node.tag_name().name());
+            for attribute in node.attributes() {
+                let _ = write!(line, " {}={:?}", attribute.name(), attribute.value());
+            }
+            lines.push(line);
+        } else if let Some(text) = node.text().filter(|text| node.is_text() && !text.is_empty()) {
+            lines.push(format!("{text:?}"));
+        }
+    }
+    lines
+}
