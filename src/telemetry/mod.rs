@@ -5,6 +5,13 @@
 //! Must not know: events, sinks, formats.
 
 mod book;
+pub mod control;
+pub mod http;
+pub mod logs;
 pub mod metrics;
+pub mod notify;
+mod page;
+pub mod status;
 
 pub use metrics::{Metrics, metrics};
+pub use status::{Phase, Status};
