@@ -1,6 +1,7 @@
 //! Scenarios: the whole crate through its doors, and the program as a process.
 
 mod evtx_oracle;
+mod evtx_written;
 mod tidy;
 
 use std::path::{Path, PathBuf};

@@ -24,6 +24,7 @@ mod system;
 mod template;
 pub mod values;
 mod walk;
+pub mod write;
 
 pub use chunk::{CHUNK_BYTES, ChunkHeader, RawRecord, Records, Unreadable};
 pub use decoder::{Decoder, RecordError};
