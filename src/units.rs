@@ -1,7 +1,7 @@
 //! Sizes and durations as people write them: `"512MiB"`, `"30s"`. Used by every room's config.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -83,7 +83,25 @@ impl fmt::Display for ByteSize {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+        let millis = self.0.as_millis();
+        match units.iter().find(|(factor, _)| millis > 0 && millis.is_multiple_of(*factor)) {
+            Some((factor, unit)) => write!(f, "{}{unit}", millis / factor),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+// Written as they are read; defaults in the schema and the reference come this way.
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -138,6 +156,14 @@ mod tests {
         assert_eq!(ByteSize::parse("0"), Ok(ByteSize(0)));
         assert_eq!(Span::parse("250ms"), Ok(Span::millis(250)));
         assert_eq!(Span::parse("7d"), Ok(Span::secs(7 * 86400)));
+    }
+
+    #[test]
+    fn sizes_and_durations_are_written_as_they_are_read() {
+        for text in ["250ms", "1500ms", "30s", "5m", "1h", "7d", "0ns"] {
+            assert_eq!(Span::parse(text).map_or_else(|_| "0ns".into(), |span| span.to_string()), text);
+        }
+        assert_eq!(ByteSize::mib(64).to_string(), "64MiB");
     }
 
     #[test]

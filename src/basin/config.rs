@@ -3,7 +3,7 @@
 use super::BasinError;
 use crate::units::{ByteSize, Span};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// `[basin.disk]` or `[basin.memory]`: exactly one.
@@ -61,7 +61,7 @@ pub struct OutputSpec {
 }
 
 /// Where an output that the basin has not seen before begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// With the oldest batch that is still there.
@@ -72,7 +72,7 @@ pub enum Start {
 }
 
 /// What happens to an output's unread batches when the basin is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Full {
     /// Intake waits until the output has read on. Nothing is lost.

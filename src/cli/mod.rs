@@ -8,6 +8,7 @@ mod check;
 mod completion;
 mod convert;
 pub mod exit;
+mod schema;
 
 pub use exit::{Exit, Failure};
 
@@ -29,6 +30,8 @@ enum Command {
     Check(check::Args),
     /// Turn .evtx files into JSON, ECS, XML or one .evtx file
     Convert(convert::Args),
+    /// Print the JSON Schema or the reference of the pipeline file
+    Schema(schema::Args),
     /// Print the completion script of a shell
     Completion(completion::Args),
 }
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Check(args) => check::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Completion(args) => completion::run(args),
     };
     match done {

@@ -156,7 +156,11 @@ fn outputs(tree: &Tree<'_>, whole: bool, basin: Option<&BasinConfig>, notes: &mu
     for (name, part) in parts.into_iter().flatten() {
         let path = format!("output.{name}");
         let Some(config) = typed::<OutputConfig>(part, &path, notes) else { continue };
-        let Some(()) = one_kind::<SinkConfig>(part, &["sink"], &path, notes) else { continue };
+        let sink = one_kind::<SinkConfig>(part, &["sink"], &path, notes);
+        let written = part.value.get_ref().get("format").is_some();
+        let format =
+            if written { one_kind::<FormatConfig>(part, &["format"], &path, notes) } else { Some(()) };
+        let (Some(()), Some(())) = (sink, format) else { continue };
         let known = |other: &str| parts.is_some_and(|parts| parts.contains_key(other));
         outputs.extend(output(name, part, config, basin, &known, notes));
     }
@@ -275,13 +279,11 @@ fn one_kind<T: JsonSchema>(part: &Part<'_>, keys: &[&str], path: &str, notes: &m
     let kinds = kinds::<T>();
     let prefix: String = keys.iter().map(|key| format!("{key}.")).collect();
     let list = || kinds.iter().map(|kind| format!("`{prefix}{kind}`")).collect::<Vec<_>>().join(", ");
-    let mut node = &part.value;
-    for key in keys {
-        node = node.get_ref().get(key)?;
-    }
-    let table = node.get_ref().as_table()?;
+    let inner = keys.iter().try_fold(&part.value, |node, key| node.get_ref().get(key));
+    let table = inner.and_then(|node| node.get_ref().as_table());
     let mut found: Vec<(String, Place)> = table
-        .keys()
+        .into_iter()
+        .flat_map(|table| table.keys())
         .filter(|key| kinds.iter().any(|kind| kind == key.get_ref()))
         .map(|key| (key.get_ref().to_string(), Place { file: part.file, span: key.span() }))
         .collect();
@@ -290,15 +292,13 @@ fn one_kind<T: JsonSchema>(part: &Part<'_>, keys: &[&str], path: &str, notes: &m
         [_] => return Some(()),
         [] => {
             let place = at(part, keys).unwrap_or_else(|| part.key.clone());
-            notes.tell(Diagnostic::error(
-                place,
-                format!("`{path}` names no kind"),
-                format!("add one of {}", list()),
-            ));
+            let what = keys.last().copied().unwrap_or("kind");
+            let message = format!("`{path}` has no {what}");
+            notes.tell(Diagnostic::error(place, message, format!("add one of {}", list())));
         }
         [(first, _), (second, place), ..] => {
             let message = format!("`{path}` has two kinds, `{prefix}{first}` and `{prefix}{second}`");
-            let help = "keep one of them; a second destination is a second `[output.NAME]`";
+            let help = "keep one of them; another shape or destination is another `[output.NAME]`";
             let help = if keys.is_empty() { "keep one of them" } else { help };
             notes.tell(Diagnostic::error(place.clone(), message, help));
         }

@@ -11,6 +11,7 @@
 //! | `interpolate`, `secret` | `${env:…}`, `${file:…}`; what must not be shown |
 //! | `diagnostic`, `suggest` | how a mistake is told |
 //! | `written`, `checked` | what a pipeline is |
+//! | `reference` | the same for editors and for people |
 //!
 //! Promises: nothing is opened but the files named; every mistake has a line and a column; no secret
 //! is shown.
@@ -20,6 +21,7 @@ mod checked;
 mod diagnostic;
 mod files;
 mod interpolate;
+mod reference;
 mod secret;
 mod suggest;
 mod tree;
@@ -30,6 +32,7 @@ pub use checked::{DeadLetter, Output, Pipeline};
 pub use diagnostic::{Diagnostic, Place, Severity, SourceFile};
 pub use files::{FilesError, default_file, read_files};
 pub use interpolate::{Lookup, Process};
+pub use reference::{reference, schema};
 pub use written::{
     ControlConfig, DeadLetterConfig, HttpConfig, Limits, LogConfig, LogFormat, LogLevel, OutputConfig,
     PipelineConfig, RetryConfig,

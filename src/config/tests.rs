@@ -27,7 +27,7 @@ fn checked(texts: &[&str]) -> Checked {
     check(texts.iter().enumerate().map(file).collect(), &Fixed)
 }
 
-const REST: &str = "[source.a.evtx]\npath = 'x'\n[output.o]\nsink.stdout = {}\n";
+const REST: &str = "[source.a.evtx]\npath = 'x'\n[output.o]\nformat.json = {}\nsink.stdout = {}\n";
 const MEMORY: &str = "[basin.memory]\n";
 
 /// Checks what is told of a text that is followed by a source and an output.
@@ -117,7 +117,7 @@ fn all_mistakes_are_told_at_once() {
 #[test]
 fn two_outputs_of_one_name_are_told_with_both_places() {
     told(
-        "[basin.memory]\n[output.o]\nsink.stdout = {}\n",
+        "[basin.memory]\n[output.o]\nformat.json = {}\nsink.stdout = {}\n",
         "
 error: p.toml:6:9: `output.o` is defined twice
   |
@@ -129,7 +129,7 @@ error: p.toml:6:9: `output.o` is defined twice
 
 #[test]
 fn two_outputs_of_one_name_in_two_files_are_told_with_both_places() {
-    let checked = checked(&[&format!("{MEMORY}{REST}"), "[output.o]\nsink.stdout = {}\n"]);
+    let checked = checked(&[&format!("{MEMORY}{REST}"), "[output.o]\nformat.json = {}\nsink.stdout = {}\n"]);
     assert_eq!(
         checked.told(),
         "error: q.toml:1:9: `output.o` is defined twice\n  |\n1 | [output.o]\n  |         ^\n  = the first one is at p.toml:4:9; rename or remove one of them\n"
@@ -138,7 +138,8 @@ fn two_outputs_of_one_name_in_two_files_are_told_with_both_places() {
 
 #[test]
 fn a_pipeline_may_be_spread_over_files() {
-    let checked = checked(&[&format!("{MEMORY}{REST}"), "[output.second]\nsink.stdout = {}\n"]);
+    let checked =
+        checked(&[&format!("{MEMORY}{REST}"), "[output.second]\nformat.json = {}\nsink.stdout = {}\n"]);
     assert_eq!(
         checked.pipeline.as_ref().map(|pipeline| pipeline.outputs.len()),
         Some(2),
@@ -161,7 +162,7 @@ error: p.toml:3:1: `basin` has two kinds, `memory` and `disk`
     told(
         "[basin]\n",
         "
-error: p.toml:1:2: `basin` names no kind
+error: p.toml:1:2: `basin` has no kind
   |
 1 | [basin]
   |  ^^^^^
@@ -185,7 +186,7 @@ warning: p.toml:2:12: environment variable `NOPE` is not set
 #[test]
 fn a_variable_is_filled_in_and_never_becomes_structure() {
     let checked = checked(&[
-        "[basin.memory]\nsize_max = '${file:/size}'\n[source.a.evtx]\npath = '/${env:X}'\n[output.o]\nsink.stdout = {}\n",
+        "[basin.memory]\nsize_max = '${file:/size}'\n[source.a.evtx]\npath = '/${env:X}'\n[output.o]\nformat.json = {}\nsink.stdout = {}\n",
     ]);
     let pipeline = checked.pipeline.unwrap();
     assert_eq!(pipeline.basin.memory.unwrap().size_max, crate::units::ByteSize::mib(64));
@@ -225,7 +226,7 @@ fn broken_toml_is_told_with_its_place() {
 #[test]
 fn a_memory_basin_with_two_outputs_is_warned_of() {
     told(
-        "[basin.memory]\n[output.b]\nsink.stdout = {}\n",
+        "[basin.memory]\n[output.b]\nformat.json = {}\nsink.stdout = {}\n",
         "
 warning: p.toml:1:8: the memory basin couples the outputs b, o
   |
@@ -253,7 +254,7 @@ fn a_dead_letter_output_must_be_there_and_another() {
 
 #[test]
 fn a_name_that_cannot_be_a_file_name_is_refused() {
-    let told = checked(&["[basin.memory]\n[output.\"../x\"]\nsink.stdout = {}\n"]).told();
+    let told = checked(&["[basin.memory]\n[output.\"../x\"]\nformat.json = {}\nsink.stdout = {}\n"]).told();
     assert!(told.contains("`../x` cannot be the name of an output"), "{told}");
 }
 
