@@ -1,5 +1,6 @@
 //! Scenarios: the whole crate through its doors, and the program as a process.
 
+mod config;
 mod evtx_oracle;
 mod evtx_written;
 mod tidy;

@@ -119,9 +119,9 @@ fn two_outputs_of_one_name_are_told_with_both_places() {
     told(
         "[basin.memory]\n[output.o]\nformat.json = {}\nsink.stdout = {}\n",
         "
-error: p.toml:6:9: `output.o` is defined twice
+error: p.toml:7:9: `output.o` is defined twice
   |
-6 | [output.o]
+7 | [output.o]
   |         ^
   = the first one is at p.toml:2:9; rename or remove one of them",
     );
@@ -262,4 +262,13 @@ fn a_name_that_cannot_be_a_file_name_is_refused() {
 fn the_built_in_pipeline_is_right() {
     let checked = check(vec![default_file()], &Fixed);
     assert!(checked.pipeline.is_some() && checked.diagnostics.is_empty(), "{}", checked.told());
+}
+
+#[test]
+fn an_output_needs_a_format_and_a_sink() {
+    let told = checked(&["[basin.memory]\n[source.a.evtx]\npath = 'x'\n[output.o]\nsink = {}\n"]).told();
+    assert!(
+        told.contains("p.toml:5:1: `output.o` has no sink") && told.contains("`output.o` has no format"),
+        "{told}"
+    );
 }

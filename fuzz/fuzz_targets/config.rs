@@ -1,0 +1,42 @@
+//! Any text as a pipeline file: no panic, every place inside the file, nothing of a secret told.
+
+#![no_main]
+
+use forebay::config::{self, Lookup, Severity, SourceFile};
+use libfuzzer_sys::fuzz_target;
+
+/// What every variable and file holds. Longer than the fuzzer would guess.
+const SECRET: &str = "S3CRET-d41d8cd98f00b204e9800998ecf8427e";
+
+struct Secretive;
+
+impl Lookup for Secretive {
+    fn env(&self, name: &str) -> Result<String, String> {
+        if name.contains('!') { Err("is not set".into()) } else { Ok(SECRET.into()) }
+    }
+
+    fn file(&self, _: &str) -> Result<String, String> {
+        Ok(format!("{SECRET}\"\\\n[output.x]\n"))
+    }
+
+    fn absent(&self) -> Severity {
+        Severity::Warning
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let file = SourceFile { name: "p.toml".into(), text: text.into() };
+    let checked = config::check(vec![file], &Secretive);
+    for told in &checked.diagnostics {
+        assert!(!told.message.is_empty());
+        if let Some(place) = &told.place {
+            assert_eq!(place.file, 0);
+            assert!(place.span.start <= place.span.end && place.span.end <= text.len(), "{place:?}");
+        }
+    }
+    assert!(checked.pipeline.is_none() || checked.errors() == 0, "{}", checked.told());
+    if !text.contains("S3CRET") {
+        assert!(!checked.told().contains("S3CRET"), "{}", checked.told());
+    }
+});
