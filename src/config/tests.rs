@@ -265,8 +265,10 @@ fn the_built_in_pipeline_is_right() {
 }
 
 #[test]
-fn an_output_needs_a_format_and_a_sink() {
-    let told = checked(&["[basin.memory]\n[source.a.evtx]\npath = 'x'\n[output.o]\nsink = {}\n"]).told();
+fn an_output_needs_a_sink_and_one_format_if_it_names_any() {
+    let told =
+        checked(&["[basin.memory]\n[source.a.evtx]\npath = 'x'\n[output.o]\nsink = {}\nformat = {}\n"])
+            .told();
     assert!(
         told.contains("p.toml:5:1: `output.o` has no sink") && told.contains("`output.o` has no format"),
         "{told}"

@@ -26,6 +26,7 @@ use std::sync::Arc;
 pub struct BatchConfig {
     /// Bytes in the output's shape.
     pub bytes: ByteSize,
+    /// Events.
     pub events: u64,
     /// How long to wait for more. With `0s` what is there is sent at once, and what arrives
     /// meanwhile is the next batch.
