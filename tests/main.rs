@@ -3,6 +3,7 @@
 mod config;
 mod evtx_oracle;
 mod evtx_written;
+mod support;
 mod tidy;
 
 use std::path::{Path, PathBuf};

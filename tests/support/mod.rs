@@ -1,0 +1,3 @@
+//! What several scenarios need.
+
+pub mod live_log;
