@@ -2,13 +2,15 @@
 //! event XPath, compiled to a predicate over the borrowed event.
 //!
 //! ```text
-//! keep (none, or any rule matches) ─► drop (no rule matches) ─► the lane
+//! keep (none, or any matches) ─► drop (none matches) ─► xpath ─► select, suppress ─► query ─► lane
 //! ```
 //!
 //! | file | knows |
 //! |---|---|
 //! | `rule` | keep and drop rules, on System alone |
 //! | `number`, `glob` | sets of ids and levels; names without case |
+//! | `query` | Select and Suppress, and the QueryList of a subscription |
+//! | `xpath/` | the event XPath: parsed, compiled, evaluated |
 //!
 //! Promise: a rule reads the header and nothing else, and allocates nothing once its scratch has
 //! grown. An event that cannot be read passes every filter: `keeps` says `Err`, and the caller
@@ -18,14 +20,19 @@
 mod glob;
 mod number;
 mod one_or_many;
+mod query;
 mod rule;
+pub mod xpath;
 
 pub use glob::PATTERN_BYTES_MAX;
 pub use number::{EVENT_ID_MAX, IdRange, LEVEL_MAX, LevelRange};
 pub use one_or_many::OneOrMany;
+pub use query::{QUERY_BYTES_MAX, SELECTS_MAX, SelectConfig};
 pub use rule::RuleConfig;
+pub use xpath::{XPath, XPathError};
 
 use crate::event::{Event, EventError, Timestamp};
+use query::{Query, Select};
 use rule::Rule;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,6 +46,15 @@ pub struct FilterConfig {
     pub keep: OneOrMany<RuleConfig>,
     /// Events that match any of these rules are dropped, whatever `keep` says.
     pub drop: OneOrMany<RuleConfig>,
+    /// Of what is left, events that this Windows event XPath selects:
+    /// `*[System[(Level<=3) or (EventID=4625)]]`.
+    pub xpath: Option<String>,
+    /// Of what is left, events that any of these selects: an XPath, or `{ channel, xpath }`.
+    pub select: OneOrMany<SelectConfig>,
+    /// Events that none of these selects; wins over `select`.
+    pub suppress: OneOrMany<SelectConfig>,
+    /// Of what is left, events that this `<QueryList>` of a Windows subscription selects.
+    pub query: Option<String>,
 }
 
 /// A checked filter, with the scratch it reuses from event to event.
@@ -46,7 +62,11 @@ pub struct FilterConfig {
 pub struct Filter {
     keep: Vec<Rule>,
     drop: Vec<Rule>,
-    scratch: Vec<u8>,
+    /// Each list must select the event.
+    queries: Vec<Vec<Query>>,
+    warnings: Vec<String>,
+    names: Vec<u8>,
+    scratch: xpath::Scratch,
 }
 
 /// A filter that was not understood.
@@ -55,30 +75,76 @@ pub enum FilterError {
     /// `key` is the place in the configuration, such as `drop[2]`.
     #[error("filter.{key}: {why}")]
     Rule { key: String, why: String },
+    /// `error` says where in `text`.
+    #[error("filter.{key}: {error}")]
+    XPath { key: String, text: String, error: XPathError },
 }
 
 impl FilterConfig {
     /// # Errors
     /// What was not understood, and where.
     pub fn compile(&self) -> Result<Filter, FilterError> {
-        Ok(Filter { keep: rules("keep", &self.keep)?, drop: rules("drop", &self.drop)?, scratch: Vec::new() })
+        let mut filter = Filter {
+            keep: rules("keep", &self.keep)?,
+            drop: rules("drop", &self.drop)?,
+            ..Filter::default()
+        };
+        if let Some(xpath) = &self.xpath {
+            let select = Select::new("xpath", None, xpath)?;
+            filter.queries.push(vec![Query { selects: vec![select], suppresses: Vec::new() }]);
+        }
+        if !(self.select.is_empty() && self.suppress.is_empty()) {
+            let query = Query {
+                selects: selects("select", &self.select)?,
+                suppresses: selects("suppress", &self.suppress)?,
+            };
+            filter.queries.push(vec![query]);
+        }
+        if let Some(list) = &self.query {
+            filter.queries.push(query::parse_list("query", list)?);
+        }
+        let all = filter.queries.iter().flatten().flat_map(|q| q.selects.iter().chain(&q.suppresses));
+        filter.warnings = all.flat_map(Select::warnings).collect();
+        Ok(filter)
     }
 }
 
 impl Filter {
-    /// Whether the event is wanted; `now` is what `timediff` counts from.
+    /// Whether the event is wanted; `now` is what `timediff` counts to.
     ///
     /// # Errors
     /// When the event cannot be read: pass it on raw, with this beside it.
     pub fn keeps<'a, E: Event<'a>>(&mut self, event: &E, now: Timestamp) -> Result<bool, EventError> {
-        let _ = now;
-        let Self { keep, drop, scratch } = self;
+        let Self { keep, drop, queries, names, scratch, .. } = self;
         let header = event.header();
-        if !keep.is_empty() && !keep.iter().any(|rule| rule.matches(header, scratch)) {
+        if !keep.is_empty() && !keep.iter().any(|rule| rule.matches(header, names)) {
             return Ok(false);
         }
-        Ok(!drop.iter().any(|rule| rule.matches(header, scratch)))
+        if drop.iter().any(|rule| rule.matches(header, names)) {
+            return Ok(false);
+        }
+        if queries.is_empty() {
+            return Ok(true);
+        }
+        query::all_select(queries, event, now, scratch, names)
     }
+
+    /// Whether every event passes, so that nobody needs to ask.
+    pub fn is_empty(&self) -> bool {
+        self.keep.is_empty() && self.drop.is_empty() && self.queries.is_empty()
+    }
+
+    /// What is likely a mistake in an expression, or what Windows would refuse in a subscription.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+fn selects(key: &str, selects: &[SelectConfig]) -> Result<Vec<Select>, FilterError> {
+    let select = |(index, select): (usize, &SelectConfig)| {
+        Select::new(&format!("{key}[{index}]"), select.channel.as_deref(), &select.xpath)
+    };
+    selects.iter().enumerate().map(select).collect()
 }
 
 fn rules(key: &str, rules: &[RuleConfig]) -> Result<Vec<Rule>, FilterError> {

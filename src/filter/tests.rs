@@ -78,3 +78,77 @@ fn mistakes_are_named_where_they_stand() {
     refused("keep = { channel = \"\" }", "filter.keep[0]: channel = \"\" is no name");
     refused("keep = 5", "invalid type: integer `5`");
 }
+
+const LOGON: &str = "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>\
+<Provider Name='P'/><EventID>4624</EventID><Level>0</Level><Channel>Security</Channel></System>\
+<EventData><Data Name='SubjectUserSid'>S-1-5-18</Data></EventData></Event>";
+
+#[track_caller]
+fn check_xml(filter: &str, event: &str, expected: bool) {
+    let config: FilterConfig = toml::from_str(filter).unwrap();
+    let event = crate::event::xml::XmlEvent::parse(event.as_bytes()).unwrap();
+    assert_eq!(config.compile().unwrap().keeps(&event, Timestamp(0)), Ok(expected), "{filter}");
+}
+
+#[test]
+fn xpath_select_and_suppress_stand_beside_rules() {
+    check_xml("xpath = '*[System[(Level<=3) or (EventID=4625)]]'", LOGON, true);
+    check_xml("xpath = '*'\ndrop = { id = 4624 }", LOGON, false);
+    check_xml("select = ['*[System/EventID=1]', '*[System/EventID=4624]']", LOGON, true);
+    check_xml("select = { channel = 'system', xpath = '*' }", LOGON, false);
+    check_xml("select = { channel = 'security', xpath = '*' }", LOGON, true);
+    check_xml("suppress = \"*[EventData[Data='S-1-5-18']]\"", LOGON, false);
+    check_xml("xpath = '*'\nselect = '*'\nsuppress = '*[System/EventID=1]'", LOGON, true);
+}
+
+const QUERY: &str = r#"query = """
+<QueryList><!-- who signs in -->
+ <Query Id="0" Path="Security">
+  <Select>*[System[EventID=4624 and Level&lt;=3]]</Select>
+  <Suppress Path="Security"><![CDATA[*[EventData[Data[@Name='SubjectUserSid']='S-1-5-18']]]]></Suppress>
+ </Query>
+ <Query Id="1"><Select Path="System">*</Select></Query>
+</QueryList>""""#;
+
+#[test]
+fn a_query_list_of_a_subscription_is_a_filter() {
+    check_xml(QUERY, LOGON, false);
+    check_xml(QUERY, &LOGON.replace("S-1-5-18", "S-1-5-19"), true);
+    check_xml(QUERY, &LOGON.replace("Security", "System"), true);
+    check_xml(QUERY, &LOGON.replace("Security", "Setup"), false);
+}
+
+#[test]
+fn mistakes_in_expressions_are_named_with_their_place() {
+    refused("xpath = '//x'", "filter.xpath: at byte 0: `//`");
+    refused("suppress = ['*', 'x']", "filter.suppress[1]: at byte 0");
+    refused("select = { chanel = 'x' }", "unknown field `chanel`");
+    refused(&QUERY.replace("EventID=4624", "EventID=="), "filter.query, Query 1, Select 1: at byte 16");
+    refused(&QUERY.replace("Suppress", "Supress"), "`<Supress>` has no place here");
+    refused(&QUERY.replace(" Path=\"System\"", ""), "neither this element nor its Query has a Path");
+    refused(&QUERY.replace("\"System\"", "\"file://c:/x.evtx\""), "is a saved log");
+    refused("query = '<QueryList></QueryList>'", "this is no query list");
+    refused("query = '<QueryList><Query/></QueryList>'", "Query 1: selects nothing");
+    refused("query = '<!DOCTYPE x><QueryList/>'", "DOCTYPE");
+    refused("query = '<QueryList>'", "this is no query list");
+}
+
+#[test]
+fn an_unreadable_body_is_an_error_for_who_asks_for_it_only() {
+    let broken = LOGON.replace("</EventData>", "</Oops>");
+    let event = crate::event::xml::XmlEvent::parse(broken.as_bytes()).unwrap();
+    let keeps = |filter: &str| {
+        toml::from_str::<FilterConfig>(filter).unwrap().compile().unwrap().keeps(&event, Timestamp(0))
+    };
+    assert_eq!(keeps("drop = { id = 1 }"), Ok(true));
+    assert_eq!(keeps("xpath = '*[System/EventID=4624]'"), Ok(true));
+    assert!(keeps("xpath = \"*[EventData/Data='x']\"").is_err());
+}
+
+#[test]
+fn a_filter_says_what_is_doubtful_and_whether_it_filters() {
+    let compile = |filter: &str| toml::from_str::<FilterConfig>(filter).unwrap().compile().unwrap();
+    assert!(compile("").is_empty());
+    assert!(!compile("suppress = '*'").is_empty());
+    assert!(compile("xpath = '*[System/Levl=1]'").warnings()[0].contains("no element `Levl`"));
+}
