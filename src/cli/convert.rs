@@ -1,16 +1,73 @@
 //! `forebay convert FILE…`: .evtx files to JSON, ECS, XML or one .evtx file, without a pipeline.
+//!
+//! ```text
+//! files ─► Feed (blocks of chunks, in order) ─► workers: decode, filter, format ─► turn ─► output
+//! ```
+//!
+//! Output is in the order of the input whatever the number of threads; memory is one block and its
+//! output per thread. Damage is told on standard error, one line for each damaged range, and what
+//! can be read around it is written: that is a success (0). A file that cannot be read at all fails
+//! the command with its own code (65, 66, 77) after the others were written.
+
+mod feed;
+mod output;
+mod worker;
 
 use super::{Exit, Failure};
+use feed::Feed;
+use output::Output;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use worker::{Recipe, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files to read; `-` is standard input
+    /// Files to read; folders are searched for *.evtx; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Shape of the output
+    #[arg(long, value_enum, default_value_t = Shape::Json)]
+    format: Shape,
+    /// File to write; standard output without it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Threads that decode
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Shape {
+    /// Native JSON, an event a line
+    Json,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let first = args.files.first().cloned().unwrap_or_default();
-    Err(Failure::new(Exit::Unavailable, format!("{} cannot be converted by this build", first.display())))
+    let recipe = Recipe::new(args.format)?;
+    let feed = Feed::new(&args.files)?;
+    let output = Output::new(args.output.as_deref(), feed.total_bytes())?;
+    let feed = Mutex::new(feed);
+    if args.threads == 1 {
+        Worker::new(&recipe)?.run(&feed, &output);
+    } else {
+        std::thread::scope(|scope| -> Result<(), Failure> {
+            for _ in 0..args.threads {
+                let worker = Worker::new(&recipe)?;
+                scope.spawn(|| worker.run(&feed, &output));
+            }
+            Ok(())
+        })?;
+    }
+    let outcome = output.finish();
+    if let Some(error) = outcome.failed {
+        return match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(Failure::new(Exit::Io, format!("the output cannot be written: {error}"))),
+        };
+    }
+    match outcome.unread {
+        Some(exit) => Err(Failure::told(exit)),
+        None if outcome.events == 0 && outcome.damaged > 0 => Err(Failure::told(Exit::Data)),
+        None => Ok(()),
+    }
 }

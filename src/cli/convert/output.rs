@@ -1,0 +1,138 @@
+//! The output: pages of all workers, in order, and what went wrong, beside them.
+
+use super::worker::Page;
+use crate::cli::{Exit, Failure};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+pub(super) struct Output {
+    state: Mutex<State>,
+    turned: Condvar,
+    bar: Option<ProgressBar>,
+}
+
+struct State {
+    file: File,
+    /// The sequence number whose turn it is.
+    turn: u64,
+    outcome: Outcome,
+    stopped: bool,
+}
+
+/// How it went.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) events: u64,
+    pub(super) damaged: u64,
+    /// Of the first file of which nothing could be read.
+    pub(super) unread: Option<Exit>,
+    pub(super) failed: Option<io::Error>,
+}
+
+impl Output {
+    pub(super) fn new(path: Option<&Path>, total_bytes: Option<u64>) -> Result<Self, Failure> {
+        let file = match path {
+            Some(path) => File::create(path).map_err(|error| {
+                Failure::new(Exit::CantCreate, format!("cannot create {}: {error}", path.display()))
+            })?,
+            // Not through the line buffer of `io::stdout`: pages are large.
+            None => File::from(io::stdout().as_fd().try_clone_to_owned().map_err(|error| {
+                Failure::new(Exit::Io, format!("standard output cannot be written: {error}"))
+            })?),
+        };
+        // Not over the events themselves.
+        let shown = io::stderr().is_terminal() && (path.is_some() || !io::stdout().is_terminal());
+        let bar = total_bytes.filter(|_| shown).map(bar);
+        let state = State { file, turn: 0, outcome: Outcome::default(), stopped: false };
+        Ok(Self { state: Mutex::new(state), turned: Condvar::new(), bar })
+    }
+
+    /// Writes a page when all before it are written. Break: there is no use in going on.
+    pub(super) fn write(&self, sequence: u64, page: &Page<'_>) -> ControlFlow<()> {
+        let mut state = self.lock();
+        while state.turn != sequence && !state.stopped {
+            state = self.turned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.stopped {
+            return ControlFlow::Break(());
+        }
+        for problem in page.problems {
+            self.tell(&problem.text, problem.exit.is_some());
+            state.outcome.unread = state.outcome.unread.or(problem.exit);
+        }
+        if let Err(error) = state.file.write_all(page.out) {
+            state.outcome.failed = Some(error);
+            state.stopped = true;
+        }
+        state.outcome.events += page.events;
+        state.outcome.damaged += page.damaged;
+        state.turn += 1;
+        self.turned.notify_all();
+        if let Some(bar) = &self.bar {
+            bar.inc(page.bytes);
+        }
+        if state.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn tell(&self, text: &str, fatal: bool) {
+        let kind = if fatal { "error" } else { "warning" };
+        let tell = || {
+            // Standard error may be closed; the exit code still tells.
+            let _ = writeln!(io::stderr().lock(), "{kind}: {text}");
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(tell),
+            None => tell(),
+        }
+    }
+
+    /// Held by a worker: when it ends without `done`, the others do not wait for its turn.
+    pub(super) fn guard(&self) -> Guard<'_> {
+        Guard { output: self, done: false }
+    }
+
+    pub(super) fn finish(self) -> Outcome {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Guard<'o> {
+    output: &'o Output,
+    done: bool,
+}
+
+impl Guard<'_> {
+    pub(super) fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.output.lock().stopped = true;
+            self.output.turned.notify_all();
+        }
+    }
+}
+
+fn bar(bytes: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left");
+    let bar = ProgressBar::new(bytes);
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
