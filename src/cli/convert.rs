@@ -40,6 +40,10 @@ pub(super) struct Args {
 enum Shape {
     /// Native JSON, an event a line
     Json,
+    /// The events' XML, an event a line
+    Xml,
+    /// Elastic Common Schema, an event a line
+    Ecs,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {

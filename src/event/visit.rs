@@ -13,6 +13,11 @@ pub trait Event<'a> {
     /// The System element.
     fn header(&self) -> &Header<'a>;
 
+    /// The canonical text, where the event came as text.
+    fn canonical(&self) -> Option<&'a [u8]> {
+        None
+    }
+
     /// Reports `part` in document order.
     ///
     /// # Errors

@@ -91,6 +91,10 @@ impl<'a> Event<'a> for XmlEvent<'a> {
         &self.header
     }
 
+    fn canonical(&self) -> Option<&'a [u8]> {
+        Some(self.text)
+    }
+
     fn walk<V: Visitor<'a>>(&self, part: Part, visitor: &mut V) -> Result<(), EventError> {
         match part {
             Part::System => walk::system(self.text, self.outline, visitor),

@@ -26,7 +26,7 @@
 //! headers. Must not know: encodings.
 
 mod body;
-mod keys;
+pub(in crate::format) mod keys;
 mod meta;
 mod rendering;
 mod system;

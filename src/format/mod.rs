@@ -3,12 +3,16 @@
 //! | file | shape |
 //! |---|---|
 //! | `json.rs` | native JSON: everything the event holds, nothing lost |
+//! | `xml.rs` | canonical XML, byte for byte |
+//! | `ecs.rs` | Elastic Common Schema, as Winlogbeat and Elastic Agent write it |
 //!
 //! A format appends the payload of one event to a buffer that the lane owns and reuses; how
 //! payloads are told apart in a stream is the [`Framing`], which stream sinks write.
 //! Pure. Must not know: sinks, batches.
 
+pub mod ecs;
 pub mod json;
+pub mod xml;
 
 use crate::event::{Event, EventError, EventId, Note, Origin};
 use schemars::JsonSchema;
@@ -21,6 +25,10 @@ use thiserror::Error;
 pub struct FormatConfig {
     /// Native JSON: System, EventData, UserData, RenderingInfo and one object of metadata.
     pub json: Option<json::Config>,
+    /// The event's XML as it came.
+    pub xml: Option<xml::Config>,
+    /// Elastic Common Schema for the data stream `windows.forwarded`.
+    pub ecs: Option<ecs::Config>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -29,14 +37,22 @@ pub enum FormatError {
     None,
     #[error("more than one format is set; keep one of them, each output has one shape")]
     Several,
+    #[error(
+        "`{found}` is no namespace of a data stream; write 1 to 100 bytes in lower case, without blanks and \
+         any of \\ / * ? \" < > | , # : -"
+    )]
+    Namespace { found: String },
 }
 
 impl FormatConfig {
     pub fn open(&self) -> Result<Format, FormatError> {
-        let mut formats =
-            [self.json.as_ref().map(|config| Format::Json(json::Json::new(config)))].into_iter().flatten();
-        let format = formats.next().ok_or(FormatError::None)?;
-        if formats.next().is_some() { Err(FormatError::Several) } else { Ok(format) }
+        match self {
+            Self { json: Some(json), xml: None, ecs: None } => Ok(Format::Json(json::Json::new(json))),
+            Self { json: None, xml: Some(xml), ecs: None } => Ok(Format::Xml(xml::Xml::new(xml))),
+            Self { json: None, xml: None, ecs: Some(ecs) } => ecs::Ecs::new(ecs).map(Format::Ecs),
+            Self { json: None, xml: None, ecs: None } => Err(FormatError::None),
+            _ => Err(FormatError::Several),
+        }
     }
 }
 
@@ -54,6 +70,8 @@ pub struct Meta<'m> {
 #[derive(Debug)]
 pub enum Format {
     Json(json::Json),
+    Xml(xml::Xml),
+    Ecs(ecs::Ecs),
 }
 
 impl Format {
@@ -69,6 +87,8 @@ impl Format {
     ) -> Result<(), EventError> {
         match self {
             Self::Json(json) => json.event(event, meta, out),
+            Self::Xml(xml) => xml.event(event, meta, out),
+            Self::Ecs(ecs) => ecs.event(event, meta, out),
         }
     }
 
@@ -76,13 +96,16 @@ impl Format {
     pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Json(json) => json.raw(text, error, meta, out),
+            Self::Xml(xml) => xml.raw(text, error, meta, out),
+            Self::Ecs(ecs) => ecs.raw(text, error, meta, out),
         }
     }
 
     /// How its payloads are told apart in a stream.
     pub fn framing(&self) -> Framing {
         match self {
-            Self::Json(_) => Framing::Line,
+            Self::Json(_) | Self::Ecs(_) => Framing::Line,
+            Self::Xml(xml) => xml.framing(),
         }
     }
 }
@@ -131,7 +154,11 @@ mod tests {
     fn exactly_one_format_is_opened() {
         let open = |text: &str| toml::from_str::<FormatConfig>(text).unwrap().open();
         assert!(matches!(open("json = {}"), Ok(Format::Json(_))));
+        assert!(matches!(open("xml.framing = 'length'").unwrap().framing(), Framing::Length));
+        assert!(matches!(open("ecs.original = true"), Ok(Format::Ecs(_))));
         assert!(matches!(open(""), Err(FormatError::None)));
+        assert!(matches!(open("xml = {}\njson = {}"), Err(FormatError::Several)));
+        assert!(open("ecs.namespace = 'a b'").unwrap_err().to_string().contains("`a b`"));
     }
 
     #[test]

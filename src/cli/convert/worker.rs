@@ -18,7 +18,9 @@ pub(super) struct Recipe {
 impl Recipe {
     pub(super) fn new(shape: Shape) -> Result<Self, Failure> {
         let format = match shape {
-            Shape::Json => FormatConfig { json: Some(crate::format::json::Config::default()) },
+            Shape::Json => FormatConfig { json: Some(Default::default()), ..FormatConfig::default() },
+            Shape::Xml => FormatConfig { xml: Some(Default::default()), ..FormatConfig::default() },
+            Shape::Ecs => FormatConfig { ecs: Some(Default::default()), ..FormatConfig::default() },
         };
         Ok(Self { format })
     }

@@ -6,14 +6,14 @@ pub const KEYS_MAX: usize = 512;
 
 /// Names, by their place in the output.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(in crate::format) struct Keys {
     /// A bit per hash: nearly every new name finds its bit unset.
     seen: [u64; 8],
     names: Vec<(u64, u32, u32)>,
 }
 
 impl Keys {
-    pub(super) fn clear(&mut self) {
+    pub(in crate::format) fn clear(&mut self) {
         self.seen = [0; 8];
         self.names.clear();
     }
@@ -21,7 +21,7 @@ impl Keys {
     /// Takes the (escaped) name at `out[start..end]` of an object that begins at or after `base`;
     /// false when it is taken, or there are too many.
     #[inline]
-    pub(super) fn take(&mut self, out: &[u8], base: usize, start: usize, end: usize) -> bool {
+    pub(in crate::format) fn take(&mut self, out: &[u8], base: usize, start: usize, end: usize) -> bool {
         let name = &out[start..end];
         let hash = hash(name);
         let bit = 1_u64 << (hash >> 58);
