@@ -1,6 +1,8 @@
 //! Scenarios: the whole crate through its doors, and the program as a process.
 
+mod allocations;
 mod config;
+mod encodings;
 mod evtx_oracle;
 mod evtx_written;
 mod support;

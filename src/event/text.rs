@@ -121,10 +121,29 @@ pub fn json_from_text(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Raw XML text straight to JSON: `decode_xml`, then `json_from_text`.
-pub fn json_from_xml(raw: &[u8], out: &mut Vec<u8>) {
-    let mut text = Vec::new();
-    decode_xml(raw, &mut text);
-    json_from_text(&text, out);
+pub fn json_from_xml(mut raw: &[u8], out: &mut Vec<u8>) {
+    while let Some(index) = memchr::memchr2(b'&', b'\r', raw) {
+        json_from_text(&raw[..index], out);
+        raw = &raw[index..];
+        let length = match (raw, reference(raw)) {
+            // The LF that follows stands for both.
+            ([b'\r', b'\n', ..], _) => 1,
+            ([b'\r', ..], _) => {
+                out.extend_from_slice(b"\\n");
+                1
+            }
+            (_, Some((character, length))) => {
+                json_from_text(character.encode_utf8(&mut [0; 4]).as_bytes(), out);
+                length
+            }
+            (_, None) => {
+                out.push(b'&');
+                1
+            }
+        };
+        raw = &raw[length..];
+    }
+    json_from_text(raw, out);
 }
 
 /// Where escaped text will stand.
@@ -196,6 +215,7 @@ mod tests {
 
     #[test]
     fn line_ends_fold_but_references_to_them_do_not() {
+        check("\rlt;", "\nlt;", "\\nlt;");
         check("a\r\nb\rc\nd&#13;&#10;e", "a\nb\nc\nd\r\ne", "a\\nb\\nc\\nd\\r\\ne");
     }
 

@@ -52,6 +52,11 @@ impl Timestamp {
         Self(unix.saturating_mul(100))
     }
 
+    /// The same, none where nanoseconds cannot hold it; as `parse` of its text.
+    pub fn of_filetime(ticks: u64) -> Option<Self> {
+        Some(Self::from_filetime(ticks)).filter(|time| time.to_filetime() == ticks)
+    }
+
     /// To Windows' 100 ns ticks since 1601; before 1601 is 0.
     pub fn to_filetime(self) -> u64 {
         u64::try_from(self.0.div_euclid(100) + FILETIME_UNIX_TICKS).unwrap_or(0)

@@ -8,7 +8,7 @@
 //!
 //! | field | from |
 //! |---|---|
-//! | `@timestamp` | TimeCreated, 7 fraction digits (9 where they say more); without one, when it was received |
+//! | `@timestamp` | TimeCreated, 7 fraction digits (9 where they say more); without one between 1678 and 2261, when it was received, and `winlog.time_created` as it stands |
 //! | `event.code`, `.provider`, `.created` | EventID and Provider as strings; when it was received |
 //! | `event.action` | rendered task, `None` for task 0 |
 //! | `event.outcome` | bits of Keywords: 0x10000000000000 failure, else 0x20000000000000 success |
@@ -133,7 +133,7 @@ impl Ecs {
     ) -> Result<(), EventError> {
         let header = event.header();
         out.push(b'{');
-        timestamp(header.time_created, meta, &mut self.scratch.original, out);
+        let dated = timestamp(header.time_created, meta, &mut self.scratch.original, out);
         self.common(meta, out);
         if !is_blank(header.computer) {
             out.extend_from_slice(b",\"host\":{");
@@ -142,6 +142,9 @@ impl Ecs {
         }
         out.extend_from_slice(b",\"winlog\":{\"api\":\"wineventlog\"");
         system(header, out);
+        if !dated {
+            string("time_created", header.time_created, out);
+        }
         let mut parts = Parts::new(&mut self.scratch, out);
         event.walk(Part::Body, &mut parts)?;
         parts.finish()?;
@@ -235,10 +238,11 @@ fn system(header: &Header<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// When it happened; a data stream takes no document without.
-fn timestamp(created: Value<'_>, meta: &Meta<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+/// When it happened, or else when it was received: a data stream takes no document without. Says
+/// whether it was when it happened.
+fn timestamp(created: Value<'_>, meta: &Meta<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
     let happened = match created {
-        Value::FileTime(ticks) => Some(Timestamp::from_filetime(ticks)),
+        Value::FileTime(ticks) => Timestamp::of_filetime(ticks),
         Value::Xml(text) | Value::Plain(text) | Value::Text(text) => Timestamp::parse(text.trim_ascii()),
         other => {
             scratch.clear();
@@ -247,10 +251,12 @@ fn timestamp(created: Value<'_>, meta: &Meta<'_>, scratch: &mut Vec<u8>, out: &m
         }
     };
     let received = meta.origin.map(|origin| origin.received);
-    let Some(time) = happened.or(received) else { return };
-    out.extend_from_slice(b"\"@timestamp\":\"");
-    time.write(if time.0 % 100 == 0 { 7 } else { 9 }, out);
-    out.push(b'"');
+    if let Some(time) = happened.or(received) {
+        out.extend_from_slice(b"\"@timestamp\":\"");
+        time.write(if time.0 % 100 == 0 { 7 } else { 9 }, out);
+        out.push(b'"');
+    }
+    happened.is_some()
 }
 
 fn created(meta: &Meta<'_>, out: &mut Vec<u8>) {

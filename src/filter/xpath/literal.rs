@@ -179,7 +179,7 @@ fn digits(text: &[u8]) -> Option<Number> {
 
 pub(super) fn time_of(value: Value<'_>, scratch: &mut Vec<u8>) -> Option<Timestamp> {
     match value {
-        Value::FileTime(ticks) => Some(Timestamp::from_filetime(ticks)),
+        Value::FileTime(ticks) => Timestamp::of_filetime(ticks),
         _ => time(text_of(value, scratch)),
     }
 }

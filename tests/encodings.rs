@@ -1,0 +1,72 @@
+//! Filters and ECS say the same of an event whichever way it is read: from BinXML, or from the XML
+//! it is rendered to.
+
+use crate::corpus_logs;
+use forebay::event::{Timestamp, XmlEvent};
+use forebay::evtx::{CHUNK_BYTES, Decoder, FILE_HEADER_BYTES};
+use forebay::filter::{Filter, FilterConfig};
+use forebay::format::{Format, FormatConfig, Meta};
+use std::ops::ControlFlow;
+
+/// Each selects some events of the corpus and leaves some out.
+const FILTERS: [&str; 13] = [
+    "drop = { channel = 'security', id = ['4600-4699', 5156] }",
+    "keep = [{ provider = 'microsoft-windows-*', level = '0-3' }, { computer = '*.local' }]",
+    "xpath = '*[System[(Level<=3) or (EventID=4625)]]'",
+    "xpath = '*[System[band(Keywords,0x20000000000000)]]'",
+    "xpath = \"*[System[Security[@UserID='S-1-5-18']]]\"",
+    "xpath = \"*[System[TimeCreated[@SystemTime>='2016-07-08T18:12:51.681Z' and timediff(@SystemTime) > 0]]]\"",
+    "xpath = '*[System[Correlation/@ActivityID and Execution[@ProcessID>=500]]]'",
+    "xpath = \"*[EventData[Data[@Name='LogonType']=3 or Data[@Name='TargetUserName']='SYSTEM']]\"",
+    "xpath = \"*[EventData[Data='S-1-5-18']]\"",
+    "xpath = \"*[EventData[Data[@Name='LogonGuid']='{00000000-0000-0000-0000-000000000000}']]\"",
+    "xpath = '*[EventData/Data[@Name]>1000]'",
+    "xpath = \"*[UserData/*/*!='x']\"",
+    "xpath = \"*[EventData/Data/text()!='-']\"\nsuppress = '*[System/Task=12544]'",
+];
+
+/// Enough of every log: all of the corpus takes most of a minute without optimisation.
+const CHUNKS_PER_LOG: usize = 6;
+
+#[test]
+fn filters_and_ecs_do_not_know_the_encoding() {
+    let Some(logs) = corpus_logs("filters_and_ecs_do_not_know_the_encoding") else { return };
+    let compile = |text: &&str| toml::from_str::<FilterConfig>(text).unwrap().compile().unwrap();
+    let mut filters: Vec<Filter> = FILTERS.iter().map(compile).collect();
+    let mut kept = [0_usize; FILTERS.len()];
+    let ecs: FormatConfig = toml::from_str("ecs = {}").unwrap();
+    let mut ecs = ecs.open().unwrap();
+    let (mut events, mut text, mut decoder) = (0, Vec::new(), Decoder::new());
+    for log in logs {
+        let bytes = std::fs::read(&log).unwrap();
+        let chunks = bytes.get(FILE_HEADER_BYTES..).unwrap_or_default().chunks(CHUNK_BYTES);
+        for chunk in chunks.take(CHUNKS_PER_LOG) {
+            let _ = decoder.chunk(chunk, 0, |event| {
+                let Ok(event) = event else { return ControlFlow::Continue(()) };
+                text.clear();
+                if event.xml(&mut text).is_err() {
+                    return ControlFlow::Continue(());
+                }
+                events += 1;
+                let place = || format!("{} record {}", log.display(), event.record_id());
+                let xml = XmlEvent::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", place()));
+                let now = Timestamp(1_700_000_000_000_000_000);
+                for ((filter, kept), written) in filters.iter_mut().zip(&mut kept).zip(FILTERS) {
+                    let answer = filter.keeps(&event, now);
+                    assert_eq!(answer, filter.keeps(&xml, now), "{}: {written}", place());
+                    *kept += usize::from(answer == Ok(true));
+                }
+                assert_eq!(written(&mut ecs, &event), written(&mut ecs, &xml), "{}", place());
+                ControlFlow::Continue(())
+            });
+        }
+    }
+    println!("{events} events; kept by each filter: {kept:?}");
+    assert!(kept.iter().all(|&kept| kept > 0 && kept < events), "a filter that proves nothing");
+}
+
+fn written<'a>(format: &mut Format, event: &impl forebay::event::Event<'a>) -> Result<String, String> {
+    let mut out = Vec::new();
+    let written = format.event(event, &Meta::default(), &mut out);
+    written.map(|()| String::from_utf8(out).expect("UTF-8")).map_err(|error| error.to_string())
+}
