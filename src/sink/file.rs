@@ -12,9 +12,9 @@
 //! argument is in `files`). A full disk is waited for. Must not know: filters, what a line means.
 
 mod compress;
-mod files;
+pub(super) mod files;
 mod keep;
-mod note;
+pub(super) mod note;
 
 use super::path::{PathTemplate, Router};
 use super::{Closing, Encoded, SendError, Sending, Sink, SinkError};

@@ -136,6 +136,8 @@ impl Encoded {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
+    /// Windows event logs on this machine.
+    pub evtx: Option<evtx::Config>,
     /// Files on this machine.
     pub file: Option<file::Config>,
     /// The standard output of the process.
@@ -157,6 +159,9 @@ impl SinkConfig {
     /// As `check`.
     pub fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if let Some(evtx) = &self.evtx {
+            sinks.push(Box::new(evtx.open()?));
+        }
         if let Some(file) = &self.file {
             sinks.push(Box::new(file.open()?));
         }
@@ -171,7 +176,7 @@ impl SinkConfig {
 /// Why a sink's configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum SinkError {
-    #[error("{0} of the destinations is set; write exactly one of `sink.file`, `sink.stdout`")]
+    #[error("{0} of the destinations is set; write exactly one of `sink.evtx`, `sink.file`, `sink.stdout`")]
     NotOne(&'static str),
     #[error(transparent)]
     Template(#[from] path::TemplateError),

@@ -119,9 +119,15 @@ impl LogWriter {
         resume::resume(options, store, below)
     }
 
-    pub(super) fn at(options: Options, chunk: ChunkWriter, position: resume::Position) -> Self {
+    /// A log that is open again, and says so.
+    pub(super) fn at<S: Store>(
+        options: Options,
+        chunk: ChunkWriter,
+        position: resume::Position,
+        store: &mut S,
+    ) -> Result<Self, S::Error> {
         let stored = if chunk.is_empty() { Stored::Nothing } else { Stored::Until(chunk.end()) };
-        Self {
+        let log = Self {
             options,
             chunk,
             slot: position.slot,
@@ -130,7 +136,9 @@ impl LogWriter {
             next_id: position.next_id,
             next_number: position.next_number,
             stored,
-        }
+        };
+        store.write_at(0, &log.file_header(FLAG_DIRTY)[..128])?;
+        Ok(log)
     }
 
     /// Appends an event, written at the FILETIME `written`. It is in the store after the next

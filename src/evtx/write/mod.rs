@@ -18,6 +18,10 @@ mod log;
 mod names;
 mod resume;
 mod template;
+mod text;
+
+#[cfg(test)]
+mod tests;
 
 pub use chunk::{ChunkWriter, Pushed, RECORD_BYTES_MAX, Unstorable};
 pub use fragment::{ELEMENT_DEPTH_MAX, Layout};

@@ -3,9 +3,10 @@
 //! Nothing is taken from the file header (it lies while a log is open): the chunk with the highest
 //! record ids is the current one. A chunk whose header does not hold counts by its records.
 
-use super::layout::{CHUNK_BYTES, CHUNK_HEADER_BYTES, FILE_HEADER_BYTES, FILE_MAGIC};
+use super::layout::{CHUNK_BYTES, CHUNK_HEADER_BYTES, FILE_HEADER_BYTES, FILE_MAGIC, FLAG_DIRTY};
 use super::{ChunkWriter, Layout, LogWriter, Options, Store};
 use crate::evtx::chunk::ChunkHeader;
+use crate::evtx::header::FileHeader;
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -82,6 +83,9 @@ fn scan<S: Store>(
         store.write_at(start_of(gone), &[0; CHUNK_HEADER_BYTES])?;
     }
     store.write_at(start_of(slot), &chunk.finish()[..])?;
+    if wrapped || options.wrap {
+        wipe_torn(store, slot, if wrapped { slots } else { slot })?;
+    }
     let position = Position {
         slot,
         slots: if wrapped { slots } else { slot + 1 },
@@ -89,7 +93,30 @@ fn scan<S: Store>(
         next_id: last.1.wrapping_add(1),
         next_number: last.0.wrapping_add(1),
     };
-    Ok(LogWriter::at(options, chunk, position))
+    LogWriter::at(options, chunk, position, store)
+}
+
+/// In a ring that was not closed, an old chunk may have been overwritten in part: what is left of
+/// it is the oldest of the log, and no reader could tell it from the new.
+fn wipe_torn<S: Store>(store: &mut S, current: u16, slots: u16) -> Result<(), S::Error> {
+    let mut head = [0; 128];
+    store.read_at(0, &mut head)?;
+    if FileHeader::parse(&head).is_ok_and(|header| header.intact && header.flags & FLAG_DIRTY == 0) {
+        return Ok(());
+    }
+    let mut bytes = vec![0; CHUNK_BYTES];
+    for slot in (0..slots).filter(|&slot| slot != current) {
+        store.read_at(start_of(slot), &mut bytes)?;
+        let whole = ChunkHeader::parse(&bytes).is_some_and(|header| {
+            let checks = header.checks(&bytes);
+            checks.header && checks.records
+        });
+        if !whole && bytes.iter().any(|&byte| byte != 0) {
+            bytes.fill(0);
+            store.write_at(start_of(slot), &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// The chunk in a slot if it may be the current one, or was emptied by `below`.

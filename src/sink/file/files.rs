@@ -437,7 +437,7 @@ fn reopen(entry: &mut Entry, place: &Place) -> io::Result<File> {
 
 /// Two writers of one file would cut each other's lines. Where the file system has no locks, nobody
 /// can be kept out.
-fn lock(file: &File, place: &Place) -> io::Result<()> {
+pub(in crate::sink) fn lock(file: &File, place: &Place) -> io::Result<()> {
     match file.try_lock() {
         Err(std::fs::TryLockError::WouldBlock) => Err(io::Error::new(
             io::ErrorKind::WouldBlock,

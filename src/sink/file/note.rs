@@ -1,4 +1,5 @@
-//! The file sink's note: which files it was writing and how long each was, at a cursor.
+//! A sink's note: which files it was writing and how long each was, at a cursor. The `evtx` sink
+//! has record ids in place of lengths.
 //!
 //! ```text
 //! note  = version u8 = 1, entry*
@@ -12,25 +13,25 @@ const ENTRY_FIXED_BYTES: usize = 2 + 3 * 8;
 
 /// One file of a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Noted {
-    pub(super) path: Box<str>,
+pub(in crate::sink) struct Noted {
+    pub(in crate::sink) path: Box<str>,
     /// So that a file somebody put in this place is never cut.
-    pub(super) inode: u64,
-    pub(super) length: u64,
-    pub(super) begun: u64,
+    pub(in crate::sink) inode: u64,
+    pub(in crate::sink) length: u64,
+    pub(in crate::sink) begun: u64,
 }
 
 /// Bytes an entry of this path takes.
-pub(super) fn entry_bytes(path: &str) -> usize {
+pub(in crate::sink) fn entry_bytes(path: &str) -> usize {
     ENTRY_FIXED_BYTES + path.len()
 }
 
 /// Whether entries of `bytes` together fit into a note.
-pub(super) fn fits(bytes: usize) -> bool {
+pub(in crate::sink) fn fits(bytes: usize) -> bool {
     bytes < NOTE_BYTES_MAX
 }
 
-pub(super) fn write(entries: impl Iterator<Item = Noted>) -> Vec<u8> {
+pub(in crate::sink) fn write(entries: impl Iterator<Item = Noted>) -> Vec<u8> {
     let mut out = vec![VERSION];
     for entry in entries {
         let length = u16::try_from(entry.path.len()).unwrap_or(u16::MAX);
@@ -44,7 +45,7 @@ pub(super) fn write(entries: impl Iterator<Item = Noted>) -> Vec<u8> {
 }
 
 /// `None` when these bytes are no note of ours.
-pub(super) fn read(note: &[u8]) -> Option<Vec<Noted>> {
+pub(in crate::sink) fn read(note: &[u8]) -> Option<Vec<Noted>> {
     let (&version, mut rest) = note.split_first()?;
     if version != VERSION {
         return None;
