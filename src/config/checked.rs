@@ -11,7 +11,7 @@ use super::written::{
     ControlConfig, DeadLetterConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig,
 };
 use crate::basin::{BasinConfig, Full, OutputSpec, Start};
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterConfig, FilterError};
 use crate::format::{FormatConfig, FormatError};
 use crate::pipeline::{BatchConfig, Undecodable};
 use crate::sink::SinkConfig;
@@ -183,7 +183,7 @@ fn output(
     notes: &mut Notes,
 ) -> Option<Output> {
     let before = notes.errors();
-    let filter = config.filter.compile().map_err(|error| tell_at(part, &["filter"], error, notes));
+    let filter = filter(part, &config.filter, notes);
     if let Err(error) = config.sink.check() {
         tell_at(part, &["sink"], error, notes);
     }
@@ -202,8 +202,46 @@ fn output(
     let dead_letter = dead_letter(name, part, &config.dead_letter, basin, known, notes);
     (notes.errors() == before).then_some(())?;
     let OutputConfig { sink, batch, undecodable, start, full, retry, .. } = config;
-    let (name, filter) = (name.into(), filter.ok()?);
+    let (name, filter) = (name.into(), filter?);
     Some(Output { name, filter, format, batch, undecodable, sink, start, full, retry, dead_letter })
+}
+
+fn filter(part: &Part<'_>, config: &FilterConfig, notes: &mut Notes) -> Option<Filter> {
+    match config.compile() {
+        Ok(filter) => {
+            for doubt in filter.warnings() {
+                notes.tell(Diagnostic::warning(at(part, &["filter"]), doubt, ""));
+            }
+            Some(filter)
+        }
+        Err(error) => {
+            let place = filter_place(part, &error).or_else(|| at(part, &["filter"]));
+            let text = error.to_string();
+            let (message, help) = text.split_once("; ").unwrap_or((&text, ""));
+            notes.tell(Diagnostic::error(place, message, help));
+            None
+        }
+    }
+}
+
+/// Where the filter was not understood: inside an expression that is written without escapes, the
+/// very sign.
+fn filter_place(part: &Part<'_>, error: &FilterError) -> Option<Place> {
+    let (key, entry) = error.place();
+    let mut node = part.value.get_ref().get("filter")?.get_ref().get(key)?;
+    if let (Some(entry), Some(list)) = (entry, node.get_ref().as_array()) {
+        node = list.get(entry)?;
+    }
+    node = node.get_ref().get("xpath").unwrap_or(node);
+    let mut span = node.span();
+    if let FilterError::XPath { text, error, .. } = error {
+        const QUOTES: usize = 2;
+        if span.len() == text.len() + QUOTES {
+            let at = span.start + 1 + error.at;
+            span = at..at + error.bytes;
+        }
+    }
+    Some(Place { file: part.file, span })
 }
 
 fn dead_letter(

@@ -274,3 +274,30 @@ fn an_output_needs_a_sink_and_one_format_if_it_names_any() {
         "{told}"
     );
 }
+
+#[test]
+fn a_mistake_in_an_expression_is_marked_in_it() {
+    let output = "[output.x]\nfilter.select = ['*', { channel = 'Security', xpath = '*[System[EventID==1]]' }]\nsink.stdout = {}\n";
+    told(
+        &format!("[basin.disk]\npath = '/b'\n{output}"),
+        "
+error: p.toml:4:72: filter.select[1]: at byte 16: `==` is not XPath
+  |
+4 | filter.select = ['*', { channel = 'Security', xpath = '*[System[EventID==1]]' }]
+  |                                                                        ^^
+  = write `=`",
+    );
+}
+
+#[test]
+fn an_expression_that_can_never_match_is_warned_of() {
+    let output = "[output.x]\nfilter.xpath = '*[System/Levl=1]'\nsink.stdout = {}\n";
+    told(
+        &format!("[basin.disk]\npath = '/b'\n{output}"),
+        "
+warning: p.toml:4:1: `System` has no element `Levl` in Windows' event schema
+  |
+4 | filter.xpath = '*[System/Levl=1]'
+  | ^^^^^^",
+    );
+}

@@ -80,6 +80,16 @@ pub enum FilterError {
     XPath { key: String, text: String, error: XPathError },
 }
 
+impl FilterError {
+    /// The key that is meant and, where it holds a list, which entry.
+    pub fn place(&self) -> (&str, Option<usize>) {
+        let (Self::Rule { key, .. } | Self::XPath { key, .. }) = self;
+        let name = key.split(['[', ',']).next().unwrap_or(key);
+        let entry = key[name.len()..].strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse().ok());
+        (name, entry)
+    }
+}
+
 impl FilterConfig {
     /// # Errors
     /// What was not understood, and where.

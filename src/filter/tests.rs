@@ -152,3 +152,14 @@ fn a_filter_says_what_is_doubtful_and_whether_it_filters() {
     assert!(!compile("suppress = '*'").is_empty());
     assert!(compile("xpath = '*[System/Levl=1]'").warnings()[0].contains("no element `Levl`"));
 }
+
+#[test]
+fn an_error_knows_its_key() {
+    let place = |filter: &str| {
+        let error = toml::from_str::<FilterConfig>(filter).unwrap().compile().unwrap_err();
+        (error.place().0.to_owned(), error.place().1)
+    };
+    assert_eq!(place("drop = [{ id = 1 }, {}]"), ("drop".into(), Some(1)));
+    assert_eq!(place("xpath = 'x'"), ("xpath".into(), None));
+    assert_eq!(place(&QUERY.replace("EventID=4624", "EventID==")), ("query".into(), None));
+}
