@@ -5,6 +5,7 @@ mod config;
 mod encodings;
 mod evtx_oracle;
 mod evtx_written;
+mod fixtures;
 mod support;
 mod tidy;
 

@@ -12,6 +12,7 @@ use super::written::{
 };
 use crate::basin::{BasinConfig, Full, OutputSpec, Start};
 use crate::filter::{Filter, FilterConfig, FilterError};
+use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
 use crate::pipeline::{BatchConfig, Undecodable};
 use crate::sink::SinkConfig;
@@ -188,6 +189,9 @@ fn output(
         tell_at(part, &["sink"], error, notes);
     }
     let format = match config.format.open() {
+        Err(FormatError::None) if config.sink.evtx.is_some() => {
+            FormatConfig { xml: Some(Default::default()), ..config.format }
+        }
         Err(FormatError::None) => FormatConfig { json: Some(Default::default()), ..config.format },
         Err(error) => {
             tell_at(part, &["format"], error, notes);
@@ -195,6 +199,12 @@ fn output(
         }
         Ok(_) => config.format,
     };
+    if config.sink.evtx.is_some()
+        && format.xml.as_ref().is_none_or(|xml| xml.framing == FramingConfig::Length)
+    {
+        let message = "an event log holds events, not text: `sink.evtx` takes them as XML".to_owned();
+        notes.tell(Diagnostic::error(at(part, &["format"]), message, "write `format.xml = {}`"));
+    }
     if config.retry.pause_min > config.retry.pause_max {
         let message = format!("`pause_min` is longer than `pause_max` ({})", config.retry.pause_max);
         notes.tell(Diagnostic::error(at(part, &["retry", "pause_min"]), message, "swap them"));

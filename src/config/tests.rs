@@ -301,3 +301,19 @@ warning: p.toml:4:1: `System` has no element `Levl` in Windows' event schema
   | ^^^^^^",
     );
 }
+
+#[test]
+fn an_event_log_takes_xml_and_gets_it_unasked() {
+    let output = |format: &str| {
+        checked(&[&format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.evtx.path = '/x/y.evtx'\n"
+        )])
+    };
+    for fine in ["", "format.xml = {}\n", "format.xml.framing = 'none'\n"] {
+        assert!(!output(fine).told().contains("error"), "{}", output(fine).told());
+    }
+    for wrong in ["format.json = {}\n", "format.xml.framing = 'length'\n"] {
+        let told = output(wrong).told();
+        assert!(told.contains("format.xml = {}"), "{told}");
+    }
+}

@@ -10,14 +10,14 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-pub struct LiveLog {
+pub(crate) struct LiveLog {
     log: LogWriter,
     ring: Ring,
 }
 
 impl LiveLog {
     /// A new ring of `chunks` chunks that overwrites none which is younger than `age_min`.
-    pub fn create(path: &Path, chunks: u16, age_min: Duration) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, chunks: u16, age_min: Duration) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         let options = Options {
             chunks_max: chunks,
@@ -33,7 +33,7 @@ impl LiveLog {
     }
 
     /// Appends one event; returns its record id. It is in the file when this returns.
-    pub fn append(&mut self, xml: &str, written: u64) -> io::Result<u64> {
+    pub(crate) fn append(&mut self, xml: &str, written: u64) -> io::Result<u64> {
         let event = XmlEvent::parse(xml.as_bytes()).map_err(io::Error::other)?;
         let id = self.log.push(&event, written, &mut self.ring).map_err(|error| match error {
             PushError::Store(error) => error,
@@ -45,17 +45,17 @@ impl LiveLog {
 
     /// From now on the header of a chunk reaches the file before its records, as a reader may see
     /// it on a share; the records come in two pieces.
-    pub fn header_first(&mut self, yes: bool) {
+    pub(crate) fn header_first(&mut self, yes: bool) {
         self.ring.header_first = yes;
     }
 
     /// What Windows does when the log is closed.
-    pub fn close(mut self) -> io::Result<()> {
+    pub(crate) fn close(mut self) -> io::Result<()> {
         self.log.close(&mut self.ring)
     }
 
     /// Id that the next record gets.
-    pub fn next_record_id(&self) -> u64 {
+    pub(crate) fn next_record_id(&self) -> u64 {
         self.log.next_record_id()
     }
 }

@@ -1,3 +1,3 @@
 //! What several scenarios need.
 
-pub mod live_log;
+pub(crate) mod live_log;
