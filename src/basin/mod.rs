@@ -13,22 +13,25 @@
 
 pub mod budget;
 pub mod config;
+mod disk;
 mod memory;
 pub mod stats;
 
 pub use budget::{Budget, Permit};
 pub use config::{BasinConfig, DiskConfig, Full, MemoryConfig, OutputSpec, Retain, Start};
+pub use disk::inspect::{CursorListing, Listing, SegmentListing};
 pub use stats::{Latency, OutputStats, Stats};
 
 use crate::event::{Bookmark, EventBatch, Outcome, Timestamp};
 use crate::finding::Finding;
 use bytes::Bytes;
+use disk::{DiskBasin, DiskReader};
 use memory::{Memory, MemoryReader};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -44,6 +47,21 @@ pub struct Delivery {
     pub position: Position,
     /// May hold no event (a bookmark alone); it is confirmed like any other.
     pub batch: Arc<EventBatch>,
+}
+
+/// What the basin in a folder holds. Changes nothing, and works beside a running process.
+pub fn inspect(path: &Path) -> Result<Listing, BasinError> {
+    disk::inspect::inspect(path)
+}
+
+/// Reads the whole basin in a folder and reports all damage. Changes nothing.
+pub fn verify(path: &Path) -> Result<Vec<Finding>, BasinError> {
+    disk::inspect::verify(path)
+}
+
+/// Releases an output's cursor in a basin that no process has open; see `Basin::forget`.
+pub fn forget(path: &Path, output: &str) -> Result<(), BasinError> {
+    disk::forget(path, output)
 }
 
 /// Where a batch stands in the log. Later batches have greater positions; none is ever reused.
@@ -72,14 +90,16 @@ impl Basin {
         if let Some(memory) = &config.memory {
             return Ok((Self { kind: Kind::Memory(Memory::open(memory, outputs)) }, Vec::new()));
         }
-        let _ = budget;
-        Err(BasinError::Config("the disk basin is not part of this build".into()))
+        let Some(disk) = &config.disk else { unreachable!("checked above") };
+        let (basin, findings) = DiskBasin::open(disk, outputs, budget)?;
+        Ok((Self { kind: Kind::Disk(basin) }, findings))
     }
 
     /// Waits for room, then until the basin answers for the batch. Dropping the future withdraws a
     /// batch that no write has begun for.
     pub async fn append(&self, batch: EventBatch) -> Outcome {
         match &self.kind {
+            Kind::Disk(disk) => disk.append(batch).await,
             Kind::Memory(memory) => memory.append(batch, now()).await,
         }
     }
@@ -87,6 +107,7 @@ impl Basin {
     /// Value of a committed bookmark.
     pub fn bookmark(&self, key: &str) -> Option<Bytes> {
         match &self.kind {
+            Kind::Disk(disk) => disk.bookmark(key),
             Kind::Memory(memory) => memory.bookmark(key),
         }
     }
@@ -94,6 +115,7 @@ impl Basin {
     /// Committed bookmarks whose key starts with `prefix`, by key.
     pub fn bookmarks(&self, prefix: &str) -> Vec<(Box<str>, Bytes)> {
         match &self.kind {
+            Kind::Disk(disk) => disk.bookmarks(prefix),
             Kind::Memory(memory) => memory.bookmarks(prefix),
         }
     }
@@ -101,6 +123,7 @@ impl Basin {
     /// The reader of an output named at `open`, standing at its cursor.
     pub fn reader(&self, output: &str) -> Option<Reader> {
         let kind = match &self.kind {
+            Kind::Disk(disk) => ReaderKind::Disk(disk.reader(output)?),
             Kind::Memory(memory) => ReaderKind::Memory(memory.reader(output)?),
         };
         Some(Reader { kind })
@@ -108,6 +131,7 @@ impl Basin {
 
     pub fn stats(&self) -> Stats {
         match &self.kind {
+            Kind::Disk(disk) => disk.stats(),
             Kind::Memory(memory) => memory.stats(),
         }
     }
@@ -115,13 +139,23 @@ impl Basin {
     /// What went wrong since the last call.
     pub fn take_findings(&self) -> Vec<Finding> {
         match &self.kind {
+            Kind::Disk(disk) => disk.take_findings(),
             Kind::Memory(_) => Vec::new(),
+        }
+    }
+
+    /// Releases the cursor of an output that is no longer configured. `false`: there is none.
+    pub fn forget(&self, output: &str) -> io::Result<bool> {
+        match &self.kind {
+            Kind::Disk(disk) => disk.forget(output),
+            Kind::Memory(_) => Ok(false),
         }
     }
 
     /// Takes no more batches; each reader ends when it has read everything.
     pub fn finish(&self) {
         match &self.kind {
+            Kind::Disk(disk) => disk.finish(),
             Kind::Memory(memory) => memory.finish(),
         }
     }
@@ -129,6 +163,7 @@ impl Basin {
     /// Finishes, ends every reader where it stands, and makes cursors and bookmarks durable.
     pub async fn close(self) {
         match self.kind {
+            Kind::Disk(disk) => disk.close().await,
             Kind::Memory(memory) => memory.close(),
         }
     }
@@ -139,6 +174,7 @@ impl Reader {
     /// and read to its end. Cancel-safe.
     pub async fn next(&mut self) -> Option<Delivery> {
         match &mut self.kind {
+            ReaderKind::Disk(reader) => reader.next().await,
             ReaderKind::Memory(reader) => reader.next().await,
         }
     }
@@ -148,6 +184,7 @@ impl Reader {
     pub fn confirm(&self, through: Position, note: Bytes) {
         assert!(note.len() <= NOTE_BYTES_MAX, "a sink's note has at most {NOTE_BYTES_MAX} bytes");
         match &self.kind {
+            ReaderKind::Disk(reader) => reader.confirm(through, note),
             ReaderKind::Memory(reader) => reader.confirm(through, note),
         }
     }
@@ -156,6 +193,7 @@ impl Reader {
     /// and at `close`.
     pub async fn checkpoint(&self) -> io::Result<()> {
         match &self.kind {
+            ReaderKind::Disk(reader) => reader.checkpoint().await,
             ReaderKind::Memory(_) => Ok(()),
         }
     }
@@ -163,6 +201,7 @@ impl Reader {
     /// The note that was confirmed last; after `open`, the durable one.
     pub fn note(&self) -> Bytes {
         match &self.kind {
+            ReaderKind::Disk(reader) => reader.note(),
             ReaderKind::Memory(reader) => reader.note(),
         }
     }
@@ -190,10 +229,12 @@ pub const NOTE_BYTES_MAX: usize = 60 << 10;
 
 #[derive(Clone)]
 enum Kind {
+    Disk(DiskBasin),
     Memory(Memory),
 }
 
 enum ReaderKind {
+    Disk(DiskReader),
     Memory(MemoryReader),
 }
 
@@ -227,5 +268,7 @@ fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
+#[cfg(test)]
+mod disk_tests;
 #[cfg(test)]
 mod memory_tests;

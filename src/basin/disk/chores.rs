@@ -1,0 +1,406 @@
+//! What the keeper does beside the writer: cursors, snapshots, the next segment, deleting.
+//!
+//! One chore at a time. Space comes back in this order: what all have read; what is only retained;
+//! then, where every cursor on the oldest segment allows it, the oldest unread. Else intake waits.
+
+use super::super::{Full, Position};
+use super::core::{CHECKPOINT_BYTES, Core, Prepared, SECOND, due, elapsed};
+use super::cursor::CursorRecord;
+use super::file::{Disk, File};
+use super::segment::{SEGMENTS, SegmentHeader, segment_path};
+use super::slots::SlotWrite;
+use super::snapshot::SnapshotWrite;
+use crate::event::Timestamp;
+use crate::finding::Finding;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Something to be done without holding any lock.
+pub(super) enum Chore {
+    Checkpoint {
+        output: usize,
+        write: SlotWrite,
+        record: CursorRecord,
+        waiters: Vec<oneshot::Sender<io::Result<()>>>,
+    },
+    Snapshot(SnapshotWrite),
+    Prepare {
+        number: u64,
+        bytes: u64,
+        header: Vec<u8>,
+    },
+    Remove {
+        number: u64,
+    },
+    Trim {
+        file: Arc<dyn File>,
+        number: u64,
+        len: u64,
+    },
+}
+
+impl Chore {
+    /// The file that is good for more, where there is one.
+    pub(super) fn run(&self, disk: &dyn Disk) -> io::Result<Option<Arc<dyn File>>> {
+        match self {
+            Self::Checkpoint { write, .. } => write.run(disk).map(Some),
+            Self::Snapshot(write) => write.run(disk).map(|()| None),
+            Self::Prepare { number, bytes, header } => prepare(disk, *number, *bytes, header).map(Some),
+            Self::Remove { number } => match disk.remove(&segment_path(*number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(None),
+            },
+            Self::Trim { file, len, .. } => file.cut(*len).map(|()| None),
+        }
+    }
+}
+
+/// Created, allocated, its header on disk, its name durable.
+fn prepare(disk: &dyn Disk, number: u64, bytes: u64, header: &[u8]) -> io::Result<Arc<dyn File>> {
+    let path = segment_path(number);
+    let file = disk.create(&path, bytes)?;
+    let durable = file
+        .write_at(0, &mut [IoSlice::new(header)])
+        .and_then(|()| file.sync())
+        .and_then(|()| disk.sync_dir(SEGMENTS));
+    if let Err(error) = durable {
+        disk.remove(&path)?;
+        return Err(error);
+    }
+    Ok(file)
+}
+
+impl Core {
+    /// The next thing to do beside writing groups.
+    pub(super) fn begin_chore(&mut self, now: Timestamp) -> Option<Chore> {
+        if self.chores.running {
+            return None;
+        }
+        let chore = self
+            .checkpoint(now)
+            .or_else(|| self.trim())
+            .or_else(|| self.remove(now))
+            .or_else(|| self.take_snapshot(now))
+            .or_else(|| self.prepare_next(now));
+        self.chores.running = chore.is_some();
+        chore
+    }
+
+    pub(super) fn end_chore(
+        &mut self,
+        chore: Chore,
+        result: io::Result<Option<Arc<dyn File>>>,
+        now: Timestamp,
+    ) {
+        self.chores.running = false;
+        match chore {
+            Chore::Checkpoint { output, record, waiters, .. } => {
+                self.end_checkpoint(output, &record, waiters, result, now);
+            }
+            Chore::Snapshot(write) => self.end_snapshot(&write, result.err(), now),
+            Chore::Prepare { number, bytes, .. } => self.end_prepare(number, bytes, result, now),
+            Chore::Remove { number } => self.end_remove(number, result.err()),
+            Chore::Trim { number, len, .. } => {
+                let end = |segment: &&mut super::core::Segment| segment.number == number;
+                if let (Ok(_), Some(segment)) = (&result, self.segments.iter_mut().find(end)) {
+                    segment.bytes = len;
+                }
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, now: Timestamp) -> Option<Chore> {
+        let stopping = self.stopping;
+        let index = self.outputs.iter().position(|output| {
+            let stale = elapsed(output.written_at, now, SECOND)
+                || output.totals.bytes.saturating_sub(output.written_bytes) >= CHECKPOINT_BYTES;
+            let wanted = output.urgent || (output.dirty && (stale || stopping));
+            wanted && due(output.retry_at, now)
+        })?;
+        let output = &mut self.outputs[index];
+        (output.urgent, output.dirty) = (false, false);
+        let record = CursorRecord {
+            name: output.name.clone(),
+            position: output.confirmed,
+            totals: output.totals,
+            full: output.full,
+            note: output.note.clone(),
+        };
+        let write = output.slots.write(&record.encode());
+        Some(Chore::Checkpoint { output: index, write, record, waiters: std::mem::take(&mut output.waiters) })
+    }
+
+    fn end_checkpoint(
+        &mut self,
+        index: usize,
+        record: &CursorRecord,
+        waiters: Vec<oneshot::Sender<io::Result<()>>>,
+        result: io::Result<Option<Arc<dyn File>>>,
+        now: Timestamp,
+    ) {
+        let Some(output) = self.outputs.get_mut(index).filter(|output| output.name == record.name) else {
+            return;
+        };
+        let result = result.and_then(|file| file.ok_or_else(|| io::ErrorKind::NotFound.into()));
+        output.slots.wrote(&result);
+        let mut failed = None;
+        match result {
+            Ok(_) => {
+                output.durable = record.position;
+                output.written_at = now;
+                output.written_bytes = record.totals.bytes;
+                output.retry_at = None;
+            }
+            Err(error) => {
+                output.dirty = true;
+                output.retry_at = Some(now);
+                failed = Some((output.slots.path().to_owned(), error));
+            }
+        }
+        // Whoever waits may be gone; then nobody needs the answer.
+        for waiter in waiters {
+            let _ = waiter.send(failed.as_ref().map_or(Ok(()), |(_, error)| Err(again(error))));
+        }
+        if let Some((path, error)) = failed {
+            self.note_finding(Finding {
+                what: format!("basin: the cursor of output `{}` could not be written to {path}", record.name),
+                why: error.to_string(),
+                fix: "check the disk; it is tried again every second, and a crash now would repeat events"
+                    .into(),
+            });
+        }
+    }
+
+    fn trim(&mut self) -> Option<Chore> {
+        while let Some(number) = self.chores.trims.pop() {
+            let segment = self.segments.iter().find(|segment| segment.number == number);
+            if let Some(segment) = segment.filter(|segment| segment.end < segment.bytes) {
+                return Some(Chore::Trim { file: Arc::clone(&segment.file), number, len: segment.end });
+            }
+        }
+        None
+    }
+
+    fn remove(&mut self, now: Timestamp) -> Option<Chore> {
+        if let Some(number) = self.chores.abandoned.last() {
+            return Some(Chore::Remove { number: *number });
+        }
+        let front = self.segments.front()?;
+        if self.is_active(front.number) || !self.is_read(front.last) {
+            return None;
+        }
+        let retain = self.options.retain;
+        let young = retain.age.is_none_or(|age| {
+            let nanos = i64::try_from(age.0.as_nanos()).unwrap_or(i64::MAX);
+            now.0.saturating_sub(front.last_at.0) < nanos
+        });
+        let read: u64 =
+            self.segments.iter().take_while(|one| self.is_read(one.last)).map(|one| one.bytes).sum();
+        let small = retain.size.is_none_or(|size| read <= size.0);
+        let retained = (retain.age.is_some() || retain.size.is_some()) && young && small;
+        if retained && !self.chores.squeeze {
+            return None;
+        }
+        self.chores.squeeze = false;
+        Some(Chore::Remove { number: front.number })
+    }
+
+    fn end_remove(&mut self, number: u64, error: Option<io::Error>) {
+        self.chores.abandoned.retain(|abandoned| *abandoned != number);
+        // Its frames are past every cursor, also when the file could not be removed: then the next
+        // start removes it.
+        self.segments.retain(|segment| segment.number != number);
+        // There may be room now.
+        self.chores.prepare_retry_at = None;
+        self.chores.disk_full = false;
+        if let Some(error) = error {
+            self.note_finding(Finding {
+                what: format!("basin: segment {number} could not be deleted"),
+                why: error.to_string(),
+                fix:
+                    "check the permissions of the basin's folder; its space stays taken until the next start"
+                        .into(),
+            });
+        }
+    }
+
+    /// Every durable cursor and the durable snapshot are past it.
+    pub(super) fn is_read(&self, last: Position) -> bool {
+        last <= self.snapshot.durable && self.outputs.iter().all(|output| output.durable >= last)
+    }
+
+    fn take_snapshot(&mut self, now: Timestamp) -> Option<Chore> {
+        if !due(self.snapshot.retry_at, now) {
+            return None;
+        }
+        let durable = self.snapshot.durable;
+        let closed = self.segments.iter().rev().find(|segment| !self.is_active(segment.number));
+        let behind = closed.is_some_and(|segment| segment.last > durable);
+        if !behind && !(self.stopping && self.head > durable) {
+            return None;
+        }
+        let generation = self.snapshot.generation + 1;
+        Some(Chore::Snapshot(SnapshotWrite::new(generation, self.head, self.totals, &self.state)))
+    }
+
+    fn end_snapshot(&mut self, write: &SnapshotWrite, error: Option<io::Error>, now: Timestamp) {
+        let Some(error) = error else {
+            self.snapshot.generation = write.generation;
+            self.snapshot.durable = write.position;
+            self.snapshot.retry_at = None;
+            return;
+        };
+        self.snapshot.retry_at = Some(now);
+        // The state has outgrown its files on a full disk. Without a snapshot no segment can go, so
+        // the prepared one gives its space.
+        if is_full(&error)
+            && let Some(prepared) = self.prepared.take()
+        {
+            self.chores.abandoned.push(prepared.number);
+            self.chores.prepare_retry_at = Some(now);
+            self.snapshot.retry_at = None;
+        }
+        self.note_finding(Finding {
+            what: "basin: the snapshot of the bookmarks could not be written".into(),
+            why: error.to_string(),
+            fix: "free space or check the disk; until then segments stay, and nothing is lost".into(),
+        });
+    }
+
+    fn prepare_next(&mut self, now: Timestamp) -> Option<Chore> {
+        let wanted = self.chores.wanted_bytes.unwrap_or(0);
+        if let Some(prepared) = self.prepared.as_ref().filter(|prepared| prepared.capacity < wanted) {
+            self.chores.abandoned.push(prepared.number);
+            self.prepared = None;
+            return self.remove(now);
+        }
+        let idle = self.stopping && self.pending.is_empty();
+        if self.prepared.is_some() || idle || !due(self.chores.prepare_retry_at, now) {
+            return None;
+        }
+        let bytes = self.options.segment_bytes.max(wanted);
+        if self.chores.disk_full || self.used_bytes() + bytes > self.options.size_max {
+            if self.reclaim() {
+                return self.checkpoint(now).or_else(|| self.remove(now));
+            }
+            if !self.chores.disk_full {
+                self.chores.prepare_retry_at = Some(now);
+                return None;
+            }
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        let header = SegmentHeader { epoch: self.epoch, number, node: self.node, salt: self.salt }.encode();
+        Some(Chore::Prepare { number, bytes, header })
+    }
+
+    fn end_prepare(
+        &mut self,
+        number: u64,
+        bytes: u64,
+        result: io::Result<Option<Arc<dyn File>>>,
+        now: Timestamp,
+    ) {
+        match result {
+            Ok(Some(file)) => {
+                self.prepared = Some(Prepared { number, file, capacity: bytes });
+                self.chores.prepare_retry_at = None;
+                self.chores.disk_full = false;
+                self.stats.full = false;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.chores.prepare_retry_at = Some(now);
+                self.chores.disk_full = is_full(&error);
+                if !self.stats.full {
+                    self.stats.full = true;
+                    self.note_finding(Finding {
+                        what: "basin: the next segment cannot be prepared, so intake will wait".into(),
+                        why: error.to_string(),
+                        fix: "free space on the basin's disk; reading goes on, and nothing is lost".into(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Makes space where a policy allows it. `false`: intake waits until an output reads on.
+    fn reclaim(&mut self) -> bool {
+        if !self.writing && self.chores.wanted_bytes.is_some() && self.segments.len() == 1 {
+            // All is in the one segment that the next batch does not fit: closed, it can go.
+            self.close_active();
+        }
+        let Some(front) = self.segments.front().filter(|front| !self.is_active(front.number)).cloned() else {
+            return false;
+        };
+        if self.is_read(front.last) {
+            self.chores.squeeze = true;
+            return true;
+        }
+        let behind: Vec<usize> =
+            (0..self.outputs.len()).filter(|index| self.outputs[*index].confirmed < front.last).collect();
+        let allowed = behind.iter().all(|index| self.outputs[*index].full == Full::SkipOldest);
+        // Whether the log is only waiting for cursors or the snapshot to become durable.
+        if behind.is_empty() {
+            let mut hurried = false;
+            for output in self.outputs.iter_mut().filter(|output| output.durable < front.last) {
+                hurried |= output.retry_at.is_none();
+                output.urgent = true;
+            }
+            return hurried;
+        }
+        // Nobody waits for space as long as the active segment has some.
+        if self.chores.wanted_bytes.is_none() {
+            return false;
+        }
+        if !allowed {
+            self.note_full();
+            return false;
+        }
+        for index in behind {
+            self.skip(index, front.last, front.through, front.number);
+        }
+        true
+    }
+
+    fn skip(&mut self, index: usize, to: Position, through: super::frame::Totals, number: u64) {
+        let output = &mut self.outputs[index];
+        let events = through.events.saturating_sub(output.totals.events);
+        output.skipped_events += events;
+        (output.confirmed, output.totals) = (to, through);
+        output.at = output.at.max(to);
+        (output.dirty, output.urgent) = (true, true);
+        let name = output.name.clone();
+        self.note_finding(Finding {
+            what: format!("output `{name}`: {events} events were skipped"),
+            why: format!(
+                "the basin is full, and `full = \"skip-oldest\"` lets its oldest segment ({number}) go"
+            ),
+            fix: "find out why the output is slow, or raise `size_max` of `[basin.disk]`".into(),
+        });
+    }
+
+    fn note_full(&mut self) {
+        if self.stats.full {
+            return;
+        }
+        self.stats.full = true;
+        let slowest = self.outputs.iter().min_by_key(|output| output.confirmed);
+        let name = slowest.map_or(String::new(), |output| format!(" (`{}` is furthest behind)", output.name));
+        self.note_finding(Finding {
+            what: "basin: it is full, so intake waits".into(),
+            why: format!("its {} bytes hold what some output has not read{name}", self.options.size_max),
+            fix: "find out why the output is slow; raise `size_max`, choose `skip-oldest` for it, or release an orphaned cursor with `forebay basin forget`".into(),
+        });
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The same error for one more who waits.
+fn again(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}

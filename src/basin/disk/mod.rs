@@ -1,0 +1,419 @@
+//! Disk basin: keeps batches until every output's cursor and the state snapshot are past them.
+//!
+//! | file | knows |
+//! |---|---|
+//! | `core.rs`, `group.rs`, `chores.rs`, `read.rs`, `tail.rs` | the machine: no threads, no clock |
+//! | `recovery.rs`, `replay.rs`, `survey.rs`, `quarantine.rs` | what a crash or a bad disk left |
+//! | `segment.rs`, `frame.rs`, `cursor.rs`, `snapshot.rs`, `slots.rs`, `codec.rs` | bytes on disk |
+//! | `file.rs`, `lock.rs` | the disk itself |
+//! | `inspect.rs` | looking at a basin from outside |
+//! | this one | two threads (writer, keeper) and the async side |
+//!
+//! Promise: after `append` says `Kept`, a crash loses nothing of the batch or its bookmark.
+//! Must not know: XML, sinks, formats.
+
+mod chores;
+mod codec;
+mod core;
+mod cursor;
+mod file;
+mod frame;
+mod group;
+pub(super) mod inspect;
+mod lock;
+mod quarantine;
+mod read;
+mod recovery;
+mod replay;
+mod segment;
+mod slots;
+mod snapshot;
+mod survey;
+mod tail;
+
+use self::core::{Core, Options};
+use super::budget::{self, Budget, Evict};
+use super::stats::Stats;
+use super::{BasinError, Delivery, DiskConfig, OutputSpec, Position, now, with_prefix};
+use crate::event::{EventBatch, Outcome, receipt};
+use crate::finding::Finding;
+use bytes::Bytes;
+use file::{Disk, Folder};
+use frame::Framed;
+use group::Pending;
+use lock::Lock;
+use read::{Next, Place, ReadAhead, ReadPlan};
+use recovery::Entropy;
+use std::collections::VecDeque;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+use tail::Entry;
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+#[derive(Clone)]
+pub(super) struct DiskBasin {
+    shared: Arc<Shared>,
+    handle: Arc<Handle>,
+}
+
+pub(super) struct DiskReader {
+    shared: Arc<Shared>,
+    output: usize,
+    /// Read up to here.
+    at: Position,
+    place: Place,
+    ahead: VecDeque<Entry>,
+    refusals: u32,
+}
+
+impl DiskBasin {
+    pub(super) fn open(
+        config: &DiskConfig,
+        outputs: &[OutputSpec],
+        budget: &Budget,
+    ) -> Result<(Self, Vec<Finding>), BasinError> {
+        let disk: Arc<dyn Disk> = Arc::new(Folder::new(&config.path));
+        let fail = |action, source| BasinError::Io { action, path: config.path.clone(), source };
+        disk.make_dir("").map_err(|source| fail("make folder", source))?;
+        let lock = Lock::take(&config.path)?;
+        let options = Options {
+            size_max: config.size_max.0,
+            segment_bytes: config.segment_size.0,
+            retain: config.retain,
+        };
+        let entropy = entropy().map_err(|source| fail("take random numbers for", source))?;
+        let mut core =
+            recovery::open(Arc::clone(&disk), &config.path, options, outputs, budget, entropy, now())?;
+        let findings = core.findings.drain(..).collect();
+        let room = u32::try_from(PENDING_BYTES_MAX as u64 / budget::UNIT).unwrap_or(u32::MAX);
+        let shared = Arc::new(Shared {
+            core: Mutex::new(core),
+            disk,
+            writer: Condvar::new(),
+            keeper: Condvar::new(),
+            changed: Notify::new(),
+            room: Arc::new(Semaphore::new(room as usize)),
+            lock: Mutex::new(Some(lock)),
+        });
+        let evict: Weak<dyn Evict> = Arc::downgrade(&(Arc::clone(&shared) as Arc<dyn Evict>));
+        budget.set_evictable(evict);
+        let ended = start_threads(&shared).map_err(|source| fail("start threads for", source))?;
+        let handle = Arc::new(Handle { shared: Arc::clone(&shared), ended: Mutex::new(Some(ended)) });
+        Ok((Self { shared, handle }, findings))
+    }
+
+    pub(super) async fn append(&self, batch: EventBatch) -> Outcome {
+        let units = budget::units(batch.weight()).min((PENDING_BYTES_MAX as u64 / budget::UNIT) as u32);
+        let Ok(room) = Arc::clone(&self.shared.room).acquire_many_owned(units).await else {
+            return Outcome::Lost;
+        };
+        let Some(frame) = Framed::new(batch) else { return Outcome::Lost };
+        let (receipt, settled) = receipt::ticket();
+        let withdraw = Withdraw(Arc::new(AtomicBool::new(false)));
+        let pending = Pending::new(frame, receipt, Arc::clone(&withdraw.0), Some(room));
+        if !self.shared.lock().push(pending) {
+            return Outcome::Lost;
+        }
+        self.shared.writer.notify_one();
+        settled.await
+    }
+
+    pub(super) fn bookmark(&self, key: &str) -> Option<Bytes> {
+        self.shared.lock().state.get(key).cloned()
+    }
+
+    pub(super) fn bookmarks(&self, prefix: &str) -> Vec<(Box<str>, Bytes)> {
+        with_prefix(&self.shared.lock().state, prefix)
+    }
+
+    pub(super) fn reader(&self, output: &str) -> Option<DiskReader> {
+        let (output, at) = self.shared.lock().start_reader(output)?;
+        let shared = Arc::clone(&self.shared);
+        Some(DiskReader { shared, output, at, place: Place::default(), ahead: VecDeque::new(), refusals: 0 })
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.shared.lock().stats()
+    }
+
+    pub(super) fn take_findings(&self) -> Vec<Finding> {
+        self.shared.lock().findings.drain(..).collect()
+    }
+
+    /// Releases the cursor of an output that is no longer configured.
+    pub(super) fn forget(&self, name: &str) -> io::Result<bool> {
+        let Some(path) = self.shared.lock().forget(name) else { return Ok(false) };
+        self.shared.disk.remove(&path)?;
+        self.shared.disk.sync_dir(cursor::CURSORS)?;
+        self.shared.keeper.notify_one();
+        Ok(true)
+    }
+
+    pub(super) fn finish(&self) {
+        self.shared.finish();
+    }
+
+    pub(super) async fn close(self) {
+        self.shared.stop();
+        let ended = self.handle.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((writer, keeper)) = ended {
+            // A thread that panicked dropped its end: there is nothing left to wait for.
+            let _ = writer.await;
+            let _ = keeper.await;
+        }
+    }
+}
+
+impl DiskReader {
+    pub(super) async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let changed = shared.changed.notified();
+            let plan = {
+                let mut core = self.shared.lock();
+                if core.stopping {
+                    return None;
+                }
+                if let Some(entry) = self.ahead.pop_front() {
+                    return Some(hand_out(&mut core, self.output, entry));
+                }
+                match core.next(self.at, self.place) {
+                    Next::Batch(entry) => {
+                        self.at = entry.position;
+                        return Some(hand_out(&mut core, self.output, entry));
+                    }
+                    Next::Read(plan) => Some(plan),
+                    Next::Wait => None,
+                    Next::End => return None,
+                }
+            };
+            match plan {
+                Some(plan) => self.read(plan).await,
+                None => changed.await,
+            }
+        }
+    }
+
+    pub(super) fn confirm(&self, through: Position, note: Bytes) {
+        let mut core = self.shared.lock();
+        core.confirm(self.output, through, note);
+        if core.hurries(self.output) {
+            self.shared.keeper.notify_one();
+        }
+    }
+
+    pub(super) async fn checkpoint(&self) -> io::Result<()> {
+        let (sender, written) = oneshot::channel();
+        {
+            let mut core = self.shared.lock();
+            let output = &mut core.outputs[self.output];
+            output.urgent = true;
+            output.retry_at = None;
+            output.waiters.push(sender);
+        }
+        self.shared.keeper.notify_one();
+        written.await.unwrap_or_else(|_| Err(io::Error::other("the basin was closed")))
+    }
+
+    pub(super) fn note(&self) -> Bytes {
+        self.shared.lock().outputs[self.output].note.clone()
+    }
+
+    async fn read(&mut self, plan: ReadPlan) {
+        let disk = Arc::clone(&self.shared.disk);
+        let ahead = if tokio::runtime::Handle::try_current().is_ok() {
+            match tokio::task::spawn_blocking(move || plan.run(&*disk)).await {
+                Ok(ahead) => ahead,
+                Err(_) => return,
+            }
+        } else {
+            plan.run(&*disk)
+        };
+        if ahead.is_refused() && self.refusals < REFUSALS_MAX {
+            self.refusals += 1;
+            tokio::time::sleep(REFUSAL_PAUSE * self.refusals).await;
+            return;
+        }
+        self.refusals = 0;
+        let ReadAhead { entries, at, place, number, damages } = ahead;
+        if !damages.is_empty() {
+            self.shared.lock().note_damages(number, damages);
+        }
+        self.at = at;
+        self.place = place;
+        self.ahead = entries.into();
+    }
+}
+
+fn hand_out(core: &mut Core, output: usize, entry: Entry) -> Delivery {
+    core.hand_out(output, &entry);
+    Delivery { position: entry.position, batch: entry.batch }
+}
+
+struct Shared {
+    core: Mutex<Core>,
+    disk: Arc<dyn Disk>,
+    writer: Condvar,
+    keeper: Condvar,
+    changed: Notify,
+    room: Arc<Semaphore>,
+    /// Released by the keeper when it ends, as the last that writes.
+    lock: Mutex<Option<Lock>>,
+}
+
+/// Stops the threads when the last `Basin` is gone without `close`.
+struct Handle {
+    shared: Arc<Shared>,
+    ended: Mutex<Option<(oneshot::Receiver<()>, oneshot::Receiver<()>)>>,
+}
+
+/// Tells the writer that nobody waits any more.
+struct Withdraw(Arc<AtomicBool>);
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self) {
+        self.room.close();
+        self.lock().finished = true;
+        self.writer.notify_one();
+        self.changed.notify_waiters();
+    }
+
+    fn stop(&self) {
+        self.finish();
+        self.lock().stopping = true;
+        self.writer.notify_one();
+        self.keeper.notify_one();
+        self.changed.notify_waiters();
+    }
+
+    fn write(&self) {
+        loop {
+            let group = {
+                let mut core = self.lock();
+                loop {
+                    if let Some(group) = core.begin_group(now()) {
+                        break group;
+                    }
+                    if core.stopping && (core.pending.is_empty() || core.stats.full) {
+                        // With no segment to go to, the rest is lost, and its sources hear so.
+                        core.pending.clear();
+                        core.writer_ended = true;
+                        self.keeper.notify_one();
+                        return;
+                    }
+                    if core.chores.wanted_bytes.is_some() {
+                        self.keeper.notify_one();
+                    }
+                    let waited = self.writer.wait_timeout(core, WRITER_TICK);
+                    core = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            };
+            let result = group.run();
+            let settled = self.lock().end_group(group, &result, now());
+            for receipt in settled {
+                receipt.kept();
+            }
+            self.changed.notify_waiters();
+            self.keeper.notify_one();
+        }
+    }
+
+    fn keep(&self) {
+        loop {
+            let chore = {
+                let mut core = self.lock();
+                loop {
+                    if let Some(chore) = core.begin_chore(now()) {
+                        break chore;
+                    }
+                    if core.stopping && core.writer_ended {
+                        drop(core);
+                        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+                        return;
+                    }
+                    let waited = self.keeper.wait_timeout(core, KEEPER_TICK);
+                    core = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            };
+            let result = chore.run(&*self.disk);
+            self.lock().end_chore(chore, result, now());
+            self.writer.notify_one();
+        }
+    }
+}
+
+impl Evict for Shared {
+    fn evict(&self, bytes: usize) {
+        self.lock().tail.evict(bytes);
+    }
+}
+
+fn start_threads(shared: &Arc<Shared>) -> io::Result<(oneshot::Receiver<()>, oneshot::Receiver<()>)> {
+    let start = |name: &str, work: fn(&Shared)| {
+        let shared = Arc::clone(shared);
+        let (ended, end) = oneshot::channel();
+        thread::Builder::new().name(name.into()).spawn(move || {
+            work(&shared);
+            drop(shared);
+            // Whoever closes may have stopped waiting.
+            let _ = ended.send(());
+        })?;
+        io::Result::Ok(end)
+    };
+    Ok((start("basin-writer", Shared::write)?, start("basin-keeper", Shared::keep)?))
+}
+
+fn entropy() -> io::Result<Entropy> {
+    let mut bytes = [0; 24];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let (node, salt) = bytes.split_at(16);
+    let mut entropy = Entropy { node: [0; 16], salt: 0 };
+    entropy.node.copy_from_slice(node);
+    entropy.salt = salt.iter().fold(0, |salt, byte| salt << 8 | u64::from(*byte));
+    Ok(entropy)
+}
+
+/// For `forget` of a basin that no process has open.
+pub(super) fn forget(path: &Path, name: &str) -> Result<(), BasinError> {
+    let _lock = Lock::take(path)?;
+    let disk = Folder::new(path);
+    let cursor = cursor::cursor_path(name);
+    let io = |source| BasinError::Io { action: "remove", path: path.join(&cursor), source };
+    match disk.remove(&cursor) {
+        Ok(()) => disk.sync_dir(cursor::CURSORS).map_err(io),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(BasinError::NoCursor { path: path.into(), name: name.into() })
+        }
+        Err(error) => Err(io(error)),
+    }
+}
+
+/// Most bytes that wait for the writer; more wait in the order of asking.
+const PENDING_BYTES_MAX: usize = 64 << 20;
+/// How long the writer sleeps when nothing wakes it: sets how soon an idle log gets its mark.
+const WRITER_TICK: Duration = Duration::from_millis(500);
+/// How long the keeper sleeps when nothing wakes it: cursors are due every second.
+const KEEPER_TICK: Duration = Duration::from_millis(250);
+/// How often a read that the disk refused is tried again before its frames are skipped.
+const REFUSALS_MAX: u32 = 3;
+const REFUSAL_PAUSE: Duration = Duration::from_millis(500);

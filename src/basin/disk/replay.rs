@@ -1,0 +1,219 @@
+//! The segments as a crash left them: in order, cut, checked, and their bookmarks applied.
+
+use super::super::{BasinError, Position, State, apply};
+use super::core::Segment;
+use super::file::File;
+use super::frame::{FrameHeader, Link, Totals};
+use super::quarantine::{self, QUARANTINE};
+use super::recovery::Opening;
+use super::segment::{FRAMES_AT, SEGMENTS, SegmentHeader, is_blank, segment_number, segment_path};
+use super::slots::Flaw;
+use super::snapshot::Snapshot;
+use super::survey::{self, Known, Survey, survey};
+use crate::finding::Finding;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+#[derive(Default)]
+pub(super) struct Replay {
+    pub(super) segments: VecDeque<Segment>,
+    pub(super) state: State,
+    pub(super) node: Option<[u8; 16]>,
+    pub(super) epoch: u32,
+    pub(super) next_number: u64,
+    /// Just before the oldest frame of the log.
+    pub(super) oldest: Option<(Position, Totals)>,
+}
+
+/// `committed`: everything up to there is known to have been synced.
+pub(super) fn replay(
+    opening: &mut Opening<'_>,
+    node: Option<[u8; 16]>,
+    snapshot: &Snapshot,
+    committed: Position,
+) -> Result<Replay, BasinError> {
+    let mut replay = Replay { state: snapshot.state.clone(), ..Replay::default() };
+    let files = candidates(opening, node, &mut replay)?;
+    for index in 0..files.len() {
+        let file = &files[index];
+        let next = files.get(index + 1);
+        let follower = next.and_then(|next| next.link).filter(|(_, link)| link.previous == file.number);
+        let known = Known {
+            file: Arc::clone(&file.file),
+            header: file.header,
+            end: follower.map(|(_, link)| link.previous_end),
+            is_last: next.is_none(),
+            committed,
+        };
+        let covered = follower.filter(|(_, link)| link.last <= snapshot.position);
+        let segment = match covered {
+            Some((header, link)) => Some(file.segment(&header, &link)),
+            None => read(opening, file, &known, snapshot.position, &mut replay.state)?,
+        };
+        let Some(mut segment) = segment.filter(|segment| segment.end > FRAMES_AT) else {
+            opening.remove(file.number);
+            continue;
+        };
+        if replay.segments.is_empty() {
+            replay.oldest = file.link.map(|(header, link)| (link.last, header.through));
+        }
+        // Whatever stands behind the end was never acknowledged, and its space is free.
+        if segment.bytes > segment.end && segment.file.cut(segment.end).is_ok() {
+            segment.bytes = segment.end;
+        }
+        replay.segments.push_back(segment);
+    }
+    Ok(replay)
+}
+
+/// A segment file that belongs to this basin.
+struct Candidate {
+    number: u64,
+    file: Arc<dyn File>,
+    bytes: u64,
+    header: SegmentHeader,
+    link: Option<(FrameHeader, Link)>,
+}
+
+impl Candidate {
+    /// As the next segment's link describes it.
+    fn segment(&self, header: &FrameHeader, link: &Link) -> Segment {
+        Segment {
+            number: self.number,
+            epoch: self.header.epoch,
+            salt: self.header.salt,
+            file: Arc::clone(&self.file),
+            bytes: self.bytes,
+            end: link.previous_end,
+            last: link.last,
+            through: header.through,
+            last_at: header.at,
+        }
+    }
+}
+
+/// All usable segment files, oldest first, without those that a failed sync left behind.
+fn candidates(
+    opening: &mut Opening<'_>,
+    node: Option<[u8; 16]>,
+    replay: &mut Replay,
+) -> Result<Vec<Candidate>, BasinError> {
+    let list = |folder| opening.disk.list(folder).map_err(|source| opening.io("list", folder, source));
+    let mut numbers: Vec<u64> = list(SEGMENTS)?.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    // A number whose segment is in quarantine is not used again.
+    let set_aside =
+        list(QUARANTINE)?.iter().filter_map(|name| name.get(..12)?.parse().ok()).max().unwrap_or(0);
+    replay.next_number = numbers.last().copied().unwrap_or(0).max(set_aside) + 1;
+    let mut files = Vec::new();
+    for number in numbers {
+        if let Some(file) = candidate(opening, number)? {
+            replay.epoch = replay.epoch.max(file.header.epoch);
+            files.push(file);
+        }
+    }
+    replay.node = node.or_else(|| files.last().map(|file| file.header.node));
+    files.retain(|file| {
+        let ours = Some(file.header.node) == replay.node;
+        if !ours {
+            let why = "it was written by another basin (its node id differs)";
+            opening.findings.push(quarantine::set_aside(&*opening.disk, file.number, why));
+        }
+        ours
+    });
+    // A link names the segment before it; files between the two hold nothing that was acknowledged.
+    let mut index = files.len();
+    while let Some(at) = index.checked_sub(1) {
+        index = at;
+        let Some((_, link)) = files[at].link else { continue };
+        while let Some(before) = index.checked_sub(1).filter(|before| files[*before].number > link.previous) {
+            opening.remove(files[before].number);
+            files.remove(before);
+            index = before;
+        }
+    }
+    Ok(files)
+}
+
+fn candidate(opening: &mut Opening<'_>, number: u64) -> Result<Option<Candidate>, BasinError> {
+    let path = segment_path(number);
+    let disk = Arc::clone(&opening.disk);
+    let examine = || {
+        let file = disk.open(&path)?;
+        let bytes = file.len()?;
+        let header = SegmentHeader::read(&*file)?;
+        let blank = is_blank(&*file, FRAMES_AT, bytes.min(FRAMES_AT + 4096))?
+            && (header.is_ok() || is_blank(&*file, FRAMES_AT, bytes)?);
+        let link = match &header {
+            Ok(header) => survey::link(&file, header)?,
+            Err(_) => None,
+        };
+        Ok((file, bytes, header, blank, link))
+    };
+    let (file, bytes, header, blank, link) = examine().map_err(|source| opening.io("read", &path, source))?;
+    match header {
+        Err(Flaw::Newer(found)) => Err(opening.newer(found)),
+        // Prepared and never used.
+        _ if blank => {
+            opening.remove(number);
+            Ok(None)
+        }
+        Ok(header) if header.number == number => Ok(Some(Candidate { number, file, bytes, header, link })),
+        _ => {
+            let why = "both copies of its header are damaged, so its frames cannot be told from noise";
+            opening.findings.push(quarantine::set_aside(&*disk, number, why));
+            Ok(None)
+        }
+    }
+}
+
+/// Reads a segment's frames, and applies the bookmarks that the snapshot does not have.
+fn read(
+    opening: &mut Opening<'_>,
+    file: &Candidate,
+    known: &Known,
+    covered: Position,
+    state: &mut State,
+) -> Result<Option<Segment>, BasinError> {
+    let path = segment_path(file.number);
+    let Survey { end, frames, rot, torn, refused } =
+        survey(known).map_err(|source| opening.io("read", &path, source))?;
+    if refused {
+        // Cutting here could cut what was acknowledged.
+        let source = std::io::Error::other("the disk refuses to read where the log ends");
+        return Err(opening.io("read", &path, source));
+    }
+    if known.end.is_none() {
+        // Frames that only the page cache has are made durable before a lane can see them.
+        known.file.sync().map_err(|source| opening.io("sync", &path, source))?;
+    }
+    for damage in &rot {
+        opening.findings.push(quarantine::keep(&*opening.disk, &*known.file, file.number, damage));
+        opening.damaged.insert((file.number, damage.from));
+    }
+    if torn {
+        opening.findings.push(Finding {
+            what: format!("basin: {path} ends in a torn write at {end}, which was cut off"),
+            why: "the last run ended before that write was synced, so nothing of it was acknowledged".into(),
+            fix: "nothing to do; whoever sent it sends it again".into(),
+        });
+    }
+    for frame in &frames {
+        if let Some(bookmark) = frame.bookmark.as_ref().filter(|_| frame.position > covered) {
+            apply(state, bookmark);
+        }
+    }
+    let start = file.link.as_ref().map(|(header, link)| (link.last, header.through, header.at));
+    let last = frames.last().map(|frame| (frame.position, frame.through, frame.at));
+    Ok(last.or(start.filter(|_| !rot.is_empty())).map(|(last, through, last_at)| Segment {
+        number: file.number,
+        epoch: file.header.epoch,
+        salt: file.header.salt,
+        file: Arc::clone(&file.file),
+        bytes: file.bytes,
+        end,
+        last,
+        through,
+        last_at,
+    }))
+}

@@ -1,0 +1,216 @@
+//! Small records that are replaced in place and survive a torn write: sealed slots.
+//!
+//! ```text
+//! slot = magic 8 │ format version u32 │ crc u32 │ generation u64 │ payload bytes u32 │ 0 u32 │ payload
+//! file = slot │ slot          the valid one with the higher generation counts
+//! ```
+//!
+//! A write goes to the slot that is not the newest durable one, so a crash leaves at least that.
+//! The file is allocated once: a full disk cannot stop a write. After a failed sync the next write
+//! uses a new descriptor.
+
+use super::codec::Take;
+use super::file::{Disk, File};
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+/// A file of two slots.
+pub(super) struct Slots {
+    path: String,
+    magic: [u8; 8],
+    file: Arc<dyn File>,
+    slot_bytes: u64,
+    generation: u64,
+    /// Which slot the next write goes to.
+    next: u64,
+    /// A sync failed: this descriptor may have dropped pages.
+    stale: bool,
+}
+
+/// A prepared write of one slot, to be run without holding any lock.
+pub(super) struct SlotWrite {
+    file: Option<Arc<dyn File>>,
+    path: String,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+/// Why a slot holds nothing usable.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    Empty,
+    Damaged,
+    /// Written by a newer program.
+    Newer(u32),
+}
+
+impl Slots {
+    /// Makes the file with a first payload; durable when this returns.
+    pub(super) fn create(
+        disk: &dyn Disk,
+        path: &str,
+        magic: [u8; 8],
+        slot_bytes: u64,
+        payload: &[u8],
+    ) -> io::Result<Self> {
+        let file = disk.create(path, slot_bytes * 2)?;
+        let mut slots =
+            Self { path: path.into(), magic, file, slot_bytes, generation: 0, next: 0, stale: false };
+        let write = slots.write(payload);
+        let result = write.run(disk);
+        slots.wrote(&result);
+        result?;
+        Ok(slots)
+    }
+
+    /// Opens the file. Where no slot is usable, the flaw says why; it can still be written.
+    pub(super) fn open(
+        disk: &dyn Disk,
+        path: &str,
+        magic: [u8; 8],
+        slot_bytes: u64,
+    ) -> io::Result<(Self, Result<Vec<u8>, Flaw>)> {
+        let file = disk.open(path)?;
+        let mut best: Result<(u64, u64, Vec<u8>), Flaw> = Err(Flaw::Empty);
+        for slot in 0..2 {
+            let mut bytes = vec![0; slot_bytes as usize];
+            let count = file.read_at(slot * slot_bytes, &mut bytes)?;
+            match unseal(magic, &bytes[..count]) {
+                Ok((generation, payload)) => {
+                    if !matches!(&best, Ok((other, ..)) if *other > generation) {
+                        best = Ok((generation, slot, payload.to_vec()));
+                    }
+                }
+                Err(Flaw::Newer(version)) => {
+                    return Ok((Self::at(path, magic, file, slot_bytes, 0, 0), Err(Flaw::Newer(version))));
+                }
+                Err(Flaw::Damaged) => best = best.or(Err(Flaw::Damaged)),
+                Err(Flaw::Empty) => {}
+            }
+        }
+        Ok(match best {
+            Ok((generation, slot, payload)) => {
+                (Self::at(path, magic, file, slot_bytes, generation, 1 - slot), Ok(payload))
+            }
+            Err(flaw) => (Self::at(path, magic, file, slot_bytes, 0, 0), Err(flaw)),
+        })
+    }
+
+    fn at(
+        path: &str,
+        magic: [u8; 8],
+        file: Arc<dyn File>,
+        slot_bytes: u64,
+        generation: u64,
+        next: u64,
+    ) -> Self {
+        Self { path: path.into(), magic, file, slot_bytes, generation, next, stale: false }
+    }
+
+    pub(super) fn write(&mut self, payload: &[u8]) -> SlotWrite {
+        self.generation += 1;
+        let bytes = seal(self.magic, self.generation, payload);
+        assert!(bytes.len() as u64 <= self.slot_bytes, "a payload fits its slot");
+        let file = (!self.stale).then(|| Arc::clone(&self.file));
+        SlotWrite { file, path: self.path.clone(), offset: self.next * self.slot_bytes, bytes }
+    }
+
+    /// Takes note of how a write ended.
+    pub(super) fn wrote(&mut self, result: &io::Result<Arc<dyn File>>) {
+        match result {
+            Ok(file) => {
+                self.file = Arc::clone(file);
+                self.stale = false;
+                self.next = 1 - self.next;
+            }
+            Err(_) => self.stale = true,
+        }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl SlotWrite {
+    /// Writes and syncs; hands back the descriptor that is good for the next write.
+    pub(super) fn run(&self, disk: &dyn Disk) -> io::Result<Arc<dyn File>> {
+        let file = match &self.file {
+            Some(file) => Arc::clone(file),
+            None => disk.open(&self.path)?,
+        };
+        file.write_at(self.offset, &mut [IoSlice::new(&self.bytes)])?;
+        file.sync()?;
+        Ok(file)
+    }
+}
+
+pub(super) fn seal(magic: [u8; 8], generation: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(SLOT_HEADER_BYTES + payload.len());
+    bytes.extend_from_slice(&magic);
+    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&generation.to_le_bytes());
+    let len = u32::try_from(payload.len()).expect("slots and snapshots are far below 4 GiB");
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(payload);
+    let crc = crc32c::crc32c(&bytes[16..]);
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+pub(super) fn unseal(magic: [u8; 8], bytes: &[u8]) -> Result<(u64, &[u8]), Flaw> {
+    let header = bytes.get(..SLOT_HEADER_BYTES).ok_or(Flaw::Damaged)?;
+    if header.iter().all(|byte| *byte == 0) {
+        return Err(Flaw::Empty);
+    }
+    let read = || -> Option<Result<(u64, &[u8]), Flaw>> {
+        let mut take = Take(header);
+        if take.array()? != magic {
+            return None;
+        }
+        let (version, crc) = (take.u32()?, take.u32()?);
+        if version > FORMAT_VERSION {
+            return Some(Err(Flaw::Newer(version)));
+        }
+        if version < FORMAT_VERSION {
+            return None;
+        }
+        let (generation, len) = (take.u64()?, take.u32()? as usize);
+        let sealed = bytes.get(16..SLOT_HEADER_BYTES.checked_add(len)?)?;
+        (crc32c::crc32c(sealed) == crc).then(|| Ok((generation, &sealed[SLOT_HEADER_BYTES - 16..])))
+    };
+    read().unwrap_or(Err(Flaw::Damaged))
+}
+
+/// Of everything in the basin's folder. Readers of an older program must refuse a newer one.
+pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const SLOT_HEADER_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAGIC: [u8; 8] = *b"TESTTEST";
+
+    #[test]
+    fn what_was_sealed_is_read_and_any_flipped_bit_is_seen() {
+        let sealed = seal(MAGIC, 7, b"payload");
+        assert_eq!(unseal(MAGIC, &sealed), Ok((7, &b"payload"[..])));
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(unseal(MAGIC, &flipped).is_err(), "bit {bit}");
+        }
+        assert_eq!(unseal(MAGIC, &sealed[..20]), Err(Flaw::Damaged));
+        assert_eq!(unseal(MAGIC, &[0; 64]), Err(Flaw::Empty));
+    }
+
+    #[test]
+    fn a_newer_format_is_named() {
+        let mut sealed = seal(MAGIC, 7, b"payload");
+        sealed[8] = 9;
+        assert_eq!(unseal(MAGIC, &sealed), Err(Flaw::Newer(9)));
+    }
+}

@@ -1,0 +1,210 @@
+//! The disk basin through the room's door, on a real folder.
+
+use super::*;
+use crate::event::Origin;
+use crate::units::ByteSize;
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn batch(text: &str) -> EventBatch {
+    let origin = Origin {
+        source: "test".into(),
+        host: Some("dc1".into()),
+        address: None,
+        subscription: None,
+        file: None,
+        received: Timestamp(0),
+    };
+    EventBatch {
+        text: Bytes::copy_from_slice(text.as_bytes()),
+        events: std::iter::once(0..text.len() as u32).collect(),
+        origin: Arc::new(origin),
+        bookmark: Some(Bookmark { key: "test/a".into(), value: Bytes::copy_from_slice(text.as_bytes()) }),
+        notes: Vec::new(),
+    }
+}
+
+fn spec(name: &str, start: Start) -> OutputSpec {
+    OutputSpec { name: name.into(), start, full: Full::Wait }
+}
+
+fn config(folder: &TempDir) -> BasinConfig {
+    let disk = DiskConfig {
+        segment_size: ByteSize::kib(256),
+        size_max: ByteSize::mib(4),
+        ..DiskConfig::new(folder.path().join("basin"))
+    };
+    BasinConfig { disk: Some(disk), memory: None }
+}
+
+fn open(folder: &TempDir, outputs: &[OutputSpec]) -> (Basin, Vec<Finding>) {
+    Basin::open(&config(folder), outputs, &Budget::new(ByteSize::mib(8))).unwrap()
+}
+
+fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+async fn texts(reader: &mut Reader) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let Some(delivery) = reader.next().await {
+        texts.push(String::from_utf8(delivery.batch.text.to_vec()).unwrap());
+        reader.confirm(delivery.position, Bytes::from_static(b"note"));
+    }
+    texts
+}
+
+#[test]
+fn what_was_kept_comes_back_after_a_restart_from_the_cursor_on() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (basin, findings) = open(&folder, &[spec("a", Start::Oldest)]);
+        assert_eq!(findings, []);
+        for text in ["one", "two", "three"] {
+            assert_eq!(basin.append(batch(text)).await, Outcome::Kept);
+        }
+        let mut reader = basin.reader("a").unwrap();
+        let one = reader.next().await.unwrap();
+        reader.confirm(one.position, Bytes::from_static(b"at one"));
+        reader.checkpoint().await.unwrap();
+        basin.close().await;
+        let (basin, findings) =
+            open(&folder, &[spec("a", Start::Oldest), spec("b", Start::Newest), spec("c", Start::Oldest)]);
+        assert_eq!(findings, []);
+        assert_eq!(basin.bookmark("test/a"), Some(Bytes::from("three")));
+        let mut reader = basin.reader("a").unwrap();
+        assert_eq!(reader.note(), "at one");
+        assert_eq!(basin.append(batch("four")).await, Outcome::Kept);
+        basin.finish();
+        assert_eq!(basin.append(batch("late")).await, Outcome::Lost);
+        assert_eq!(texts(&mut reader).await, ["two", "three", "four"]);
+        assert_eq!(texts(&mut basin.reader("b").unwrap()).await, ["four"]);
+        assert_eq!(texts(&mut basin.reader("c").unwrap()).await, ["one", "two", "three", "four"]);
+        assert_eq!(basin.stats().outputs[0].lag_events, 0);
+        basin.close().await;
+    });
+}
+
+#[test]
+fn a_second_opening_is_refused_and_names_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (basin, _) = open(&folder, &[]);
+        let error = Basin::open(&config(&folder), &[], &Budget::new(ByteSize::mib(1))).err().unwrap();
+        assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+        let path = folder.path().join("basin");
+        assert!(forget(&path, "x").is_err());
+        assert!(inspect(&path).is_ok());
+        basin.close().await;
+    });
+}
+
+#[test]
+fn a_newer_format_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async { open(&folder, &[]).0.close().await });
+    let path = folder.path().join("basin");
+    let file = fs::OpenOptions::new().write(true).open(path.join("basin")).unwrap();
+    file.write_all_at(&7_u32.to_le_bytes(), 8).unwrap();
+    let error = Basin::open(&config(&folder), &[], &Budget::new(ByteSize::mib(1))).err().unwrap();
+    assert!(error.to_string().contains("format version 7, this program reads up to 1"), "{error}");
+    assert!(matches!(verify(&path), Err(BasinError::Newer { found: 7, .. })));
+}
+
+#[test]
+fn folders_and_files_are_for_their_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (basin, _) = open(&folder, &[spec("a", Start::Oldest)]);
+        assert_eq!(basin.append(batch("one")).await, Outcome::Kept);
+        basin.close().await;
+    });
+    let mut waiting = vec![folder.path().join("basin")];
+    let mut files = 0;
+    while let Some(path) = waiting.pop() {
+        let metadata = fs::metadata(&path).unwrap();
+        let mode = metadata.permissions().mode() & 0o777;
+        if metadata.is_dir() {
+            assert_eq!(mode, 0o700, "{path:?}");
+            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            assert_eq!(mode, 0o600, "{path:?}");
+            files += 1;
+        }
+    }
+    assert!(files >= 4, "{files}");
+}
+
+#[test]
+fn rot_is_skipped_copied_and_reported_and_the_rest_is_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("basin");
+    run(async {
+        let (basin, _) = open(&folder, &[spec("a", Start::Oldest)]);
+        for text in ["first batch", "second batch", "third batch"] {
+            assert_eq!(basin.append(batch(text)).await, Outcome::Kept);
+        }
+        basin.close().await;
+    });
+    assert_eq!(verify(&path).unwrap(), []);
+    let segment = inspect(&path).unwrap().segments[0].path.clone();
+    let bytes = fs::read(&segment).unwrap();
+    let at = memchr::memmem::rfind(&bytes, b"second batch").unwrap();
+    fs::OpenOptions::new().write(true).open(&segment).unwrap().write_all_at(b"X", at as u64).unwrap();
+    assert_eq!(verify(&path).unwrap().len(), 1);
+    run(async {
+        let (basin, findings) = open(&folder, &[spec("a", Start::Oldest)]);
+        let mut reader = basin.reader("a").unwrap();
+        basin.finish();
+        assert_eq!(texts(&mut reader).await, ["first batch", "third batch"]);
+        let all = [findings, basin.take_findings()].concat();
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert!(all[0].why.contains("a copy is in quarantine/"), "{}", all[0]);
+        assert_eq!(fs::read_dir(path.join("quarantine")).unwrap().count(), 1);
+        basin.close().await;
+    });
+}
+
+#[test]
+fn an_orphaned_cursor_is_reported_and_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("basin");
+    run(async {
+        open(&folder, &[spec("old", Start::Oldest)]).0.close().await;
+        let (basin, findings) = open(&folder, &[]);
+        assert!(findings[0].fix.contains("forebay basin forget old"), "{findings:?}");
+        assert!(basin.forget("old").unwrap());
+        basin.close().await;
+        open(&folder, &[spec("older", Start::Oldest)]).0.close().await;
+        forget(&path, "older").unwrap();
+        assert!(matches!(forget(&path, "older"), Err(BasinError::NoCursor { .. })));
+        assert!(open(&folder, &[]).1.is_empty());
+    });
+}
+
+#[test]
+fn a_full_basin_lets_intake_wait_until_the_output_reads_on() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let (basin, _) = open(&folder, &[spec("a", Start::Oldest)]);
+        let text = "x".repeat(60 << 10);
+        let mut kept = 0;
+        let wait = Duration::from_secs(2);
+        while let Ok(outcome) = tokio::time::timeout(wait, basin.append(batch(&text))).await {
+            assert_eq!(outcome, Outcome::Kept);
+            kept += 1;
+        }
+        assert!((30..70).contains(&kept), "{kept}");
+        assert!(basin.stats().full);
+        let mut reader = basin.reader("a").unwrap();
+        for _ in 0..kept {
+            let delivery = reader.next().await.unwrap();
+            reader.confirm(delivery.position, Bytes::new());
+        }
+        assert_eq!(basin.append(batch("room again")).await, Outcome::Kept);
+        assert!(basin.take_findings().iter().any(|finding| finding.what.contains("intake waits")));
+        basin.close().await;
+    });
+}
