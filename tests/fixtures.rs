@@ -279,3 +279,29 @@ fn every_reader_finds_the_same_events_in_the_sample() {
         }
     }
 }
+
+#[test]
+fn logs_are_joined_by_convert_with_the_same_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let joined = folder.path().join("joined.evtx");
+    let sample_log = Path::new(env!("CARGO_MANIFEST_DIR")).join(SAMPLE);
+    let convert = |output: Option<&Path>| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
+        command.args(["convert", "--format", "evtx", "--threads", "2"]).args([&sample_log, &sample_log]);
+        if let Some(output) = output {
+            command.arg("-o").arg(output);
+        }
+        command.output().unwrap()
+    };
+    let refused = convert(None);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("-o FILE"));
+    let done = convert(Some(&joined));
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let expected = &crate::evtx_written::readers(&sample())[0].1;
+    for (reader, events) in crate::evtx_written::readers(&std::fs::read(&joined).unwrap()) {
+        assert_eq!(events.len(), 320, "{reader}");
+        for (event, first) in events.iter().zip(expected.iter().chain(expected)) {
+            assert!(crate::evtx_written::same(reader, event, first), "{reader} reads\n{event}\nfor\n{first}");
+        }
+    }
+}

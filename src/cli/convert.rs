@@ -10,6 +10,7 @@
 //! the command with its own code (65, 66, 77) after the others were written.
 
 mod feed;
+mod log;
 mod output;
 mod worker;
 
@@ -44,12 +45,14 @@ enum Shape {
     Xml,
     /// Elastic Common Schema, an event a line
     Ecs,
+    /// One event log, as a Windows collector would store the events
+    Evtx,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let recipe = Recipe::new(args.format)?;
     let feed = Feed::new(&args.files)?;
-    let output = Output::new(args.output.as_deref(), feed.total_bytes())?;
+    let output = Output::new(args.output.as_deref(), args.format == Shape::Evtx, feed.total_bytes())?;
     let feed = Mutex::new(feed);
     if args.threads == 1 {
         Worker::new(&recipe)?.run(&feed, &output);

@@ -1,5 +1,6 @@
 //! The output: pages of all workers, in order, and what went wrong, beside them.
 
+use super::log::Log;
 use super::worker::Page;
 use crate::cli::{Exit, Failure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,11 +18,17 @@ pub(super) struct Output {
 }
 
 struct State {
-    file: File,
+    target: Target,
     /// The sequence number whose turn it is.
     turn: u64,
     outcome: Outcome,
     stopped: bool,
+}
+
+/// Where pages go.
+enum Target {
+    Stream(File),
+    Log(Box<Log>),
 }
 
 /// How it went.
@@ -35,7 +42,11 @@ pub(super) struct Outcome {
 }
 
 impl Output {
-    pub(super) fn new(path: Option<&Path>, total_bytes: Option<u64>) -> Result<Self, Failure> {
+    pub(super) fn new(path: Option<&Path>, log: bool, total_bytes: Option<u64>) -> Result<Self, Failure> {
+        if log && path.is_none() {
+            let why = "the header of an event log is written last, so it needs a file: add `-o FILE`";
+            return Err(Failure::new(Exit::Usage, why));
+        }
         let file = match path {
             Some(path) => File::create(path).map_err(|error| {
                 Failure::new(Exit::CantCreate, format!("cannot create {}: {error}", path.display()))
@@ -48,7 +59,13 @@ impl Output {
         // Not over the events themselves.
         let shown = io::stderr().is_terminal() && (path.is_some() || !io::stdout().is_terminal());
         let bar = total_bytes.filter(|_| shown).map(bar);
-        let state = State { file, turn: 0, outcome: Outcome::default(), stopped: false };
+        let target = if log {
+            let cannot = |error| Failure::new(Exit::CantCreate, format!("the log cannot be begun: {error}"));
+            Target::Log(Box::new(Log::begin(file).map_err(cannot)?))
+        } else {
+            Target::Stream(file)
+        };
+        let state = State { target, turn: 0, outcome: Outcome::default(), stopped: false };
         Ok(Self { state: Mutex::new(state), turned: Condvar::new(), bar })
     }
 
@@ -65,11 +82,20 @@ impl Output {
             self.tell(&problem.text, problem.exit.is_some());
             state.outcome.unread = state.outcome.unread.or(problem.exit);
         }
-        if let Err(error) = state.file.write_all(page.out) {
+        let mut refused = Vec::new();
+        let written = match &mut state.target {
+            Target::Stream(file) => file.write_all(page.out),
+            Target::Log(log) => log.append(page.out, &mut refused),
+        };
+        for reason in &refused {
+            self.tell(reason, false);
+        }
+        state.outcome.damaged += refused.len() as u64;
+        if let Err(error) = written {
             state.outcome.failed = Some(error);
             state.stopped = true;
         }
-        state.outcome.events += page.events;
+        state.outcome.events += page.events - refused.len() as u64;
         state.outcome.damaged += page.damaged;
         state.turn += 1;
         self.turned.notify_all();
@@ -100,7 +126,12 @@ impl Output {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
+        let State { target, mut outcome, .. } =
+            self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let (Target::Log(log), None) = (target, &outcome.failed) {
+            outcome.failed = log.close().err();
+        }
+        outcome
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -6,23 +6,28 @@ use super::output::Output;
 use crate::cli::{Exit, Failure};
 use crate::evtx::chunk::{ChunkHeader, RawRecord};
 use crate::evtx::{BinXmlEvent, Decoder, RecordError};
-use crate::format::{Format, FormatConfig, Framing, Meta};
+use crate::format::{Format, FormatConfig, Framing, Meta, xml};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
 /// What every worker does with an event.
 pub(super) struct Recipe {
     format: FormatConfig,
+    log: bool,
 }
 
 impl Recipe {
     pub(super) fn new(shape: Shape) -> Result<Self, Failure> {
         let format = match shape {
             Shape::Json => FormatConfig { json: Some(Default::default()), ..FormatConfig::default() },
+            Shape::Evtx => FormatConfig {
+                xml: Some(xml::Config { framing: xml::FramingConfig::Length }),
+                ..FormatConfig::default()
+            },
             Shape::Xml => FormatConfig { xml: Some(Default::default()), ..FormatConfig::default() },
             Shape::Ecs => FormatConfig { ecs: Some(Default::default()), ..FormatConfig::default() },
         };
-        Ok(Self { format })
+        Ok(Self { format, log: shape == Shape::Evtx })
     }
 }
 
@@ -33,6 +38,8 @@ pub(super) struct Worker {
 
 /// What writes events, apart from what reads them.
 struct Pen {
+    /// For a log: before each event stands when its record was written.
+    log: bool,
     format: Format,
     framing: Framing,
     raw: Vec<u8>,
@@ -55,7 +62,8 @@ impl Worker {
     pub(super) fn new(recipe: &Recipe) -> Result<Self, Failure> {
         let format = recipe.format.open().map_err(|error| Failure::new(Exit::Usage, error))?;
         let framing = format.framing();
-        let pen = Pen { format, framing, raw: Vec::new(), out: Vec::new(), events: 0, damaged: 0 };
+        let pen =
+            Pen { log: recipe.log, format, framing, raw: Vec::new(), out: Vec::new(), events: 0, damaged: 0 };
         Ok(Self { decoder: Decoder::new(), pen })
     }
 
@@ -123,6 +131,9 @@ impl Pen {
         note: &mut dyn FnMut(std::fmt::Arguments<'_>),
     ) {
         let before = self.out.len();
+        if self.log {
+            super::log::stamp(event.written(), &mut self.out);
+        }
         let start = self.framing.open(&mut self.out);
         match self.format.event(event, &Meta::default(), &mut self.out) {
             Ok(()) => {
@@ -156,6 +167,9 @@ impl Pen {
                 error.bytes.start, error.bytes.end, error.what
             ));
         };
+        if self.log {
+            return note(format_args!("record {id} cannot be read, so no log can hold it: {error}"));
+        }
         note(format_args!("record {id} cannot be read and is written raw: {error}"));
         self.raw.clear();
         crate::event::Value::Binary(&chunk[error.bytes.clone()]).write_text(&mut self.raw);

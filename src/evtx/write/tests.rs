@@ -44,7 +44,7 @@ struct Recorded {
 #[derive(Clone)]
 enum Write {
     At(u64, Vec<u8>),
-    Truncate(u64),
+    Truncate,
 }
 
 impl Store for Recorded {
@@ -64,7 +64,7 @@ impl Store for Recorded {
     }
 
     fn truncate(&mut self, bytes: u64) -> Result<(), Infallible> {
-        self.writes.push(Write::Truncate(bytes));
+        self.writes.push(Write::Truncate);
         Store::truncate(&mut self.bytes, bytes)
     }
 }
