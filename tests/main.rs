@@ -1,5 +1,7 @@
 //! Scenarios: the whole crate through its doors, and the program as a process.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what fails or speaks here is a test")]
+
 mod allocations;
 mod config;
 mod encodings;
