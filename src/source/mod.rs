@@ -12,10 +12,12 @@ mod report;
 
 pub use report::{Counts, Report, Summary};
 
+use crate::basin::Basin;
 use crate::finding::Finding;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 /// `[source.NAME]`: exactly one of these.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -73,6 +75,22 @@ impl Source {
         match self {
             Self::Evtx(source) => source.report(),
             Self::Replay(source) => source.report(),
+        }
+    }
+
+    /// Reads until the inputs end (`once`) or `stop`.
+    ///
+    /// # Errors
+    /// When the source as a whole cannot go on.
+    pub async fn run(
+        self,
+        basin: Basin,
+        stop: CancellationToken,
+        once: bool,
+    ) -> Result<Summary, SourceError> {
+        match self {
+            Self::Evtx(source) => source.run(basin, stop, once).await,
+            Self::Replay(source) => source.run(basin, stop).await,
         }
     }
 }

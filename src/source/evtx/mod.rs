@@ -1,68 +1,70 @@
 //! Windows event log files as a source: reads what is there, then follows the logs while Windows
 //! (or a copy job) writes them.
 //!
+//! ```text
+//! folders, globs ─discover─► logs ─look─► chunk headers ─slots─► which chunks, from where
+//!                 watch ──┘    │                                       │ records: which are whole
+//!                              └── position ◄── decode ◄───────────────┘
+//!                                     └── in the frame of its events ──► basin
+//! ```
+//!
+//! | file | knows |
+//! |---|---|
+//! | `discover`, `watch` | which files there are; when to look again |
+//! | `tail` | all logs: order, renames, deletions |
+//! | `log` | one log: news, turns, what is torn or damaged |
+//! | `look`, `slots`, `records` | the file's headers; which chunks are unread; which records are whole |
+//! | `position` | how far a log is read, as a bookmark |
+//! | `decode` | records to batches, filtered before they are rendered |
+//!
 //! Promise: each record that was not overwritten before it could be read is handed over once and
-//! in the order of its log; a position moves only in the frame of the events up to it.
-//! Must not know: outputs, formats.
+//! in the order of its log; a position moves only in the frame of the events up to it; what was
+//! overwritten is a finding with the lost ids. Must not know: outputs, formats.
 
-use super::{Report, SourceError};
+mod decode;
+mod discover;
+mod log;
+mod look;
+mod position;
+mod records;
+mod slots;
+mod tail;
+mod trouble;
+mod watch;
+
+use super::feed::{self, Fed};
+use super::{Report, SourceError, Summary};
+use crate::basin::Basin;
+use crate::filter::{Filter, FilterConfig, OneOrMany};
 use crate::units::Span;
+use decode::Decoding;
+use position::Position;
 use schemars::JsonSchema;
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use std::fmt;
+use serde::Deserialize;
 use std::time::Duration;
+use tail::{Job, Tail};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use watch::Watch;
 
 /// `[source.NAME.evtx]`
-#[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// A file, a folder (its `*.evtx`) or a glob; or several of them.
-    pub path: Paths,
+    /// A file, a folder (its `*.evtx`) or a glob; or a list of them.
+    pub path: OneOrMany<String>,
     /// How often the logs are looked at when no notification says they changed. Over network
     /// shares, and while a log is mapped into memory, there is no notification at all.
     #[serde(default = "poll_default")]
     pub poll: Span,
-    /// Whether a log that is seen for the first time is read from its start or from its end.
+    /// Whether a log that is there at the first start is read from its start or from its end.
     #[serde(default = "yes")]
     pub read_existing: bool,
     /// Whether to go on with what is written later. `run --once` ends at the end in any case.
     #[serde(default = "yes")]
     pub follow: bool,
-}
-
-/// One path or a list of them.
-#[derive(Clone, Debug, JsonSchema)]
-#[schemars(untagged)]
-pub enum Paths {
-    One(String),
-    Many(Vec<String>),
-}
-
-// By hand, because what serde derives for untagged enums says nothing helpful on a mistake.
-impl<'de> Deserialize<'de> for Paths {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Listing;
-        impl<'de> Visitor<'de> for Listing {
-            type Value = Paths;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path, or a list of paths such as [\"/logs/*.evtx\"]")
-            }
-
-            fn visit_str<E: Error>(self, path: &str) -> Result<Paths, E> {
-                Ok(Paths::One(path.into()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Paths, A::Error> {
-                let mut paths = Vec::new();
-                while let Some(path) = list.next_element()? {
-                    paths.push(path);
-                }
-                Ok(Paths::Many(paths))
-            }
-        }
-        deserializer.deserialize_any(Listing)
-    }
+    /// What to take; the rest is dropped before it is rendered and never reaches the basin.
+    pub filter: Option<FilterConfig>,
 }
 
 // A second is what people wait for without asking, and costs a few reads for each log.
@@ -80,18 +82,23 @@ pub const POLL_MIN: Duration = Duration::from_millis(10);
 impl Config {
     /// Checks what was written; opens nothing.
     pub fn open(&self, name: &str) -> Result<Evtx, SourceError> {
-        let patterns: Vec<String> = match &self.path {
-            Paths::One(path) => vec![path.clone()],
-            Paths::Many(paths) => paths.clone(),
-        };
-        let wrong = |what: &str, fix| SourceError::Config { name: name.into(), what: what.into(), fix };
-        if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim().is_empty()) {
-            return Err(wrong("`path` is empty", "name a file, a folder or a glob such as `/logs/*.evtx`"));
+        let wrong = |what: String, fix| SourceError::Config { name: name.into(), what, fix };
+        if self.path.is_empty() || self.path.iter().any(|pattern| pattern.trim().is_empty()) {
+            return Err(wrong(
+                "`path` is empty".into(),
+                "name a file, a folder or a glob such as `/logs/*.evtx`",
+            ));
         }
         if self.poll.0 < POLL_MIN {
-            return Err(wrong("`poll` is below 10ms", "use `1s`, or `100ms` where every moment counts"));
+            return Err(wrong(
+                "`poll` is below 10ms".into(),
+                "use `1s`, or `100ms` where every moment counts",
+            ));
         }
-        Ok(Evtx { name: name.into(), patterns, config: self.clone(), report: Report::new(name) })
+        let filter = self.filter.as_ref().map(FilterConfig::compile).transpose();
+        let filter =
+            filter.map_err(|error| wrong(error.to_string(), "see `keep`, `drop` and `xpath` of a filter"))?;
+        Ok(Evtx { name: name.into(), config: self.clone(), filter, report: Report::new(name) })
     }
 }
 
@@ -99,8 +106,8 @@ impl Config {
 #[derive(Debug)]
 pub struct Evtx {
     name: Box<str>,
-    patterns: Vec<String>,
     config: Config,
+    filter: Option<Filter>,
     report: Report,
 }
 
@@ -113,29 +120,55 @@ impl Evtx {
     pub fn report(&self) -> Report {
         self.report.clone()
     }
+
+    /// Reads the logs and hands their events to the basin: until `stop`, or with `once` (or
+    /// `follow = false`) until all are read.
+    ///
+    /// # Errors
+    /// When there is nothing to read at all, or the basin does not keep what was read. Trouble
+    /// with single logs is a finding, and the others are read.
+    pub async fn run(
+        self,
+        basin: Basin,
+        stop: CancellationToken,
+        once: bool,
+    ) -> Result<Summary, SourceError> {
+        let Self { name, config, filter, report } = self;
+        let prefix = format!("{name}/");
+        let kept = basin
+            .bookmarks(&prefix)
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.into(), Position::read(&value)?)));
+        let job = Job {
+            source: name.clone(),
+            patterns: config.path.0,
+            poll: config.poll.0,
+            read_existing: config.read_existing,
+            once: once || !config.follow,
+            kept: kept.collect(),
+        };
+        let (outlet, inlet) = feed::pipe();
+        let (watch, waker) = Watch::new(&name);
+        let tail = Tail::new(job, Decoding::new(filter, outlet, report.clone()), watch);
+        let (end, ended) = oneshot::channel();
+        let reader = || SourceError::Reader { name: name.clone() };
+        // Reading and decoding block and compute: a thread of its own keeps them off the reactor.
+        let thread = std::thread::Builder::new().name("evtx".into());
+        // Nobody listens any more when the source was stopped.
+        thread.spawn(move || drop(end.send(tail.run()))).map_err(|_| reader())?;
+        let fed = feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.count(*counts)).await;
+        waker.wake();
+        match fed {
+            Fed::Ended => {
+                let read = ended.await.map_err(|_| reader())?;
+                read.map_err(|finding| SourceError::Input { name, finding })?;
+                Ok(report.summary())
+            }
+            Fed::Lost if !stop.is_cancelled() => Err(SourceError::NotKept { name, path: "its logs".into() }),
+            Fed::Stopped | Fed::Lost => Ok(report.summary()),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn open(text: &str) -> Result<Vec<String>, String> {
-        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
-        config.open("logs").map(|source| source.patterns).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_path_or_a_list_of_paths_is_taken() {
-        assert_eq!(open("path = '/logs/*.evtx'"), Ok(vec!["/logs/*.evtx".into()]));
-        assert_eq!(open("path = ['/a', '/b']"), Ok(vec!["/a".into(), "/b".into()]));
-    }
-
-    #[test]
-    fn mistakes_are_answered_with_what_is_right() {
-        assert!(open("path = 5").unwrap_err().contains("a path, or a list of paths"));
-        assert!(open("path = []").unwrap_err().contains("`/logs/*.evtx`"));
-        assert!(open("path = '/a'\npoll = '1ms'").unwrap_err().contains("`poll` is below 10ms"));
-        assert!(open("path = '/a'\npol = '1s'").unwrap_err().contains("unknown field `pol`"));
-    }
-}
+mod tests;

@@ -1,0 +1,466 @@
+//! One log file: what of it is to be read next, and its way through the decoder.
+//!
+//! ```text
+//! idle ──news──► look at all chunks ──plan──► todo ──a turn at a time──► idle
+//!   ▲                    ▲                      │
+//!   └── poll             └── a chunk is not what the look said ──┘
+//! ```
+//!
+//! A chunk that ends in a half-written record is waited for. When that goes on for `SETTLE`
+//! while later chunks are there, or nobody writes the file, it is damaged: the decoder then finds
+//! what can be read behind it. Must not know: other files.
+
+use super::decode::{Decoding, Owner};
+use super::look::{self, Chunk, Look, News, Problem};
+use super::position::{Identity, Position};
+use super::records::Run;
+use super::slots::{self, Holder, Slot, Turn};
+use super::trouble;
+use crate::evtx::chunk::{CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkHeader};
+use crate::finding::Finding;
+use crate::source::feed::Closed;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Chunks read of one log before others get their turn.
+const TURN_CHUNKS: usize = 16;
+/// How long a torn chunk may take until it counts as damaged.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Looks at all chunks are this many polls apart when nothing seems to happen.
+const IDLE_POLLS: u32 = 30;
+/// Ids of one chunk are not further apart: a chunk holds 2340 records, and holes are rare.
+const CHUNK_IDS_MAX: u64 = 4096;
+
+/// A log file and how far it has been read.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) path: PathBuf,
+    pub(super) owner: Owner,
+    /// Device and inode.
+    pub(super) file_id: (u64, u64),
+    /// Its name is gone or belongs to another file since then: finished through the open handle.
+    pub(super) detached: Option<Instant>,
+    /// A newer log goes on where this one ended: what is torn in it stays torn.
+    pub(super) superseded: bool,
+    pub(super) idle_since: Instant,
+    file: Option<File>,
+    at: Option<Position>,
+    start: Start,
+    look: Look,
+    todo: VecDeque<(usize, usize)>,
+    /// For positions in chunks that are not older, see `Position::since`.
+    since: u64,
+    torn: Option<Torn>,
+    polls: u32,
+    changed: Instant,
+    told: Option<String>,
+}
+
+/// What the first look does with the position it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// There is none: read everything.
+    Oldest,
+    /// There is none: begin behind the newest record.
+    Newest,
+    /// Resume where it is known to belong to a log of this name.
+    Resume,
+    /// Resume only if its record is there: the file has another name now.
+    Renamed,
+    /// Looked at before.
+    Known,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Torn {
+    slot: usize,
+    end: usize,
+    since: Instant,
+}
+
+/// What a turn achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more to read.
+    More,
+    /// All there is has been read.
+    Idle,
+    /// A record is being written; the rest waits for it.
+    Waiting,
+}
+
+/// How a turn is to be taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Inputs are complete: what is torn now stays torn.
+    pub(super) once: bool,
+    pub(super) now: Instant,
+}
+
+#[derive(Debug)]
+pub(super) enum TurnError {
+    Closed,
+    Io(io::Error),
+}
+
+impl From<Closed> for TurnError {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<io::Error> for TurnError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Log {
+    pub(super) fn new(
+        path: PathBuf,
+        owner: Owner,
+        file_id: (u64, u64),
+        at: Option<Position>,
+        start: Start,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            path,
+            owner,
+            file_id,
+            detached: None,
+            superseded: false,
+            idle_since: now,
+            file: None,
+            at,
+            start,
+            look: Look::default(),
+            todo: VecDeque::new(),
+            since: 0,
+            torn: None,
+            polls: 0,
+            changed: now,
+            told: None,
+        }
+    }
+
+    /// Reads on, up to `TURN_CHUNKS`.
+    pub(super) fn turn(&mut self, pace: Pace, decoding: &mut Decoding) -> Result<Progress, TurnError> {
+        let file = self.open()?;
+        let result = self.read(&file, pace, decoding);
+        if let Some(at) = &self.at {
+            decoding.flush(&self.owner, at)?;
+        }
+        let progress = result.inspect_err(|_| self.todo.clear())?;
+        self.file = Some(file);
+        if progress == Progress::More {
+            self.idle_since = pace.now;
+        }
+        Ok(progress)
+    }
+
+    /// Tells of trouble once, until something else happens.
+    pub(super) fn tell(&mut self, decoding: &Decoding, finding: Finding) {
+        let line = finding.to_string();
+        if self.told.as_ref() != Some(&line) {
+            self.told = Some(line);
+            decoding.report.find(finding);
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Gives the handle back; the next turn opens the path again.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// The file has another name, or its bookmark another key: the position goes there.
+    pub(super) fn rename(
+        &mut self,
+        path: PathBuf,
+        owner: Owner,
+        decoding: &mut Decoding,
+    ) -> Result<(), Closed> {
+        let before = std::mem::replace(&mut self.owner, owner);
+        self.path = path;
+        if self.at.is_none() {
+            return Ok(());
+        }
+        self.commit(decoding)?;
+        decoding.forget(&before)
+    }
+
+    /// The position under the owner's present key.
+    fn commit(&self, decoding: &mut Decoding) -> Result<(), Closed> {
+        let Some(at) = &self.at else { return Ok(()) };
+        decoding.moved();
+        decoding.flush(&self.owner, at)
+    }
+
+    fn open(&mut self) -> io::Result<File> {
+        if let Some(file) = self.file.take() {
+            return Ok(file);
+        }
+        let file = File::open(&self.path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        // Another file took the name since it was listed; the next listing sorts it out.
+        if (metadata.dev(), metadata.ino()) != self.file_id {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(file)
+    }
+
+    fn read(&mut self, file: &File, pace: Pace, decoding: &mut Decoding) -> Result<Progress, TurnError> {
+        if self.todo.is_empty() && !self.find_work(file, pace, decoding)? {
+            return Ok(Progress::Idle);
+        }
+        for _ in 0..TURN_CHUNKS {
+            let Some(&(slot, from)) = self.todo.front() else { return Ok(Progress::Idle) };
+            match self.chunk(file, slot, from, pace, decoding)? {
+                Step::Done => {
+                    self.todo.pop_front();
+                    self.torn = None;
+                }
+                Step::Wait => return Ok(Progress::Waiting),
+                Step::Changed => {
+                    self.todo.clear();
+                    self.look_again(file, pace, decoding)?;
+                }
+            }
+            if decoding.is_closed() {
+                return Err(TurnError::Closed);
+            }
+        }
+        Ok(if self.todo.is_empty() { Progress::Idle } else { Progress::More })
+    }
+
+    /// Whether there is something to read; cheap when nothing happened.
+    fn find_work(&mut self, file: &File, pace: Pace, decoding: &mut Decoding) -> Result<bool, TurnError> {
+        self.polls += 1;
+        if let (Some(at), Start::Known) = (&self.at, self.start) {
+            match look::is_news(file, at, &self.look)? {
+                News::Here => {
+                    self.todo.push_back((at.slot as usize, at.offset as usize));
+                    return Ok(true);
+                }
+                News::Next(slot, seen) => {
+                    self.look.slots[slot] = seen;
+                    self.todo.push_back((slot, CHUNK_HEADER_BYTES));
+                    return Ok(true);
+                }
+                News::None if self.polls % IDLE_POLLS != 0 && !self.unsettled(pace) => return Ok(false),
+                News::None | News::Touched | News::Look => {}
+            }
+        }
+        self.look_again(file, pace, decoding)?;
+        Ok(!self.todo.is_empty())
+    }
+
+    /// A torn chunk was seen, and nobody has written the file for a while.
+    fn unsettled(&self, pace: Pace) -> bool {
+        let torn = self.look.slots.contains(&Slot::Torn) && self.look.problem.is_none();
+        torn && self.is_settled(pace)
+    }
+
+    fn is_settled(&self, pace: Pace) -> bool {
+        pace.once || !self.look.open && pace.now.saturating_duration_since(self.changed) >= SETTLE
+    }
+
+    fn look_again(&mut self, file: &File, pace: Pace, decoding: &mut Decoding) -> Result<(), TurnError> {
+        let look = look::look(file, self.is_settled(pace))?;
+        if (look.bytes, look.modified) != (self.look.bytes, self.look.modified) {
+            self.changed = pace.now;
+        }
+        // Damage and emptiness of a file that is being made pass by themselves.
+        let lasting = self.is_settled(pace) || self.look.problem == look.problem;
+        self.look = look;
+        if let Some(problem) = self.look.problem.filter(|_| lasting) {
+            let finding = trouble::explain(problem, &self.owner.file);
+            self.tell(decoding, finding);
+        }
+        if matches!(self.look.problem, Some(Problem::Empty | Problem::NoLog)) {
+            return Ok(());
+        }
+        self.plan(file, decoding)
+    }
+
+    fn plan(&mut self, file: &File, decoding: &mut Decoding) -> Result<(), TurnError> {
+        let slots = &self.look.slots;
+        let start = std::mem::replace(&mut self.start, Start::Known);
+        if start == Start::Newest {
+            self.at = self.newest(file)?;
+            decoding.moved();
+        }
+        let mut plan = match self.at {
+            None => slots::plan_all(slots),
+            Some(at) => {
+                let here = slots.get(at.slot as usize).and_then(Slot::head);
+                let known = start == Start::Known && here.is_some_and(|head| head.identity == at.chunk);
+                let holder = if known {
+                    Holder::Here { slot: at.slot as usize, end: at.offset as usize }
+                } else {
+                    look::holder(file, slots, &at)?
+                };
+                if start == Start::Renamed && !matches!(holder, Holder::Here { .. }) {
+                    self.at = None;
+                    slots::plan_all(slots)
+                } else {
+                    slots::plan(slots, &at, holder)
+                }
+            }
+        };
+        if let Some(lost) = plan.lost.take() {
+            trouble::lost(&self.owner.file, lost, &decoding.report);
+        }
+        let before = self.at;
+        match plan.turn {
+            Turn::On => {}
+            Turn::Cleared => {
+                decoding.report.find(trouble::cleared(&self.owner.file, self.at.map_or(0, |at| at.id)));
+            }
+            Turn::Replaced => {
+                tracing::info!(source = %self.owner.source, file = %self.owner.file, "another log under this name: read from its start");
+                self.at = None;
+            }
+        }
+        let fresh = Position { inode: self.file_id.1, ..Position::default() };
+        let at = self.at.get_or_insert(fresh);
+        (at.inode, at.scattered) = (self.file_id.1, plan.scattered);
+        self.since = plan.since;
+        if plan.todo.is_empty() {
+            self.at = before;
+        }
+        self.todo = plan.todo.into();
+        Ok(())
+    }
+
+    /// Behind the newest record.
+    fn newest(&self, file: &File) -> io::Result<Option<Position>> {
+        let heads = self.look.slots.iter().enumerate();
+        let newest = heads
+            .filter_map(|(slot, seen)| Some((slot, seen.head()?)))
+            .max_by_key(|(_, head)| head.identity.id);
+        let Some((slot, head)) = newest else { return Ok(None) };
+        let Some((_, run)) = look::read_stable(file, slot, CHUNK_HEADER_BYTES, None)? else {
+            return Ok(None);
+        };
+        let last = run.last.unwrap_or(head.identity);
+        Ok(Some(Position {
+            inode: self.file_id.1,
+            id: last.id,
+            written: last.written,
+            slot: slot as u64,
+            offset: run.end as u64,
+            chunk: head.identity,
+            newest: last.written,
+            ..Position::default()
+        }))
+    }
+
+    fn chunk(
+        &mut self,
+        file: &File,
+        slot: usize,
+        from: usize,
+        pace: Pace,
+        decoding: &mut Decoding,
+    ) -> Result<Step, TurnError> {
+        let (Some(mut at), Some(head)) = (self.at, self.look.slots.get(slot).and_then(Slot::head).copied())
+        else {
+            return Ok(Step::Done);
+        };
+        let resumed = from > CHUNK_HEADER_BYTES;
+        let previous = resumed.then_some(Identity { id: at.id, written: at.written });
+        let Some((chunk, run)) = look::read_stable(file, slot, from, previous)? else {
+            return Ok(Step::Wait);
+        };
+        let settled = self.is_settled(pace);
+        let seen = if settled { Slot::look_settled(&chunk.bytes) } else { Slot::look(&chunk.bytes) };
+        if seen.head().map(|head| head.identity) != Some(head.identity) {
+            return Ok(Step::Changed);
+        }
+        (at.slot, at.offset, at.chunk) = (slot as u64, from as u64, head.identity);
+        at.through = at.through.max(slot as u64);
+        if head.identity.written >= self.since {
+            at.since = self.since;
+        }
+        let last = self.todo.len() == 1;
+        let step = self.take(&chunk, run, &mut at, Tail { last, settled, now: pace.now }, decoding);
+        self.at = Some(at);
+        if let Some(front) = self.todo.front_mut() {
+            *front = (slot, at.offset as usize);
+        }
+        step.map_err(TurnError::from)
+    }
+
+    /// Decodes what can be taken of a chunk.
+    fn take(
+        &mut self,
+        chunk: &Chunk,
+        run: Run,
+        at: &mut Position,
+        tail: Tail,
+        decoding: &mut Decoding,
+    ) -> Result<Step, Closed> {
+        let slot = at.slot as usize;
+        if run.end > at.offset as usize {
+            decoding.chunk(&self.owner, &chunk.bytes[..run.end], at, &(0..=u64::MAX))?;
+        }
+        if run.complete {
+            at.offset = at.offset.max(run.end as u64);
+            return Ok(self.done(at));
+        }
+        let torn = self.torn.filter(|torn| (torn.slot, torn.end) == (slot, run.end));
+        let torn = *self.torn.insert(torn.unwrap_or(Torn { slot, end: run.end, since: tail.now }));
+        let patient = tail.now.saturating_duration_since(torn.since) < SETTLE;
+        // In a log that is open, the newest chunk may stay like this until its writer goes on.
+        let open = tail.last && self.look.open && !chunk.cut && !self.superseded;
+        if open && tail.settled {
+            return Ok(self.done(at));
+        }
+        if open || patient && !tail.settled {
+            return Ok(Step::Wait);
+        }
+        let last_id = ChunkHeader::parse(&chunk.bytes).map_or(0, |header| header.last_record_id);
+        let ids_end = at.chunk.id.saturating_add(CHUNK_IDS_MAX).min(last_id.max(at.chunk.id));
+        let (first, before) = (at.chunk.id, at.id);
+        decoding.chunk(&self.owner, &chunk.bytes, at, &(first.max(before)..=ids_end))?;
+        at.offset = CHUNK_BYTES as u64;
+        decoding.moved();
+        Ok(self.done(at))
+    }
+
+    fn done(&self, at: &mut Position) -> Step {
+        at.through = at.through.max(at.slot + 1);
+        at.newest = at.newest.max(at.chunk.written);
+        Step::Done
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Done,
+    /// More is being written there.
+    Wait,
+    /// The chunk is not the one that was planned.
+    Changed,
+}
+
+/// How a chunk that ends in a torn record is to be seen.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    /// No later chunk is known.
+    last: bool,
+    settled: bool,
+    now: Instant,
+}
