@@ -2,6 +2,8 @@
 //!
 //! Civil-date arithmetic after the proleptic Gregorian calendar (days counted from 1970-01-01).
 
+use super::render;
+
 /// Nanoseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
@@ -89,6 +91,15 @@ impl std::fmt::Display for Timestamp {
 
 /// Appends a FILETIME the way Windows renders `SystemTime`: seven digits. Exact for every input.
 pub fn write_filetime(ticks: u64, out: &mut Vec<u8>) {
+    const SECOND_TICKS: u64 = 10_000_000;
+    const DAY_TICKS: u64 = 86_400 * SECOND_TICKS;
+    // Up to the year 9999 all is four digits and small numbers.
+    if ticks < YEAR_10000_TICKS {
+        let date = date_since_1601((ticks / DAY_TICKS) as u32);
+        let of_day = ticks % DAY_TICKS;
+        let text = render::time(date, (of_day / SECOND_TICKS) as u32, (of_day % SECOND_TICKS) as u32);
+        return out.extend_from_slice(&text);
+    }
     let unix = i128::from(ticks) - i128::from(FILETIME_UNIX_TICKS);
     write_seconds(unix.div_euclid(10_000_000) as i64, out);
     let fraction = unix.rem_euclid(10_000_000) as u32;
@@ -99,6 +110,22 @@ pub fn write_filetime(ticks: u64, out: &mut Vec<u8>) {
         scale /= 10;
     }
     out.push(b'Z');
+}
+
+/// FILETIME of 10000-01-01.
+const YEAR_10000_TICKS: u64 = 2_650_467_744_000_000_000;
+
+/// As `civil_from_days`, in numbers of half the width.
+fn date_since_1601(days: u32) -> [u32; 3] {
+    // From 0000-03-01.
+    let days = days + 584_694;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let of_year_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * of_year_era + of_year_era / 4 - of_year_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    [era * 400 + of_year_era + u32::from(month <= 2), month, day]
 }
 
 fn write_seconds(seconds: i64, out: &mut Vec<u8>) {
@@ -191,6 +218,21 @@ mod tests {
         ] {
             assert_eq!(text(Timestamp::parse(written.as_bytes()).unwrap(), 3), written);
         }
+    }
+
+    #[test]
+    fn every_day_of_a_filetime_is_the_civil_date() {
+        for days in (0..3_067_671_i64).step_by(7).chain([3_067_670]) {
+            let date = civil_from_days(days - 134_774);
+            assert_eq!(date_since_1601(days as u32).map(i64::from), [date.0, date.1, date.2], "{days}");
+        }
+        let mut out = Vec::new();
+        write_filetime(YEAR_10000_TICKS - 1, &mut out);
+        write_filetime(YEAR_10000_TICKS, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "9999-12-31T23:59:59.9999999Z10000-01-01T00:00:00.0000000Z"
+        );
     }
 
     #[test]

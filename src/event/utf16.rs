@@ -34,6 +34,17 @@ pub fn xml_from_utf16(units: &[u8], place: Place, out: &mut Vec<u8>) {
     scalar::xml(units, place, out);
 }
 
+/// Whole units up to the first NUL: what Windows takes a string to be.
+#[inline]
+pub fn until_nul(units: &[u8]) -> &[u8] {
+    let units = &units[..units.len() & !1];
+    #[cfg(target_arch = "x86_64")]
+    let end = lanes::nul(units);
+    #[cfg(not(target_arch = "x86_64"))]
+    let end = scalar::nul(units);
+    end.map_or(units, |end| &units[..end])
+}
+
 /// One character at a time.
 #[cfg_attr(all(target_arch = "x86_64", not(test)), expect(dead_code, reason = "the twin for tests"))]
 mod scalar {
@@ -69,6 +80,10 @@ mod scalar {
         }
     }
 
+    pub(super) fn nul(units: &[u8]) -> Option<usize> {
+        units.as_chunks::<2>().0.iter().position(|unit| *unit == [0, 0]).map(|unit| unit * 2)
+    }
+
     fn characters(units: &[u8]) -> impl Iterator<Item = char> {
         char::decode_utf16(units.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])))
             .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
@@ -79,9 +94,42 @@ mod scalar {
 #[expect(unsafe_code, reason = "16 units at a time is about ten times the scalar form")]
 mod lanes {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_loadl_epi64, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
-        _mm_or_si128, _mm_packus_epi16, _mm_set1_epi8, _mm_setzero_si128, _mm_storel_epi64, _mm_storeu_si128,
+        __m128i, _mm_cmpeq_epi8, _mm_cmpeq_epi16, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_loadu_si128,
+        _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_packus_epi16, _mm_set1_epi8, _mm_setzero_si128,
+        _mm_srli_si128, _mm_storel_epi64, _mm_storeu_si128, _mm_unpacklo_epi64,
     };
+
+    /// Offset of the first NUL unit.
+    #[inline]
+    pub(super) fn nul(units: &[u8]) -> Option<usize> {
+        const LANE: usize = 16;
+        if units.len() < LANE {
+            let (Some(first), Some(last)) = (units.first_chunk(), units.last_chunk()) else {
+                return super::scalar::nul(units);
+            };
+            // A borrow reaches the top bit of a unit only when one of the four is zero.
+            let zero = |four: [u8; 8]| {
+                let word = u64::from_le_bytes(four);
+                word.wrapping_sub(0x0001_0001_0001_0001) & !word & 0x8000_8000_8000_8000
+            };
+            return if zero(*first) | zero(*last) == 0 { None } else { super::scalar::nul(units) };
+        }
+        let mut at = 0;
+        loop {
+            // SAFETY: `at` is at most the length less a lane, which is not negative.
+            let lane = unsafe { _mm_loadu_si128(units.as_ptr().add(at).cast()) };
+            // SAFETY: SSE2 belongs to every x86-64 processor.
+            let marked = unsafe { _mm_movemask_epi8(_mm_cmpeq_epi16(lane, _mm_setzero_si128())) };
+            if marked != 0 {
+                return Some(at + marked.trailing_zeros() as usize);
+            }
+            if at + LANE == units.len() {
+                return None;
+            }
+            // The last lane looks at some units again.
+            at = (at + LANE).min(units.len() - LANE);
+        }
+    }
 
     /// What a target does with ASCII.
     pub(super) trait Target {
@@ -105,52 +153,112 @@ mod lanes {
         // where the output ends.
         out.reserve(units.len() / 2 * UNIT_BYTES_MAX + SLACK);
         let mut from = units.as_ptr();
-        // SAFETY: `end` is one past the slice. `from` moves from unit to unit and never past it:
-        // each load is preceded by a check that so many bytes are left. `to` starts at the length
-        // of `out` and moves at most six bytes for each unit passed, each store touches at most 16
-        // bytes from `to`, and that much was reserved. The bytes up to `to` are initialised.
+        // SAFETY: `end` is one past the slice. `from` moves from unit to unit, never past `end`, and
+        // each load is of units between the two. `to` starts at the length of `out` and moves at
+        // most six bytes for each unit passed; each store touches at most 16 bytes from `to`, or
+        // ends where the units that are left end as one byte each, and that much was reserved. The
+        // bytes up to `to` are initialised.
         unsafe {
             let end = from.add(units.len());
             let mut to = out.as_mut_ptr().add(out.len());
-            loop {
-                let left = end.offset_from_unsigned(from);
-                let (packed, count) = if left >= 32 {
+            while from < end {
+                let left = end.offset_from_unsigned(from) / 2;
+                let (packed, lane) = if left >= 16 {
                     let low = _mm_loadu_si128(from.cast());
-                    let high = _mm_loadu_si128(from.add(16).cast());
-                    let packed = _mm_packus_epi16(low, high);
+                    let packed = _mm_packus_epi16(low, _mm_loadu_si128(from.add(16).cast()));
                     _mm_storeu_si128(to.cast(), packed);
                     (packed, 16)
-                } else if left >= 16 {
-                    let packed = _mm_packus_epi16(_mm_loadu_si128(from.cast()), _mm_setzero_si128());
-                    _mm_storel_epi64(to.cast(), packed);
-                    (packed, 8)
                 } else if left >= 8 {
-                    let packed = _mm_packus_epi16(_mm_loadl_epi64(from.cast()), _mm_setzero_si128());
+                    // The first and the last eight, which may be partly the same.
+                    let first = _mm_loadu_si128(from.cast());
+                    let packed = _mm_packus_epi16(first, _mm_loadu_si128(end.sub(16).cast()));
                     _mm_storel_epi64(to.cast(), packed);
+                    if marks::<T>(packed) == 0 {
+                        _mm_storel_epi64(to.add(left - 8).cast(), _mm_srli_si128(packed, 8));
+                        to = to.add(left);
+                        break;
+                    }
+                    (packed, 8)
+                } else if left >= 4 {
+                    let both =
+                        _mm_unpacklo_epi64(_mm_loadl_epi64(from.cast()), _mm_loadl_epi64(end.sub(8).cast()));
+                    let packed = _mm_packus_epi16(both, both);
+                    let bytes = (_mm_cvtsi128_si64(packed) as u64).to_le_bytes();
+                    to.cast::<[u8; 8]>().write(bytes);
+                    if marks::<T>(packed) == 0 {
+                        let [.., a, b, c, d] = bytes;
+                        to.add(left - 4).cast::<[u8; 4]>().write([a, b, c, d]);
+                        to = to.add(left);
+                        break;
+                    }
                     (packed, 4)
-                } else if left == 0 {
-                    break;
                 } else {
-                    let unit = u16::from_le_bytes([*from, *from.add(1)]);
+                    let unit = u16::from_le_bytes(from.cast::<[u8; 2]>().read());
                     if unit < 0x80 && T::ASCII[usize::from(unit)] == 0 {
                         *to = unit as u8;
                         to = to.add(1);
                         from = from.add(2);
-                        continue;
+                    } else {
+                        (from, to) = one::<T>(from, end, to);
                     }
-                    (_mm_setzero_si128(), 1)
+                    continue;
                 };
-                // Packing makes units from 0x100 on 0xff, and from 0x8000 on 0: both are marked.
-                let marked = _mm_movemask_epi8(_mm_or_si128(packed, T::special(packed))) as u32;
-                let plain = (marked | 1 << count).trailing_zeros() as usize;
-                from = from.add(plain * 2);
-                to = to.add(plain);
-                if plain < count {
-                    (from, to) = one::<T>(from, end, to);
+                let marked = marks::<T>(packed) & ((1 << lane) - 1);
+                if marked == 0 {
+                    from = from.add(lane * 2);
+                    to = to.add(lane);
+                } else {
+                    (from, to) = marked_lane::<T>(packed, marked, lane, from, end, to);
                 }
             }
             let length = to.offset_from_unsigned(out.as_ptr());
             out.set_len(length);
+        }
+    }
+
+    /// A bit for each byte that cannot be copied as it is. Packing made units from 0x100 on 0xff,
+    /// and from 0x8000 on 0: both are marked.
+    #[inline]
+    fn marks<T: Target>(packed: __m128i) -> u32 {
+        // SAFETY: SSE2 belongs to every x86-64 processor.
+        unsafe { _mm_movemask_epi8(_mm_or_si128(packed, T::special(packed))) as u32 }
+    }
+
+    /// A lane that was copied to `to` and has marked bytes in it: what is ASCII among them is
+    /// replaced and the rest of the lane copied again behind it; anything else goes to `one`.
+    ///
+    /// # Safety
+    /// As for `one`; `lane` units stand at `from`, and 16 bytes may be written for each unit's end.
+    #[inline]
+    unsafe fn marked_lane<T: Target>(
+        packed: __m128i,
+        mut marked: u32,
+        lane: usize,
+        from: *const u8,
+        end: *const u8,
+        mut to: *mut u8,
+    ) -> (*const u8, *mut u8) {
+        let mut bytes = [0_u8; 32];
+        let mut at = 0;
+        // SAFETY: `next` and `at` are at most 16, so loads stay in `bytes` and units before `end`;
+        // stores are of 16 bytes from `to`, of which the caller knows there is room.
+        unsafe {
+            _mm_storeu_si128(bytes.as_mut_ptr().cast(), packed);
+            while marked != 0 {
+                let next = marked.trailing_zeros() as usize;
+                to = to.add(next - at);
+                let unit = u16::from_le_bytes(from.add(next * 2).cast::<[u8; 2]>().read());
+                let replacement = T::ASCII.get(usize::from(unit)).copied().unwrap_or(0);
+                if replacement == 0 || (T::FOLD && unit == 0x0d) {
+                    return one::<T>(from.add(next * 2), end, to);
+                }
+                to.cast::<[u8; 8]>().write(replacement.to_le_bytes());
+                to = to.add((replacement >> 56) as usize);
+                at = next + 1;
+                _mm_storeu_si128(to.cast(), _mm_loadu_si128(bytes.as_ptr().add(at).cast()));
+                marked &= marked - 1;
+            }
+            (from.add(lane * 2), to.add(lane - at))
         }
     }
 
@@ -354,6 +462,21 @@ mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn a_string_ends_at_its_first_nul_wherever_that_is() {
+        for length in 0..40 {
+            let mut bytes: Vec<u8> = "x".repeat(length).bytes().flat_map(|byte| [byte, 0]).collect();
+            assert_eq!(until_nul(&bytes).len(), length * 2);
+            bytes.push(0);
+            assert_eq!(until_nul(&bytes).len(), length * 2);
+            bytes.extend(b"\0rest..rest..rest..\0\0");
+            assert_eq!(until_nul(&bytes).len(), length * 2);
+        }
+        // A zero high byte beside a zero low byte is no NUL.
+        assert_eq!(until_nul(&[1, 0, 0, 1]).len(), 4);
+        assert_eq!(until_nul(&[1, 0, 0, 1].repeat(9)).len(), 36);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Rendering of BinXML types: MS-EVEN6 2.2.12 and what Windows' own rendering shows.
 
 use super::text::{self, Place};
-use super::time;
+use super::{put, render, time};
 
 /// One attribute value or piece of text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +58,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Absent => {}
             Value::Xml(raw) => text::decode_xml(raw, out),
-            Value::Plain(text) | Value::Text(text) => out.extend_from_slice(text),
+            Value::Plain(text) | Value::Text(text) => put::short(text, out),
             Value::Utf16(units) => text::decode_utf16(units, out),
             Value::Ansi(bytes) => text::decode_ansi(bytes, out),
             _ => self.write_scalar(out),
@@ -66,14 +66,18 @@ impl<'a> Value<'a> {
     }
 
     /// Appends the text escaped for the inside of a JSON string (without the quotes).
+    #[inline]
     pub fn write_json(self, out: &mut Vec<u8>) {
         match self {
             Value::Absent => {}
             Value::Xml(raw) => text::json_from_xml(raw, out),
-            Value::Plain(text) => out.extend_from_slice(text),
+            Value::Plain(text) => put::short(text, out),
             Value::Text(text) => text::json_from_text(text, out),
             Value::Utf16(units) => text::json_from_utf16(units, out),
             Value::Ansi(bytes) => text::json_from_ansi(bytes, out),
+            Value::Unsigned(number) => render::write_u64(number, out),
+            Value::Hex(number) => render::write_hex(number, out),
+            Value::Guid(guid) => render::write_guid(guid, out),
             _ => self.write_scalar(out),
         }
     }
@@ -84,7 +88,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Absent => {}
             Value::Xml(raw) => text::xml_from_xml(raw, place, out),
-            Value::Plain(text) => out.extend_from_slice(text),
+            Value::Plain(text) => put::short(text, out),
             Value::Text(text) => text::xml_from_text(text, place, out),
             Value::Utf16(units) => text::xml_from_utf16(units, place, out),
             Value::Ansi(bytes) => text::xml_from_ansi(bytes, place, out),
@@ -130,22 +134,22 @@ impl<'a> Value<'a> {
 
     fn write_scalar(self, out: &mut Vec<u8>) {
         match self {
-            Value::Unsigned(number) => write_u64(number, out),
+            Value::Unsigned(number) => render::write_u64(number, out),
             Value::Signed(number) => {
                 if number < 0 {
                     out.push(b'-');
                 }
-                write_u64(number.unsigned_abs(), out);
+                render::write_u64(number.unsigned_abs(), out);
             }
-            Value::Hex(number) => write_hex(number, out),
-            Value::Guid(guid) => write_guid(guid, out),
-            Value::Sid(sid) => write_sid(sid, out),
+            Value::Hex(number) => render::write_hex(number, out),
+            Value::Guid(guid) => render::write_guid(guid, out),
+            Value::Sid(sid) => render::write_sid(sid, out),
             Value::FileTime(ticks) => time::write_filetime(ticks, out),
-            Value::SystemTime(fields) => write_systemtime(fields, out),
+            Value::SystemTime(fields) => render::write_systemtime(fields, out),
             Value::Bool(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),
             Value::Float(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Value::Double(number) => out.extend_from_slice(number.to_string().as_bytes()),
-            Value::Binary(bytes) => write_binary(bytes, out),
+            Value::Binary(bytes) => render::write_binary(bytes, out),
             Value::Absent
             | Value::Xml(_)
             | Value::Plain(_)
@@ -168,93 +172,6 @@ fn parse_u64(digits: &[u8]) -> Option<u64> {
         let digit = char::from(byte).to_digit(radix)?;
         number.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))
     })
-}
-
-fn write_u64(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
-}
-
-const LOWER: &[u8; 16] = b"0123456789abcdef";
-const UPPER: &[u8; 16] = b"0123456789ABCDEF";
-
-fn write_hex(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"0x");
-    let nibbles = (64 - number.leading_zeros()).div_ceil(4).max(1);
-    for place in (0..nibbles).rev() {
-        out.push(LOWER[(number >> (place * 4) & 15) as usize]);
-    }
-}
-
-fn write_guid(guid: &[u8; 16], out: &mut Vec<u8>) {
-    // Data1 to Data3 are little-endian, Data4 is a byte string (MS-DTYP 2.3.4).
-    const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-    out.push(b'{');
-    for (position, index) in ORDER.into_iter().enumerate() {
-        if matches!(position, 4 | 6 | 8 | 10) {
-            out.push(b'-');
-        }
-        out.push(LOWER[usize::from(guid[index] >> 4)]);
-        out.push(LOWER[usize::from(guid[index] & 15)]);
-    }
-    out.push(b'}');
-}
-
-fn write_sid(sid: &[u8], out: &mut Vec<u8>) {
-    // MS-DTYP 2.4.2: revision, count, 48-bit authority big-endian, sub-authorities little-endian.
-    let [revision, _, a, b, c, d, e, f, rest @ ..] = sid else { return };
-    out.extend_from_slice(b"S-");
-    write_u64(u64::from(*revision), out);
-    out.push(b'-');
-    let authority = u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]);
-    if authority >> 32 == 0 {
-        write_u64(authority, out);
-    } else {
-        write_hex(authority, out);
-    }
-    for part in rest.chunks_exact(4) {
-        out.push(b'-');
-        write_u64(u64::from(u32::from_le_bytes([part[0], part[1], part[2], part[3]])), out);
-    }
-}
-
-fn write_systemtime(fields: &[u8; 16], out: &mut Vec<u8>) {
-    let field = |index: usize| u64::from(u16::from_le_bytes([fields[index * 2], fields[index * 2 + 1]]));
-    let mut padded = |value: u64, width: u32, separator: &[u8]| {
-        out.extend_from_slice(separator);
-        let mut place = 10_u64.pow(width - 1);
-        while place > 0 {
-            out.push(b'0' + (value / place % 10) as u8);
-            place /= 10;
-        }
-    };
-    // year, month, day of week, day, hour, minute, second, milliseconds
-    padded(field(0), 4, b"");
-    padded(field(1), 2, b"-");
-    padded(field(3), 2, b"-");
-    padded(field(4), 2, b"T");
-    padded(field(5), 2, b":");
-    padded(field(6), 2, b":");
-    padded(field(7), 3, b".");
-    // As Windows renders it, in FILETIME's seven digits.
-    out.extend_from_slice(b"0000Z");
-}
-
-fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
-    out.reserve(bytes.len() * 2);
-    for byte in bytes {
-        out.push(UPPER[usize::from(byte >> 4)]);
-        out.push(UPPER[usize::from(byte & 15)]);
-    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,10 @@ pub trait Visitor<'a> {
     fn text(&mut self, value: Value<'a>);
     fn end(&mut self);
 
+    /// Right after the start of an element that holds nothing but `data` calls with names that
+    /// are all different. A reader that knows may say so, never must.
+    fn distinct_data(&mut self) {}
+
     /// `<Data Name='name'>value</Data>`: most of what an event holds, in one call. A reader may
     /// use it for exactly this shape (one attribute, at most one text), never must.
     fn data(&mut self, name: Value<'a>, value: Value<'a>) {

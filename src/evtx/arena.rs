@@ -3,16 +3,16 @@
 
 use std::cell::{Cell, OnceCell};
 
-/// Segments double in size, so an item never moves and an index finds its segment in two steps.
+/// Items stand in segments of one size, so they never move.
 #[derive(Debug)]
 pub(super) struct Arena<T> {
     segments: [OnceCell<Box<[OnceCell<T>]>>; SEGMENTS],
     used: Cell<usize>,
 }
 
-/// The first segment holds 64 items, the last 64 × 2^11: more than any limit of ours.
-const SEGMENTS: usize = 12;
-const FIRST: usize = 64;
+/// 16 384 items: as many as the largest limit of ours.
+const SEGMENTS: usize = 64;
+const SEGMENT_ITEMS: usize = 256;
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
@@ -30,12 +30,13 @@ impl<T> Arena<T> {
         let index = self.used.get();
         let (segment, place) = split(index);
         let cells = self.segments.get(segment)?;
-        let cells = cells.get_or_init(|| (0..FIRST << segment).map(|_| OnceCell::new()).collect());
+        let cells = cells.get_or_init(|| (0..SEGMENT_ITEMS).map(|_| OnceCell::new()).collect());
         cells.get(place)?.set(item).ok()?;
         self.used.set(index + 1);
         Some(index)
     }
 
+    #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&T> {
         let (segment, place) = split(index);
         self.segments.get(segment)?.get()?.get(place)?.get()
@@ -52,10 +53,9 @@ impl<T> Arena<T> {
     }
 }
 
+#[inline]
 fn split(index: usize) -> (usize, usize) {
-    let rank = index / FIRST + 1;
-    let segment = rank.ilog2() as usize;
-    (segment, index - FIRST * ((1 << segment) - 1))
+    (index / SEGMENT_ITEMS, index % SEGMENT_ITEMS)
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_full_arena_says_so() {
         let arena = Arena::default();
-        let room = FIRST * ((1 << SEGMENTS) - 1);
+        let room = SEGMENTS * SEGMENT_ITEMS;
         assert!((0..room).all(|_| arena.push(()).is_some()));
         assert_eq!(arena.push(()), None);
     }

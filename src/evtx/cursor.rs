@@ -16,32 +16,38 @@ impl<'a> Cursor<'a> {
         Self { chunk: &chunk[..end], at: range.start.min(end) }
     }
 
+    #[inline]
     pub(super) fn left(&self) -> usize {
         self.chunk.len() - self.at
     }
 
+    #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
         self.chunk.get(self.at).copied()
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Result<u8, EventError> {
         let byte = self.peek().ok_or_else(|| self.short())?;
         self.at += 1;
         Ok(byte)
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Result<u16, EventError> {
         let field = self.chunk.get(self.at..).and_then(<[u8]>::first_chunk).ok_or_else(|| self.short())?;
         self.at += 2;
         Ok(u16::from_le_bytes(*field))
     }
 
+    #[inline]
     pub(super) fn u32(&mut self) -> Result<u32, EventError> {
         let field = self.chunk.get(self.at..).and_then(<[u8]>::first_chunk).ok_or_else(|| self.short())?;
         self.at += 4;
         Ok(u32::from_le_bytes(*field))
     }
 
+    #[inline]
     pub(super) fn take(&mut self, bytes: usize) -> Result<&'a [u8], EventError> {
         if bytes > self.left() {
             return Err(self.short());
@@ -53,6 +59,7 @@ impl<'a> Cursor<'a> {
 
     /// A name's offset; the name itself follows when it is used for the first time in the chunk.
     /// Returns the offset and how many bytes were skipped.
+    #[inline]
     pub(super) fn name(&mut self) -> Result<(u32, u32), EventError> {
         let offset = self.u32()?;
         if offset as usize != self.at {

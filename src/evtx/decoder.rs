@@ -70,6 +70,12 @@ impl Decoder {
         ControlFlow::Continue(())
     }
 
+    /// How many templates are held.
+    #[cfg(test)]
+    pub(super) fn programs(&self) -> usize {
+        self.store.programs.len()
+    }
+
     fn record<'a>(&'a mut self, chunk: &'a [u8], record: &RawRecord) -> Result<BinXmlEvent<'a>, RecordError> {
         self.store.make_room();
         let Self { store, slots } = self;

@@ -129,7 +129,7 @@ impl<'a> BinXmlEvent<'a> {
             self.header.seen = Seen(seen);
             for planned in &plan.fields {
                 if planned.guard.is_none_or(|slot| !frame.left_out(slot)) {
-                    *system::field(&mut self.header, planned.field) = self.planned(&frame, planned.part)?;
+                    *system::field(&mut self.header, planned.field) = self.planned(&frame, planned.part);
                 }
             }
             return Ok(());
@@ -147,15 +147,15 @@ impl<'a> BinXmlEvent<'a> {
         Ok(())
     }
 
-    fn planned(&self, frame: &Frame<'_, 'a>, part: Option<Part>) -> Result<Value<'a>, EventError> {
-        let value = match part {
+    #[inline]
+    fn planned(&self, frame: &Frame<'_, 'a>, part: Option<Part>) -> Value<'a> {
+        match part {
             None => EMPTY,
             Some(Part::Constant(constant)) => frame.program.constant(constant),
             Some(Part::Slot { slot, optional }) => {
                 let slot = frame.slot(slot);
-                let value = values::value(slot.kind, slot.of(self.chunk))
-                    .map_err(|what| EventError { at: slot.at as usize, what })?;
-                if !walk::is_empty(value) {
+                let value = values::value(slot.kind, slot.of(self.chunk));
+                if !value.is_absent() {
                     value
                 } else if optional {
                     Value::Absent
@@ -163,8 +163,7 @@ impl<'a> BinXmlEvent<'a> {
                     EMPTY
                 }
             }
-        };
-        Ok(value)
+        }
     }
 
     fn walker<'v, V>(&self, visitor: &'v mut V) -> Walk<'a, 'v, V> {

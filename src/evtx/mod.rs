@@ -22,6 +22,8 @@ mod names;
 mod program;
 mod system;
 mod template;
+#[cfg(test)]
+mod tests;
 pub mod values;
 mod walk;
 pub mod write;

@@ -73,6 +73,7 @@ impl Names {
     ///
     /// # Errors
     /// When no usable name stands there.
+    #[inline]
     pub(super) fn resolve(&self, chunk: &[u8], offset: u32) -> Result<u32, &'static str> {
         let near = &self.offsets[offset as usize / 2 % OFFSETS];
         let (generation, known, id) = near.get();
@@ -84,6 +85,7 @@ impl Names {
         Ok(id)
     }
 
+    #[cold]
     fn read(&self, chunk: &[u8], offset: usize) -> Result<u32, &'static str> {
         let units = usize::from(u16_at(chunk, offset.saturating_add(6)));
         if units > NAME_UNITS_MAX {
@@ -93,7 +95,7 @@ impl Names {
         let raw = chunk.get(start..start + units * 2).ok_or("a name lies outside of the chunk")?;
         let mut text = self.scratch.borrow_mut();
         text.clear();
-        crate::event::text::decode_utf16(super::values::until_nul(raw), &mut text);
+        crate::event::text::decode_utf16(crate::event::utf16::until_nul(raw), &mut text);
         if is_name(&text) { self.intern(&text) } else { Err("a name holds what no name holds") }
     }
 

@@ -8,10 +8,12 @@ use std::ops::Range;
 /// One step. Indices are into `Program::ops`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    /// `end` is the index behind the element's `End`.
+    /// `end` is the index behind the element's `End`. Distinct: it holds nothing but `Data` of
+    /// different names.
     Start {
         name: Constant,
         end: u32,
+        distinct: bool,
     },
     Attribute {
         name: Constant,

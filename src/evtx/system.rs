@@ -75,6 +75,7 @@ pub(super) fn attribute(element: u32, name: &[u8]) -> Option<Field> {
     })
 }
 
+#[inline]
 pub(super) fn field<'h, 'a>(header: &'h mut Header<'a>, field: Field) -> &'h mut Value<'a> {
     match field {
         Field::ProviderName => &mut header.provider_name,

@@ -64,6 +64,11 @@ impl Programs {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether it is time for `clear`.
     pub(super) fn crowded(&self) -> bool {
         self.list.len() > PROGRAMS_MAX / 2 || self.bytes.get() > PROGRAMS_BYTES_MAX / 2

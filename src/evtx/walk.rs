@@ -6,8 +6,9 @@
 
 use super::cursor::Cursor;
 use super::decoder::Store;
-use super::program::{Frame, Op, Part, Program};
+use super::program::{Constant, Frame, Op, Part, Program};
 use super::values::{self, Slot, kind};
+use crate::event::utf16::until_nul;
 use crate::event::{EventError, Value, Visitor};
 use std::ops::Range;
 
@@ -147,7 +148,11 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             cursor.take(bytes)?;
             return self.fragment(start..cursor.at);
         }
-        let value = self.piece(cursor, token)?;
+        let text = plain_string(cursor, token)?;
+        let value = match text {
+            Some(text) => text,
+            None => self.piece(cursor, token)?,
+        };
         self.text(value)
     }
 
@@ -205,7 +210,11 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
         let mut value = None;
         while let Some(token) = cursor.peek().filter(|&token| token::is_value(token)) {
             cursor.u8()?;
-            let piece = self.piece(cursor, token)?;
+            let text = plain_string(cursor, token)?;
+            let piece = match text {
+                Some(text) => text,
+                None => self.piece(cursor, token)?,
+            };
             value = Some(match value {
                 None => piece,
                 Some(before) => self.store.join(&[before, piece]).map_err(|what| cursor.fail(what))?,
@@ -251,6 +260,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
         Ok(true)
     }
 
+    #[inline]
     fn name(&self, cursor: &mut Cursor<'a>) -> Result<&'a [u8], EventError> {
         let (offset, _) = cursor.name()?;
         match self.store.names.resolve(self.chunk, offset) {
@@ -290,16 +300,17 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             let op = program.ops[at];
             at += 1;
             match op {
-                Op::Data { name, part } if !frame.arrays => {
-                    self.fused(frame, program.constant(name), part)?
-                }
+                Op::Data { name, part } if !frame.arrays => self.fused(frame, name, part)?,
                 Op::Start { .. } | Op::Data { .. } if frame.arrays => {
                     at = self.repeat(frame, at - 1, Items::default())?;
                 }
-                Op::Start { name, .. } => {
+                Op::Start { name, distinct, .. } => {
                     let name = program.name(name);
                     self.charge(name.len() + NODE_BYTES)?;
                     self.visitor.start(name);
+                    if distinct {
+                        self.visitor.distinct_data();
+                    }
                 }
                 Op::Guard { slot, skip } => {
                     if frame.left_out(slot) {
@@ -316,35 +327,38 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
     }
 
     /// `<Data Name='…'>` with at most one value.
-    fn fused(
-        &mut self,
-        frame: &Frame<'_, 'a>,
-        name: Value<'a>,
-        part: Option<Part>,
-    ) -> Result<(), EventError> {
+    #[inline]
+    fn fused(&mut self, frame: &Frame<'_, 'a>, name: Constant, part: Option<Part>) -> Result<(), EventError> {
+        let usual = name.bytes as usize + NODE_BYTES * 2;
         let value = match part {
-            None => Value::Absent,
-            Some(Part::Constant(constant)) => frame.program.constant(constant),
             Some(Part::Slot { slot, .. }) => {
                 let slot = frame.slot(slot);
+                self.charge(usual + usize::from(slot.bytes))?;
                 if slot.kind == kind::BINXML && slot.bytes > 0 {
                     self.visitor.start(b"Data");
-                    self.visitor.attribute(b"Name", name);
+                    self.visitor.attribute(b"Name", frame.program.constant(name));
                     self.fragment(slot.range())?;
                     self.visitor.end();
                     return Ok(());
                 }
-                self.value(slot)?
+                self.value(slot)
+            }
+            Some(Part::Constant(constant)) => {
+                self.charge(usual + constant.bytes as usize)?;
+                frame.program.constant(constant)
+            }
+            None => {
+                self.charge(usual)?;
+                Value::Absent
             }
         };
-        self.charge(weight(name) + NODE_BYTES * 2 + weight(value))?;
-        self.visitor.data(name, if is_empty(value) { Value::Absent } else { value });
+        self.visitor.data(frame.program.constant(name), value);
         Ok(())
     }
 
-    fn value(&self, slot: Slot) -> Result<Value<'a>, EventError> {
+    #[inline]
+    fn value(&self, slot: Slot) -> Value<'a> {
         values::value(slot.kind, slot.of(self.chunk))
-            .map_err(|what| EventError { at: slot.at as usize, what })
     }
 
     /// One element of a program with arrays: as often as the array it holds has items (MS-EVEN6
@@ -355,7 +369,9 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             Op::Start { end, .. } => end as usize,
             _ => at + 1,
         };
-        if let Some((slot, array)) = self.array(frame, at..end, &items) {
+        // The root of a record stands once, whatever it holds.
+        let is_root = at == 0 && self.fragments == 0;
+        if !is_root && let Some((slot, array)) = self.array(frame, at..end, &items) {
             let single = array.kind & !kind::ARRAY;
             let bytes = array.of(self.chunk);
             let mut from = 0;
@@ -464,7 +480,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
                 let value = match part {
                     Part::Constant(constant) => program.constant(constant),
                     Part::Slot { slot, optional } => {
-                        let value = self.value(items.slot(frame, slot))?;
+                        let value = self.value(items.slot(frame, slot));
                         if optional && is_empty(value) {
                             return Ok(());
                         }
@@ -478,7 +494,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
                 for part in &program.parts[first as usize..(first + count) as usize] {
                     values.push(match *part {
                         Part::Constant(constant) => program.constant(constant),
-                        Part::Slot { slot, .. } => self.value(items.slot(frame, slot))?,
+                        Part::Slot { slot, .. } => self.value(items.slot(frame, slot)),
                     });
                 }
                 let value = self.store.join(&values).map_err(|what| EventError { at: 0, what })?;
@@ -490,7 +506,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
                 if slot.kind == kind::BINXML {
                     return if slot.bytes == 0 { Ok(()) } else { self.fragment(slot.range()) };
                 }
-                let value = self.value(slot)?;
+                let value = self.value(slot);
                 self.text(value)
             }
             Op::Start { .. } | Op::End | Op::Guard { .. } | Op::Data { .. } => Ok(()),
@@ -503,6 +519,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
         Ok(())
     }
 
+    #[inline]
     fn charge(&mut self, bytes: usize) -> Result<(), EventError> {
         match self.budget.checked_sub(bytes) {
             Some(left) => {
@@ -566,11 +583,11 @@ pub(super) fn literal<'a>(cursor: &mut Cursor<'a>, token: u8) -> Result<Option<V
                 _ => values::item_bytes(kind, &cursor.chunk[cursor.at..]),
             };
             let bytes = cursor.take(bytes)?;
-            values::value(kind, bytes).map_err(|what| cursor.fail(what))?
+            values::value(kind, bytes)
         }
         token::CDATA | token::CDATA_MORE => {
             let units = usize::from(cursor.u16()?);
-            Value::Utf16(values::until_nul(cursor.take(units * 2)?))
+            Value::Utf16(until_nul(cursor.take(units * 2)?))
         }
         token::CHARACTER | token::CHARACTER_MORE => {
             let unit = cursor.take(2)?;
@@ -585,13 +602,24 @@ pub(super) fn literal<'a>(cursor: &mut Cursor<'a>, token: u8) -> Result<Option<V
     }))
 }
 
+/// The usual literal behind its token, a string; None, nothing read: another one.
+#[inline]
+fn plain_string<'a>(cursor: &mut Cursor<'a>, token: u8) -> Result<Option<Value<'a>>, EventError> {
+    if !matches!(token, token::VALUE | token::VALUE_MORE) || cursor.peek() != Some(kind::STRING) {
+        return Ok(None);
+    }
+    cursor.u8()?;
+    let units = usize::from(cursor.u16()?);
+    Ok(Some(Value::Utf16(until_nul(cursor.take(units * 2)?))))
+}
+
 /// A string literal and nothing else.
 fn string<'a>(cursor: &mut Cursor<'a>) -> Result<Option<&'a [u8]>, EventError> {
     if !matches!(cursor.u8()?, token::VALUE | token::VALUE_MORE) || cursor.u8()? != kind::STRING {
         return Ok(None);
     }
     let units = usize::from(cursor.u16()?);
-    let text = values::until_nul(cursor.take(units * 2)?);
+    let text = until_nul(cursor.take(units * 2)?);
     Ok((!cursor.peek().is_some_and(token::is_value)).then_some(text))
 }
 

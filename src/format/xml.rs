@@ -147,24 +147,27 @@ fn one_line(text: &[u8], out: &mut Vec<u8>) {
 /// Appends the tag at the start of `text`; says where it ends.
 fn tag_line(text: &[u8], out: &mut Vec<u8>) -> usize {
     let mut quote = None;
-    let mut from = 0;
     for (index, &byte) in text.iter().enumerate() {
         match (byte, quote) {
-            (b'\r' | b'\n', _) => {
-                let within = if quote.is_some() { Ends::References } else { Ends::Blanks };
-                content(&text[from..=index], within, out);
-                from = index + 1;
-            }
+            (b'\r', Some(_)) => out.extend_from_slice(b"&#13;"),
+            (b'\n', Some(_)) => out.extend_from_slice(b"&#10;"),
+            (b'\r' | b'\n', None) => out.push(b' '),
             (b'>', None) => {
-                out.extend_from_slice(&text[from..=index]);
+                out.push(byte);
                 return index + 1;
             }
-            (b'\'' | b'"', None) => quote = Some(byte),
-            _ if quote == Some(byte) => quote = None,
-            _ => {}
+            (b'\'' | b'"', None) => {
+                quote = Some(byte);
+                out.push(byte);
+            }
+            _ => {
+                if quote == Some(byte) {
+                    quote = None;
+                }
+                out.push(byte);
+            }
         }
     }
-    out.extend_from_slice(&text[from..]);
     text.len()
 }
 

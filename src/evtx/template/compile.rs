@@ -75,6 +75,8 @@ impl Draft<'_, '_> {
                     Some(_) if self.open.is_empty() => {
                         return Err(self.cursor.fail("a template has text outside of its element"));
                     }
+                    // An empty text is none.
+                    Some(Part::Constant(constant)) if constant.bytes == 0 => {}
                     Some(part) => self.ops.push(Op::Text(part)),
                     None => return Err(self.cursor.fail("a template holds an unknown token")),
                 },
@@ -103,7 +105,7 @@ impl Draft<'_, '_> {
             self.ops.len() - 1
         });
         self.open.push((guard, self.ops.len()));
-        self.ops.push(Op::Start { name, end: 0 });
+        self.ops.push(Op::Start { name, end: 0, distinct: false });
         loop {
             match self.cursor.u8()? {
                 token::ATTRIBUTE | token::ATTRIBUTE_MORE => self.attribute()?,
@@ -193,8 +195,10 @@ impl Draft<'_, '_> {
         self.ops.push(Op::End);
         self.fuse(start);
         let behind = self.ops.len() as u32;
-        if let Op::Start { end, .. } = &mut self.ops[start] {
+        let holds_distinct = self.holds_distinct(start);
+        if let Op::Start { end, distinct, .. } = &mut self.ops[start] {
             *end = behind;
+            *distinct = holds_distinct;
         }
         if let Some(guard) = guard
             && let Op::Guard { skip, .. } = &mut self.ops[guard]
@@ -202,6 +206,22 @@ impl Draft<'_, '_> {
             *skip = behind - guard as u32 - 1;
         }
         Ok(())
+    }
+
+    /// Whether the element is a list of `Data` with different names, of a usual length.
+    fn holds_distinct(&self, start: usize) -> bool {
+        const USUAL_MAX: usize = 128;
+        let Some([data @ .., Op::End]) = self.ops.get(start + 1..) else { return false };
+        if data.len() > USUAL_MAX {
+            return false;
+        }
+        let text = |name: &Constant| &self.text[name.start as usize..(name.start + name.bytes) as usize];
+        data.iter().enumerate().all(|(index, op)| {
+            let Op::Data { name, .. } = op else { return false };
+            data[..index]
+                .iter()
+                .all(|before| matches!(before, Op::Data { name: other, .. } if text(other) != text(name)))
+        })
     }
 
     /// `<Data Name='constant'>at most one part</Data>` in one operation.
@@ -235,7 +255,7 @@ fn is_plain(byte: u8) -> bool {
 
 /// Where System stands, when the program is `<Event …><System>…</System>…</Event>`.
 fn plan(program: &Program) -> Option<EventPlan> {
-    let Op::Start { name, end } = *program.ops.first()? else { return None };
+    let Op::Start { name, end, .. } = *program.ops.first()? else { return None };
     if program.name(name) != b"Event" {
         return None;
     }
@@ -276,7 +296,7 @@ fn header(program: &Program, system: &std::ops::Range<usize>) -> Option<HeaderPl
             guard = Some(slot);
             at += 1;
         }
-        let Op::Start { name, end } = program.ops[at] else { return None };
+        let Op::Start { name, end, .. } = program.ops[at] else { return None };
         let (bit, text) = system::element(program.name(name))?;
         if plan.seen & bit != 0 || plan.guarded.iter().any(|(_, seen)| *seen == bit) {
             return None;

@@ -15,9 +15,6 @@ use super::literal::{Literal, Number};
 use super::schema::Place;
 use super::{DEPTH_MAX, EXPRESSION_BYTES_MAX, XPathError};
 
-/// Most doubts that are told of one expression.
-const DOUBTS_MAX: usize = 8;
-
 /// The tree, and what Windows would not make of it.
 pub(super) fn parse(text: &str) -> Result<(Expr, Vec<String>), XPathError> {
     if text.len() > EXPRESSION_BYTES_MAX {
@@ -100,12 +97,6 @@ impl<'t> Parser<'t> {
                 "a comparison has one path on its left and one value on its right, such as `Level<=3`",
             ),
             _ => token.refuse("this does not belong here; a test such as `System/EventID=1` does"),
-        }
-    }
-
-    fn doubt(&mut self, doubt: String) {
-        if self.doubts.len() < DOUBTS_MAX && !self.doubts.contains(&doubt) {
-            self.doubts.push(doubt);
         }
     }
 
@@ -275,7 +266,7 @@ impl<'t> Parser<'t> {
         };
         if matches!(op, Op::Equal | Op::NotEqual) || literal.is_ordered() {
             if literal.fraction_digits() > 3 {
-                self.doubt(format!("Windows reads at most 3 fraction digits of the time {literal}"));
+                self.doubts.push(format!("Windows reads at most 3 fraction digits of the time {literal}"));
             }
             return Ok(literal);
         }
@@ -293,7 +284,7 @@ impl<'t> Parser<'t> {
             let at = self.peek();
             let test = self.node_test(place)?;
             if let Some(doubt) = place.doubt(&test) {
-                self.doubt(doubt);
+                self.doubts.push(doubt);
             }
             let is_element = matches!(test, Test::Any | Test::Name(_));
             if !is_element && matches!(place, Place::Root | Place::Event) {

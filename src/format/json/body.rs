@@ -3,7 +3,7 @@
 use super::keys::Keys;
 use super::tape::{Tape, is_blank, member};
 use super::{comma, rendering};
-use crate::event::{EventError, Value, Visitor};
+use crate::event::{EventError, Value, Visitor, put};
 
 /// What is reused from event to event.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ pub(super) struct Body<'w> {
     /// Where the event begins in `out`; keys are counted from here.
     base: usize,
     within: Within,
+    /// The reader vouches for the names of this EventData.
+    distinct: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl<'w> Body<'w> {
         scratch.event.clear();
         scratch.tape.clear();
         let base = out.len();
-        Self { scratch, out, base, within: Within::Event }
+        Self { scratch, out, base, within: Within::Event, distinct: false }
     }
 
     /// After the walk: writes what stands at the end.
@@ -153,6 +155,7 @@ impl<'a> Visitor<'a> for Body<'_> {
                 let Scratch { event, event_data, data, complex, .. } = &mut *self.scratch;
                 if name == b"EventData" && event.open_member(name, self.base, self.out) {
                     self.within = Within::EventData;
+                    self.distinct = false;
                     event_data.clear();
                     data.clear();
                     complex.clear();
@@ -202,6 +205,10 @@ impl<'a> Visitor<'a> for Body<'_> {
         }
     }
 
+    fn distinct_data(&mut self) {
+        self.distinct = self.within == Within::EventData;
+    }
+
     fn data(&mut self, name: Value<'a>, value: Value<'a>) {
         if self.within != Within::EventData {
             self.start(b"Data");
@@ -212,6 +219,21 @@ impl<'a> Visitor<'a> for Body<'_> {
         }
         let out = &mut *self.out;
         let before = out.len();
+        if let Value::Plain(plain) = name
+            && self.distinct
+            && !is_reserved(plain)
+        {
+            if out.last() == Some(&b'{') {
+                out.push(b'"');
+            } else {
+                out.extend_from_slice(b",\"");
+            }
+            put::short(plain, out);
+            out.extend_from_slice(b"\":\"");
+            value.write_json(out);
+            out.push(b'"');
+            return;
+        }
         comma(out);
         out.push(b'"');
         let start = out.len();

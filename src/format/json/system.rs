@@ -108,6 +108,7 @@ fn text_or_number(name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
     comma(out);
     out.extend_from_slice(name);
     match value {
+        Value::Unsigned(number) => Value::Unsigned(number).write_json(out),
         Value::Xml(digits) | Value::Plain(digits) | Value::Text(digits) if is_number(digits) => {
             out.extend_from_slice(digits);
         }

@@ -1,0 +1,196 @@
+//! Typed values as text: numbers, GUIDs, SIDs, times and bytes, each in a few stores.
+
+use super::put;
+
+/// Two digits at a time.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
+
+/// Decimal, without leading zeros.
+#[inline]
+pub(super) fn write_u64(number: u64, out: &mut Vec<u8>) {
+    match number {
+        0..10 => out.push(b'0' + number as u8),
+        10..100 => out.extend_from_slice(&PAIRS[number as usize]),
+        _ => {
+            let mut digits = [0; 20];
+            let start = decimal(number, &mut digits);
+            put::short(&digits[start..], out);
+        }
+    }
+}
+
+/// Digits at the end of the block; where they begin.
+#[inline]
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> usize {
+    let mut start = digits.len();
+    while number >= 100 {
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
+    }
+    if number >= 10 {
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[number as usize]);
+    } else {
+        start -= 1;
+        digits[start] = b'0' + number as u8;
+    }
+    start
+}
+
+/// `0x` and lower-case hex, without leading zeros.
+#[inline]
+pub(super) fn write_hex(number: u64, out: &mut Vec<u8>) {
+    let nibbles = (64 - number.leading_zeros()).div_ceil(4).max(1) as usize;
+    let left = number << (64 - 4 * nibbles as u32);
+    let mut text = [0; 18];
+    text[..2].copy_from_slice(b"0x");
+    text[2..10].copy_from_slice(&hex8((left >> 32) as u32, LOWER));
+    text[10..].copy_from_slice(&hex8(left as u32, LOWER));
+    put::block(&text, 2 + nibbles, out);
+}
+
+/// From `9` to the letter behind it.
+const LOWER: u8 = b'a' - b'9' - 1;
+const UPPER: u8 = b'A' - b'9' - 1;
+
+/// The eight hex digits of a number: its nibbles are spread over eight bytes, then made digits.
+#[inline]
+fn hex8(number: u32, letters: u8) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut word = u64::from(number);
+    word = (word | word << 16) & 0x0000_ffff_0000_ffff;
+    word = (word | word << 8) & 0x00ff_00ff_00ff_00ff;
+    word = (word | word << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let is_letter = (word + ONES * 6) >> 4 & ONES;
+    (word + ONES * u64::from(b'0') + is_letter * u64::from(letters)).to_be_bytes()
+}
+
+/// `{xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx}`. Data1 to Data3 are little-endian, Data4 is a byte
+/// string (MS-DTYP 2.3.4).
+#[inline]
+pub(super) fn write_guid(guid: &[u8; 16], out: &mut Vec<u8>) {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = *guid;
+    let [i, j, k, l, m, n, o, p] = rest;
+    let middle = hex8(u32::from_le_bytes([g, h, e, f]), LOWER);
+    let fourth = hex8(u32::from_be_bytes([i, j, k, l]), LOWER);
+    let mut text = [b'-'; 38];
+    text[0] = b'{';
+    text[1..9].copy_from_slice(&hex8(u32::from_le_bytes([a, b, c, d]), LOWER));
+    text[10..14].copy_from_slice(&middle[..4]);
+    text[15..19].copy_from_slice(&middle[4..]);
+    text[20..24].copy_from_slice(&fourth[..4]);
+    text[25..29].copy_from_slice(&fourth[4..]);
+    text[29..37].copy_from_slice(&hex8(u32::from_be_bytes([m, n, o, p]), LOWER));
+    text[37] = b'}';
+    out.extend_from_slice(&text);
+}
+
+/// MS-DTYP 2.4.2: revision, count, 48-bit authority big-endian, sub-authorities little-endian.
+pub(super) fn write_sid(sid: &[u8], out: &mut Vec<u8>) {
+    let [revision, _, a, b, c, d, e, f, rest @ ..] = sid else { return };
+    let authority = u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]);
+    out.extend_from_slice(b"S-");
+    write_u64(u64::from(*revision), out);
+    out.push(b'-');
+    if authority >> 32 == 0 {
+        write_u64(authority, out);
+    } else {
+        write_hex(authority, out);
+    }
+    for part in rest.as_chunks::<4>().0 {
+        // The dash before the digits, in the same block.
+        let mut digits = [0; 20];
+        let start = decimal(u64::from(u32::from_le_bytes(*part)), &mut digits) - 1;
+        digits[start] = b'-';
+        put::short(&digits[start..], out);
+    }
+}
+
+/// SYSTEMTIME as Windows renders it, in FILETIME's seven fraction digits.
+pub(super) fn write_systemtime(fields: &[u8; 16], out: &mut Vec<u8>) {
+    let field = |index: usize| u64::from(u16::from_le_bytes([fields[index * 2], fields[index * 2 + 1]]));
+    let mut padded = |value: u64, width: u32, separator: &[u8]| {
+        out.extend_from_slice(separator);
+        let mut place = 10_u64.pow(width - 1);
+        while place > 0 {
+            out.push(b'0' + (value / place % 10) as u8);
+            place /= 10;
+        }
+    };
+    // year, month, day of week, day, hour, minute, second, milliseconds
+    padded(field(0), 4, b"");
+    padded(field(1), 2, b"-");
+    padded(field(3), 2, b"-");
+    padded(field(4), 2, b"T");
+    padded(field(5), 2, b":");
+    padded(field(6), 2, b":");
+    padded(field(7), 3, b".");
+    out.extend_from_slice(b"0000Z");
+}
+
+/// Upper-case hex without separators.
+pub(super) fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len() * 2);
+    let (words, rest) = bytes.as_chunks::<4>();
+    for word in words {
+        out.extend_from_slice(&hex8(u32::from_be_bytes(*word), UPPER));
+    }
+    for byte in rest {
+        let [.., high, low] = hex8(u32::from(*byte), UPPER);
+        out.extend_from_slice(&[high, low]);
+    }
+}
+
+/// `2020-12-29T07:20:00.0000001Z`, of a time whose year has four digits.
+#[inline]
+pub(super) fn time([year, month, day]: [u32; 3], second_of_day: u32, fraction: u32) -> [u8; 28] {
+    let mut text = *b"0000-00-00T00:00:00.0000000Z";
+    let mut pair = |at: usize, number: u32| text[at..at + 2].copy_from_slice(&PAIRS[number as usize % 100]);
+    pair(0, year / 100);
+    pair(2, year);
+    pair(5, month);
+    pair(8, day);
+    pair(11, second_of_day / 3600);
+    pair(14, second_of_day / 60 % 60);
+    pair(17, second_of_day % 60);
+    pair(21, fraction / 10_000 % 100);
+    pair(23, fraction / 100 % 100);
+    pair(25, fraction % 100);
+    text[20] = b'0' + (fraction / 1_000_000) as u8;
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_the_standard_library_writes_them(number: u64, shift in 0_u32..64) {
+            let number = number >> shift;
+            let mut out = Vec::new();
+            write_u64(number, &mut out);
+            out.push(b' ');
+            write_hex(number, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), format!("{number} {number:#x}"));
+        }
+
+        #[test]
+        fn bytes_are_written_as_hex(bytes: Vec<u8>) {
+            let mut out = Vec::new();
+            write_binary(&bytes, &mut out);
+            let expected: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}
