@@ -2,7 +2,9 @@
 //! yielded here, with the same elements, attributes and texts for a conforming XML parser.
 
 use crate::corpus_logs;
+use forebay::event::XmlEvent;
 use forebay::evtx::{CHUNK_BYTES, Decoder, FILE_HEADER_BYTES};
+use forebay::format::{FormatConfig, Meta};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -48,6 +50,42 @@ fn every_record_of_the_corpus_is_read_as_the_evtx_crate_reads_it() {
     assert_eq!(*wrong, 0);
     assert!(*equal as f64 >= 0.999 * *records as f64);
     assert!(*records > 90_000, "the corpus is not complete");
+}
+
+/// The bench logs are large and alike: one chunk in so many of them is enough for every build.
+const BENCH_STEP: usize = 5;
+
+#[test]
+fn json_is_the_same_from_binxml_and_from_the_xml_it_is_rendered_to() {
+    let test = "json_is_the_same_from_binxml_and_from_the_xml_it_is_rendered_to";
+    let Some(files) = corpus_logs(test) else { return };
+    let config = FormatConfig { json: Some(Default::default()), ..FormatConfig::default() };
+    let (mut direct, mut through) = (config.open().unwrap(), config.open().unwrap());
+    let (mut decoder, mut events) = (Decoder::new(), 0);
+    let (mut xml, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    for path in &files {
+        let bytes = std::fs::read(path).unwrap();
+        let step = if path.parent().is_some_and(|folder| folder.ends_with("bench")) { BENCH_STEP } else { 1 };
+        let chunks = bytes.get(FILE_HEADER_BYTES..).unwrap_or_default().chunks(CHUNK_BYTES);
+        for chunk in chunks.step_by(step) {
+            let _ = decoder.chunk(chunk, 0, |event| {
+                let Ok(event) = event else { return ControlFlow::Continue(()) };
+                (xml.clear(), ours.clear(), theirs.clear());
+                if event.xml(&mut xml).is_err() {
+                    return ControlFlow::Continue(());
+                }
+                direct.event(&event, &Meta::default(), &mut ours).unwrap();
+                let parsed = XmlEvent::parse(&xml).unwrap();
+                through.event(&parsed, &Meta::default(), &mut theirs).unwrap();
+                let place = || format!("{} record {}", path.display(), event.record_id());
+                assert_eq!(String::from_utf8_lossy(&ours), String::from_utf8_lossy(&theirs), "{}", place());
+                events += 1;
+                ControlFlow::Continue(())
+            });
+        }
+    }
+    println!("{events} events: the same JSON both ways");
+    assert!(events > 30_000, "the corpus is not complete");
 }
 
 fn compare(path: &Path, tally: &mut Tally) {
