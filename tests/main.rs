@@ -8,6 +8,7 @@ mod encodings;
 mod evtx_oracle;
 mod evtx_written;
 mod fixtures;
+mod pipeline_tests;
 mod support;
 mod tidy;
 

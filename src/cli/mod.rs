@@ -9,6 +9,7 @@ mod completion;
 mod convert;
 pub mod exit;
 mod schema;
+mod test;
 
 pub use exit::{Exit, Failure};
 
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Check a pipeline file; nothing is opened
     Check(check::Args),
+    /// Test what the outputs of a pipeline make of events
+    Test(test::Args),
     /// Turn .evtx files into JSON, ECS, XML or one .evtx file
     Convert(convert::Args),
     /// Print the JSON Schema or the reference of the pipeline file
@@ -45,6 +48,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Check(args) => check::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Test(args) => test::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completion(args) => completion::run(args),
     };
