@@ -31,7 +31,10 @@ fn inputs() -> Vec<Input> {
         // Long lists of short values.
         ("security", of(&|event| has(event, "<Channel>Security<"))),
         // Long message with tabs and line breaks, keywords: half of the event is text to escape.
-        ("rendered", of(&|event| has(event, "<Channel>Security<")).iter().map(|event| rendered(event)).collect()),
+        (
+            "rendered",
+            of(&|event| has(event, "<Channel>Security<")).iter().map(|event| rendered(event)).collect(),
+        ),
         // Foreign elements, attributes, repeated names: by the tape.
         ("user data", of(&|event| has(event, "<UserData>"))),
         // Unnamed values and a binary.
@@ -42,9 +45,10 @@ fn inputs() -> Vec<Input> {
 }
 
 fn rendered(event: &[u8]) -> Vec<u8> {
-    let message = "An account was successfully logged on.\r\n\r\nSubject:\r\n\tSecurity ID:\t\tS-1-5-18\r\n\t\
+    let message =
+        "An account was successfully logged on.\r\n\r\nSubject:\r\n\tSecurity ID:\t\tS-1-5-18\r\n\t\
                    Account Name:\t\tDC1$\r\n\tAccount Domain:\t\tEXAMPLE\r\n\tLogon ID:\t\t0x3E7\r\n\r\n"
-        .repeat(5);
+            .repeat(5);
     let info = format!(
         "<RenderingInfo Culture='en-US'><Message>{message}</Message><Level>Information</Level>\
          <Task>Logon</Task><Opcode>Info</Opcode><Channel>Security</Channel><Provider>Microsoft Windows \

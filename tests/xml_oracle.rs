@@ -117,6 +117,11 @@ proptest! {
         let json = ours(text.as_bytes());
         prop_assert!(json.is_some(), "{}", text);
         prop_assert_eq!(&json, &quick(text.as_bytes()), "{}", text);
+        // At a comment a reader that streams cannot know whether elements follow, which would make
+        // the blanks before it layout; the two streaming readers agree on it above.
+        if text.contains("<!--") || text.contains("<?") {
+            return Ok(());
+        }
         let value: serde_json::Value = serde_json::from_str(&json.unwrap_or_default()).expect("JSON");
         let mut expected = dom::to_value(&text).expect("well formed");
         // The DOM has only a rough idea of RenderingInfo; the writers agree on it above.

@@ -6,7 +6,7 @@ use roxmltree::{Document, Node};
 use serde_json::{Map, Value, json};
 
 /// The event as the native JSON shape has it; None where the parser refuses it.
-pub fn to_value(text: &str) -> Option<Value> {
+pub(crate) fn to_value(text: &str) -> Option<Value> {
     let document = Document::parse(text).ok()?;
     let mut root = Map::new();
     let mut others = Vec::new();
@@ -181,6 +181,9 @@ fn content_of(node: Node<'_, '_>, fields: &mut Map<String, Value>) {
     }
 }
 
+/// All text of a node; white space beside child elements is layout.
 fn text_of(node: Node<'_, '_>) -> String {
-    node.children().filter(Node::is_text).filter_map(|text| text.text()).collect()
+    let layout = node.children().any(|child| child.is_element());
+    let texts = node.children().filter(Node::is_text).filter_map(|text| text.text());
+    texts.filter(|text| !(layout && text.trim_ascii().is_empty())).collect()
 }

@@ -1,15 +1,15 @@
 //! What the product's event reader and writer are measured against and checked with: quick-xml
 //! driving the same writer, and a DOM turned into a value tree, as most collectors do it.
 
-pub mod dom;
-pub mod quick;
+pub(crate) mod dom;
+pub(crate) mod quick;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Lines of the corpus with line breaks as they are sent, or the project's own fixtures where the
 /// corpus is not there; the flag says which.
-pub fn events() -> (Vec<Vec<u8>>, bool) {
+pub(crate) fn events() -> (Vec<Vec<u8>>, bool) {
     let Some(file) = corpus("events.xml.lines.zst") else { return (fixtures(), false) };
     let mut lines = Vec::new();
     let compressed = std::fs::File::open(file).expect("a readable corpus");
@@ -21,14 +21,14 @@ pub fn events() -> (Vec<Vec<u8>>, bool) {
 }
 
 /// A file of the corpus, if there is one.
-pub fn corpus(name: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("FOREBAY_CORPUS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
     Some(folder.join(name)).filter(|path| path.exists())
 }
 
 /// Events of the golden files.
-pub fn fixtures() -> Vec<Vec<u8>> {
+pub(crate) fn fixtures() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/format/testdata/json");
     let files = std::fs::read_dir(folder).expect("the golden files");
     let mut paths: Vec<_> = files.map(|entry| entry.expect("a readable folder").path()).collect();

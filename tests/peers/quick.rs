@@ -10,13 +10,13 @@ use quick_xml::Reader;
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event as Xml};
 
-pub struct QuickEvent<'a> {
+pub(crate) struct QuickEvent<'a> {
     text: &'a [u8],
     header: Header<'a>,
 }
 
 impl<'a> QuickEvent<'a> {
-    pub fn parse(text: &'a [u8]) -> Result<Self, EventError> {
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, EventError> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let mut reading = Reading::default();
         let regular = drive(text, Part::System, &mut reading)?;
@@ -40,7 +40,7 @@ impl<'a> Event<'a> for QuickEvent<'a> {
 }
 
 /// Whether Channel is `channel` and EventID is `id`, read no further than needed.
-pub fn is_from(text: &[u8], channel: &[u8], id: &[u8]) -> bool {
+pub(crate) fn is_from(text: &[u8], channel: &[u8], id: &[u8]) -> bool {
     let mut reader = Reader::from_reader(text);
     let (mut same_id, mut within) = (false, 0_u8);
     loop {
@@ -66,7 +66,8 @@ fn drive<'a, V: Visitor<'a>>(text: &'a [u8], part: Part, visitor: &mut V) -> Res
     let mut reader = Reader::from_reader(text);
     reader.config_mut().allow_dangling_amp = true;
     reader.config_mut().check_comments = false;
-    let mut walk = Walk { text, part, depth: 0, system: 0, had_system: false, usual: false, run: None, parents: 0 };
+    let mut walk =
+        Walk { text, part, depth: 0, system: 0, had_system: false, usual: false, run: None, parents: 0 };
     loop {
         let event = reader.read_event();
         let end = reader.buffer_position() as usize;
@@ -172,7 +173,8 @@ impl<'a> Walk<'a> {
     fn flush<V: Visitor<'a>>(&mut self, layout: bool, visitor: &mut V) {
         let Some((from, to)) = self.run.take() else { return };
         let text = &self.text[from..to];
-        let blank = text.iter().all(|byte| matches!(byte, b' ' | b'\r' | b'\n' | b'\t'));
+        let continues = self.text[..from].ends_with(b"]]>") || self.text[to..].starts_with(b"<![CDATA[");
+        let blank = !continues && text.iter().all(|byte| matches!(byte, b' ' | b'\r' | b'\n' | b'\t'));
         if self.wanted() && self.depth > 0 && !(blank && (layout || self.depth == 1)) {
             visitor.text(Value::Xml(text));
         }
