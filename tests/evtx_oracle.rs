@@ -88,6 +88,60 @@ fn json_is_the_same_from_binxml_and_from_the_xml_it_is_rendered_to() {
     assert!(events > 30_000, "the corpus is not complete");
 }
 
+/// Bytes of real chunks changed at random (the seed is printed with a failure): nothing panics,
+/// what is written is JSON, and the other encoding gives the same.
+#[test]
+fn changed_bytes_never_make_invalid_json() {
+    const ROUNDS: u64 = 300;
+    let Some(files) = corpus_logs("changed_bytes_never_make_invalid_json") else { return };
+    let mut chunks = Vec::new();
+    for path in &files {
+        let bytes = std::fs::read(path).unwrap();
+        let all = bytes.get(FILE_HEADER_BYTES..).unwrap_or_default().chunks_exact(CHUNK_BYTES);
+        chunks.extend(all.take(3).map(<[u8]>::to_vec));
+    }
+    let config = FormatConfig { json: Some(Default::default()), ..FormatConfig::default() };
+    let (mut direct, mut through) = (config.open().unwrap(), config.open().unwrap());
+    let mut decoder = Decoder::new();
+    for seed in 0..ROUNDS {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let mut chunk = chunks[random(chunks.len())].clone();
+        for _ in 0..1 + random(200) {
+            let at = random(CHUNK_BYTES - 4);
+            match random(4) {
+                0 => chunk[at] = random(256) as u8,
+                1 => chunk[at] ^= 1 << random(8),
+                2 => chunk[at..at + 4].copy_from_slice(&(random(CHUNK_BYTES) as u32).to_le_bytes()),
+                _ => {
+                    let from = random(CHUNK_BYTES - 64);
+                    chunk.copy_within(from..from + 64, at.min(CHUNK_BYTES - 64));
+                }
+            }
+        }
+        let _ = decoder.chunk(&chunk, 0, |event| {
+            let Ok(event) = event else { return ControlFlow::Continue(()) };
+            let (mut xml, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+            if event.xml(&mut xml).is_ok() && direct.event(&event, &Meta::default(), &mut ours).is_ok() {
+                if let Err(error) = serde_json::from_slice::<serde_json::Value>(&ours) {
+                    panic!("seed {seed}: {error}: {}", String::from_utf8_lossy(&ours));
+                }
+                let Ok(parsed) = XmlEvent::parse(&xml) else { return ControlFlow::Continue(()) };
+                if through.event(&parsed, &Meta::default(), &mut theirs).is_ok() {
+                    let (ours, theirs) = (String::from_utf8_lossy(&ours), String::from_utf8_lossy(&theirs));
+                    assert_eq!(ours, theirs, "seed {seed}");
+                }
+            }
+            ControlFlow::Continue(())
+        });
+    }
+}
+
 fn compare(path: &Path, tally: &mut Tally) {
     let bytes = std::fs::read(path).unwrap();
     let mut decoder = Decoder::new();

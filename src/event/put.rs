@@ -17,6 +17,22 @@ pub fn block<const N: usize>(block: &[u8; N], used: usize, out: &mut Vec<u8>) {
     out.truncate(end);
 }
 
+/// A name between two pieces of fixed size: `,"name":"`.
+#[inline]
+pub fn framed<const A: usize, const B: usize>(
+    before: [u8; A],
+    name: &[u8],
+    after: [u8; B],
+    out: &mut Vec<u8>,
+) {
+    if name.len() > SHORT_BYTES_MAX {
+        out.extend_from_slice(&before);
+        out.extend_from_slice(name);
+        return out.extend_from_slice(&after);
+    }
+    kernel::framed(before, name, after, out);
+}
+
 const SHORT_BYTES_MAX: usize = 32;
 
 #[expect(unsafe_code, reason = "two overlapping stores instead of a call of memmove for every name")]
@@ -25,15 +41,27 @@ mod kernel {
 
     #[inline]
     pub(super) fn short(bytes: &[u8], out: &mut Vec<u8>) {
-        let length = bytes.len();
-        debug_assert!(length <= SHORT_BYTES_MAX);
-        out.reserve(SHORT_BYTES_MAX);
-        // SAFETY: `length` bytes can be read from `bytes` and are written to room that was
-        // reserved: each branch copies its first and its last N bytes, N <= length <= 2 N, so both
+        framed([], bytes, [], out);
+    }
+
+    #[inline]
+    pub(super) fn framed<const A: usize, const B: usize>(
+        before: [u8; A],
+        name: &[u8],
+        after: [u8; B],
+        out: &mut Vec<u8>,
+    ) {
+        let length = name.len();
+        assert!(length <= SHORT_BYTES_MAX);
+        out.reserve(A + SHORT_BYTES_MAX + B);
+        // SAFETY: room for all three pieces was reserved, and `length` bytes can be read from
+        // `name`: each branch copies its first and its last N bytes, N <= length <= 2 N, so both
         // lie inside. The new length covers only bytes that were written.
         unsafe {
-            let from = bytes.as_ptr();
-            let to = out.as_mut_ptr().add(out.len());
+            let from = name.as_ptr();
+            let start = out.as_mut_ptr().add(out.len());
+            start.cast::<[u8; A]>().write(before);
+            let to = start.add(A);
             match length {
                 16.. => ends::<16>(from, to, length),
                 8.. => ends::<8>(from, to, length),
@@ -42,7 +70,8 @@ mod kernel {
                 1 => *to = *from,
                 0 => {}
             }
-            out.set_len(out.len() + length);
+            to.add(length).cast::<[u8; B]>().write(after);
+            out.set_len(out.len() + A + length + B);
         }
     }
 
@@ -71,7 +100,9 @@ mod tests {
                                                  piece in prop::collection::vec(any::<u8>(), 0..70)) {
             let (mut fast, mut plain) = (before.clone(), before);
             short(&piece, &mut fast);
+            framed(*b",'", &piece, *b"':'", &mut fast);
             plain.extend_from_slice(&piece);
+            plain.extend_from_slice(&[b",'", &piece[..], b"':'"].concat());
             prop_assert_eq!(fast, plain);
         }
     }

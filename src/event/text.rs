@@ -73,24 +73,33 @@ pub fn json_from_ansi(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Windows-1252 as XML, line ends as they are, the way Windows renders them.
 pub fn xml_from_ansi(bytes: &[u8], place: Place, out: &mut Vec<u8>) {
-    for &byte in bytes {
-        match byte {
-            b'\r' => out.push(byte),
-            _ => xml_from_text(ansi_character(byte).encode_utf8(&mut [0; 4]).as_bytes(), place, out),
+    for run in ansi_runs(bytes) {
+        match run {
+            [b'\r'] => out.push(b'\r'),
+            [byte @ 0x80..=0xff] => {
+                out.extend_from_slice(ansi_character(*byte).encode_utf8(&mut [0; 4]).as_bytes())
+            }
+            ascii => xml_from_text(ascii, place, out),
         }
     }
 }
 
 fn ansi_folded(bytes: &[u8], mut each: impl FnMut(&[u8])) {
     let mut after_cr = false;
-    for &byte in bytes {
-        match byte {
-            b'\n' if after_cr => {}
-            b'\r' => each(b"\n"),
-            _ => each(ansi_character(byte).encode_utf8(&mut [0; 4]).as_bytes()),
+    for run in ansi_runs(bytes) {
+        match run {
+            [b'\r'] => each(b"\n"),
+            [byte @ 0x80..=0xff] => each(ansi_character(*byte).encode_utf8(&mut [0; 4]).as_bytes()),
+            [b'\n', rest @ ..] if after_cr => each(rest),
+            ascii => each(ascii),
         }
-        after_cr = byte == b'\r';
+        after_cr = run == b"\r";
     }
+}
+
+/// Runs of ASCII, and what is to be looked at alone between them: each CR and each other byte.
+fn ansi_runs(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.chunk_by(|&a, &b| a.is_ascii() && b.is_ascii() && a != b'\r' && b != b'\r')
 }
 
 fn ansi_character(byte: u8) -> char {

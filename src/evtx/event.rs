@@ -9,6 +9,7 @@ use super::values::{self, Slot};
 use super::walk::{self, Until, WALKED_BYTES_MAX, Walk, token};
 use crate::event::canonical::XmlWriter;
 use crate::event::header::Seen;
+use crate::event::xml::EVENT_XMLNS;
 use crate::event::{Event, EventError, Header, Part as EventPart, Value, Visitor};
 use std::ops::Range;
 
@@ -104,6 +105,7 @@ impl<'a> BinXmlEvent<'a> {
         let system = cursor.at;
         if root.open && root.name == b"Event" && self.names_system(*cursor) {
             self.shape = Shape::Streamed { system, rest: system };
+            self.header.odd = root.odd;
         }
         Ok(())
     }
@@ -118,8 +120,12 @@ impl<'a> BinXmlEvent<'a> {
     }
 
     fn read_header(&mut self) -> Result<(), EventError> {
-        if let Shape::Planned { plan: EventPlan { header: Some(plan), .. }, program, slots, arrays: false } =
-            self.shape
+        if let Shape::Planned {
+            plan: EventPlan { header: Some(plan), odd, .. },
+            program,
+            slots,
+            arrays: false,
+        } = self.shape
         {
             let frame = Frame { program, slots, arrays: false };
             let mut seen = plan.seen;
@@ -127,6 +133,7 @@ impl<'a> BinXmlEvent<'a> {
                 seen |= if frame.left_out(*slot) { 0 } else { *bit };
             }
             self.header.seen = Seen(seen);
+            self.header.odd = *odd;
             for planned in &plan.fields {
                 if planned.guard.is_none_or(|slot| !frame.left_out(slot)) {
                     *system::field(&mut self.header, planned.field) = self.planned(&frame, planned.part);
@@ -143,7 +150,14 @@ impl<'a> BinXmlEvent<'a> {
         } else {
             self.walk(EventPart::System, &mut builder)?;
         }
+        // Of a shape that is not known anything may be odd.
+        let odd = match self.shape {
+            Shape::Planned { plan, .. } => plan.odd,
+            Shape::Streamed { .. } => self.header.odd,
+            Shape::Other => true,
+        };
         self.header = builder.header;
+        self.header.odd |= odd;
         Ok(())
     }
 
@@ -227,11 +241,13 @@ impl<'a> Event<'a> for BinXmlEvent<'a> {
     }
 }
 
-/// Notes the root element's name and whether it stays open.
+/// Notes the root element's name, its attributes and whether it stays open.
 #[derive(Default)]
 struct Outline<'a> {
     name: &'a [u8],
     open: bool,
+    /// It has an attribute that is not the usual one.
+    odd: bool,
 }
 
 impl<'a> Visitor<'a> for Outline<'a> {
@@ -239,7 +255,13 @@ impl<'a> Visitor<'a> for Outline<'a> {
         (self.name, self.open) = (name, true);
     }
 
-    fn attribute(&mut self, _: &'a [u8], _: Value<'a>) {}
+    fn attribute(&mut self, name: &'a [u8], value: Value<'a>) {
+        const XMLNS: Option<&str> = match std::str::from_utf8(EVENT_XMLNS) {
+            Ok(text) => Some(text),
+            Err(_) => None,
+        };
+        self.odd |= name != b"xmlns" || !XMLNS.is_some_and(|usual| value.is(usual));
+    }
 
     fn text(&mut self, _: Value<'a>) {}
 

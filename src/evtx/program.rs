@@ -94,6 +94,8 @@ pub(super) struct EventPlan {
     /// Children of Event before and behind System.
     pub(super) body: [Range<usize>; 2],
     pub(super) header: Option<HeaderPlan>,
+    /// Event has an attribute that is not the usual one.
+    pub(super) odd: bool,
 }
 
 /// Fills a `Header` without looking at names.

@@ -117,12 +117,25 @@ pub(super) struct HeaderBuilder<'a> {
     text: Option<Field>,
 }
 
+impl<'a> HeaderBuilder<'a> {
+    /// The name without its prefix, which no usual event has there.
+    fn local(&mut self, name: &'a [u8]) -> &'a [u8] {
+        match memchr::memchr(b':', name) {
+            Some(colon) => {
+                self.header.odd = true;
+                &name[colon + 1..]
+            }
+            None => name,
+        }
+    }
+}
+
 impl<'a> Visitor<'a> for HeaderBuilder<'a> {
     fn start(&mut self, name: &'a [u8]) {
         self.depth += 1;
         match self.depth {
             1 => self.header.odd |= name != b"System",
-            2 => match element(name) {
+            2 => match element(self.local(name)) {
                 Some((bit, text)) if !self.header.seen.add(bit) => {
                     (self.element, self.text) = (bit, text);
                     if let Some(text) = text {

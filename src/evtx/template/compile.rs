@@ -1,6 +1,7 @@
 //! A template's tokens to a program.
 
 use super::Definition;
+use crate::event::xml::EVENT_XMLNS;
 use crate::event::{EventError, Value};
 use crate::evtx::cursor::Cursor;
 use crate::evtx::names::Names;
@@ -283,7 +284,14 @@ fn plan(program: &Program) -> Option<EventPlan> {
     let system = system?;
     let body = [first..system.start, system.end..last];
     let header = header(program, &system);
-    Some(EventPlan { system, body, header })
+    let usual = |op: &Op| match *op {
+        Op::Attribute { name, part: Part::Constant(value) } => {
+            program.name(name) == b"xmlns" && matches!(program.constant(value), Value::Plain(EVENT_XMLNS))
+        }
+        _ => false,
+    };
+    let odd = !program.ops[1..first].iter().all(usual);
+    Some(EventPlan { system, body, header, odd })
 }
 
 /// The fields of System; None when it holds something that is no field.

@@ -224,12 +224,10 @@ impl<'a> Visitor<'a> for Body<'_> {
             && !is_reserved(plain)
         {
             if out.last() == Some(&b'{') {
-                out.push(b'"');
+                put::framed(*b"\"", plain, *b"\":\"", out);
             } else {
-                out.extend_from_slice(b",\"");
+                put::framed(*b",\"", plain, *b"\":\"", out);
             }
-            put::short(plain, out);
-            out.extend_from_slice(b"\":\"");
             value.write_json(out);
             out.push(b'"');
             return;

@@ -5,7 +5,7 @@ use super::comma;
 use super::tape::{Tape, is_blank, member};
 use crate::event::header::Seen;
 use crate::event::xml::EVENT_XMLNS;
-use crate::event::{Event, EventError, Header, Part, Value, Visitor};
+use crate::event::{Event, EventError, Header, Part, Value, Visitor, put};
 
 /// `"System":{…` without the closing brace.
 pub(super) fn open(header: &Header<'_>, out: &mut Vec<u8>) {
@@ -83,8 +83,7 @@ fn place(header: &Header<'_>, out: &mut Vec<u8>) {
 /// Member with a string, empty where there is no value.
 fn text(name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
     comma(out);
-    out.extend_from_slice(name);
-    out.push(b'"');
+    put::framed([], name, *b"\"", out);
     value.write_json(out);
     out.push(b'"');
 }
@@ -106,7 +105,7 @@ fn number(name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
 /// Member with a number where the text is one and JSON would give back the same digits.
 fn text_or_number(name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
     comma(out);
-    out.extend_from_slice(name);
+    put::short(name, out);
     match value {
         Value::Unsigned(number) => Value::Unsigned(number).write_json(out),
         Value::Xml(digits) | Value::Plain(digits) | Value::Text(digits) if is_number(digits) => {
