@@ -13,7 +13,7 @@
 use super::decode::{Decoding, Owner};
 use super::look::{self, Chunk, Look, News, Problem};
 use super::position::{Identity, Position};
-use super::records::Run;
+use super::records::{self, Run};
 use super::slots::{self, Holder, Slot, Turn};
 use super::trouble;
 use crate::evtx::chunk::{CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkHeader};
@@ -414,7 +414,10 @@ impl Log {
     ) -> Result<Step, Closed> {
         let slot = at.slot as usize;
         if run.end > at.offset as usize {
-            decoding.chunk(&self.owner, &chunk.bytes[..run.end], at, &(0..=u64::MAX))?;
+            // The decoder stops where the header says; the run goes on where that is behind.
+            let whole = records::counted(&chunk.bytes, run);
+            decoding.chunk(&self.owner, &whole, at, &(0..=u64::MAX))?;
+            assert!(at.offset as usize == run.end, "a run consists of whole records, each is handed out");
         }
         if run.complete {
             at.offset = at.offset.max(run.end as u64);

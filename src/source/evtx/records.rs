@@ -4,7 +4,7 @@
 //! A record is taken when its trailer equals its size and it continues the one before. Pure.
 
 use super::position::Identity;
-use crate::evtx::chunk::{CHUNK_HEADER_BYTES, ChunkHeader, RawRecord};
+use crate::evtx::chunk::{CHUNK_HEADER_BYTES, ChunkHeader, RawRecord, offset};
 
 /// The run of records that can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,17 @@ fn header_empty(header: Option<ChunkHeader>) -> bool {
     header.is_some_and(|header| header.free_space_offset as usize <= CHUNK_HEADER_BYTES)
 }
 
+/// The chunk up to the end of `run`, with a header that counts exactly those records.
+pub(super) fn counted(chunk: &[u8], run: Run) -> Vec<u8> {
+    let mut counted = chunk[..run.end].to_vec();
+    let mut put = |at: usize, value: &[u8]| counted[at..at + value.len()].copy_from_slice(value);
+    put(offset::FREE_SPACE, &(run.end as u32).to_le_bytes());
+    if let Some(last) = run.last {
+        put(offset::LAST_ID, &last.id.to_le_bytes());
+    }
+    counted
+}
+
 /// Whether the chunk's checksums hold for everything before `end`: then one reading is enough.
 pub(super) fn intact(chunk: &[u8], end: usize) -> bool {
     ChunkHeader::parse(chunk).is_some_and(|header| {
@@ -73,7 +84,7 @@ pub(super) fn find(chunk: &[u8], id: u64) -> Option<(Identity, usize)> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::evtx::chunk::{CHUNK_BYTES, CHUNK_MAGIC, offset};
+    use crate::evtx::chunk::{CHUNK_BYTES, CHUNK_MAGIC};
 
     /// A chunk of records without content: (id, written, size).
     pub(in crate::source::evtx) fn chunk(records: &[(u64, u64, usize)]) -> Vec<u8> {
@@ -139,6 +150,20 @@ pub(super) mod tests {
         // The same, left over from before the log was cleared.
         bytes[552 + 16] = 9;
         assert_eq!(run(&bytes, 512, None), Run { end: 552, last: last(5, 10), complete: true });
+    }
+
+    #[test]
+    fn records_behind_the_header_are_decoded_from_any_place() {
+        let mut bytes = chunk(&[(5, 10, 40), (6, 11, 48), (7, 12, 28)]);
+        free_space(&mut bytes, 552);
+        bytes[offset::LAST_ID] = 5;
+        let run = run(&bytes, 552, last(5, 10));
+        let mut ids = Vec::new();
+        let _ = crate::evtx::Decoder::new().chunk(&counted(&bytes, run), 552, |found| {
+            ids.extend(found.unwrap_err().record.map(|(id, _)| id));
+            std::ops::ControlFlow::Continue(())
+        });
+        assert_eq!(ids, [6, 7]);
     }
 
     #[test]
