@@ -43,7 +43,7 @@ pub(super) fn replay(
             file: Arc::clone(&file.file),
             header: file.header,
             end: follower.map(|(_, link)| link.previous_end),
-            is_last: next.is_none(),
+            is_last: !files[index + 1..].iter().any(|later| later.was_synced),
             committed,
         };
         let covered = follower.filter(|(_, link)| link.last <= snapshot.position);
@@ -74,6 +74,9 @@ struct Candidate {
     bytes: u64,
     header: SegmentHeader,
     link: Option<(FrameHeader, Link)>,
+    /// Something of it was surely on disk, and so was all before it. A segment whose first group
+    /// was torn proves nothing of the one before.
+    was_synced: bool,
 }
 
 impl Candidate {
@@ -149,9 +152,14 @@ fn candidate(opening: &mut Opening<'_>, number: u64) -> Result<Option<Candidate>
             Ok(header) => survey::link(&file, header)?,
             Err(_) => None,
         };
-        Ok((file, bytes, header, blank, link))
+        let was_synced = match &header {
+            Ok(header) => link.is_some() || survey::was_synced(&file, header)?,
+            Err(_) => false,
+        };
+        Ok((file, bytes, header, blank, link, was_synced))
     };
-    let (file, bytes, header, blank, link) = examine().map_err(|source| opening.io("read", &path, source))?;
+    let (file, bytes, header, blank, link, was_synced) =
+        examine().map_err(|source| opening.io("read", &path, source))?;
     match header {
         Err(Flaw::Newer(found)) => Err(opening.newer(found)),
         // Prepared and never used.
@@ -159,7 +167,9 @@ fn candidate(opening: &mut Opening<'_>, number: u64) -> Result<Option<Candidate>
             opening.remove(number);
             Ok(None)
         }
-        Ok(header) if header.number == number => Ok(Some(Candidate { number, file, bytes, header, link })),
+        Ok(header) if header.number == number => {
+            Ok(Some(Candidate { number, file, bytes, header, link, was_synced }))
+        }
         _ => {
             let why = "both copies of its header are damaged, so its frames cannot be told from noise";
             opening.findings.push(quarantine::set_aside(&*disk, number, why));

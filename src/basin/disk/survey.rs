@@ -62,6 +62,18 @@ pub(super) fn link(file: &Arc<dyn File>, header: &SegmentHeader) -> io::Result<O
     })
 }
 
+/// Any frame says that an earlier group of this segment was synced.
+pub(super) fn was_synced(file: &Arc<dyn File>, header: &SegmentHeader) -> io::Result<bool> {
+    let mut scanner = Scanner::new(Arc::clone(file), header.salt, FRAMES_AT, file.len()?);
+    loop {
+        match scanner.next() {
+            Found::End => return Ok(false),
+            Found::Frame { header, .. } if header.mark > FRAMES_AT => return Ok(true),
+            _ => {}
+        }
+    }
+}
+
 pub(super) fn survey(known: &Known) -> io::Result<Survey> {
     let limit = match known.end {
         Some(end) => end,
