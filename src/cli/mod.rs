@@ -8,8 +8,8 @@ mod check;
 mod completion;
 mod convert;
 pub mod exit;
+mod run;
 mod schema;
-mod test;
 
 pub use exit::{Exit, Failure};
 
@@ -27,10 +27,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a pipeline until it is stopped, or once to the end of its inputs
+    Run(run::Args),
     /// Check a pipeline file; nothing is opened
     Check(check::Args),
-    /// Test what the outputs of a pipeline make of events
-    Test(test::Args),
     /// Turn .evtx files into JSON, ECS, XML or one .evtx file
     Convert(convert::Args),
     /// Print the JSON Schema or the reference of the pipeline file
@@ -46,9 +46,9 @@ pub fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     let done = match cli.command {
+        Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Convert(args) => convert::run(args),
-        Command::Test(args) => test::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completion(args) => completion::run(args),
     };

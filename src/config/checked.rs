@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A pipeline that can be built.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pipeline {
     pub limits: Limits,
     pub basin: BasinConfig,
@@ -35,7 +35,7 @@ pub struct Pipeline {
 }
 
 /// An output that can be built.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     pub name: String,
     pub filter: Filter,

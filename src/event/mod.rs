@@ -13,7 +13,6 @@
 
 pub mod batch;
 pub mod canonical;
-mod escape;
 pub mod header;
 pub mod id;
 pub mod put;

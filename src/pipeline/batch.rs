@@ -52,39 +52,45 @@ pub enum Undecodable {
 }
 
 /// Turns events into items.
-pub struct Encoder {
-    pub filter: Filter,
-    pub format: Format,
+pub(super) struct Encoder {
+    pub(super) filter: Filter,
+    pub(super) format: Format,
     /// None: the sink tells its items apart itself.
-    pub framing: Framing,
-    pub router: Option<Router>,
-    pub undecodable: Undecodable,
+    pub(super) framing: Framing,
+    pub(super) router: Option<Router>,
+    pub(super) undecodable: Undecodable,
     /// Whether the sink or the format wants ids: they cost a hash over the text.
-    pub ids: bool,
-    pub route: String,
+    pub(super) ids: bool,
+    pub(super) route: String,
 }
 
 /// A batch being filled.
 #[derive(Default)]
-pub struct Batch {
+pub(super) struct Batch {
     bytes: Vec<u8>,
     items: Vec<Item>,
     routes: Vec<Box<str>>,
     route_numbers: HashMap<Box<str>, u32>,
     /// Where each item came from: (delivery, event).
-    pub origins: Vec<(u32, u32)>,
-    pub deliveries: Vec<Arc<EventBatch>>,
+    pub(super) origins: Vec<(u32, u32)>,
+    pub(super) deliveries: Vec<Arc<EventBatch>>,
     /// Events for the dead letter: (delivery, event, error).
-    pub dead: Vec<(u32, u32, String)>,
-    pub filtered: u64,
-    pub undecodable: u64,
+    pub(super) dead: Vec<(u32, u32, String)>,
+    pub(super) filtered: u64,
+    pub(super) undecodable: u64,
     /// Everything up to here is in this batch or before it.
-    pub through: Position,
+    pub(super) through: Position,
 }
 
 impl Encoder {
     /// Adds all events of a delivery.
-    pub fn add(&mut self, batch: &mut Batch, delivery: &Arc<EventBatch>, through: Position, now: Timestamp) {
+    pub(super) fn add(
+        &mut self,
+        batch: &mut Batch,
+        delivery: &Arc<EventBatch>,
+        through: Position,
+        now: Timestamp,
+    ) {
         if batch.deliveries.is_empty()
             && let Some(router) = &mut self.router
         {
@@ -103,7 +109,13 @@ impl Encoder {
     }
 
     /// Adds what another output could not deliver, with the reason beside it.
-    pub fn add_letter(&mut self, batch: &mut Batch, delivery: &Arc<EventBatch>, event: usize, error: &str) {
+    pub(super) fn add_letter(
+        &mut self,
+        batch: &mut Batch,
+        delivery: &Arc<EventBatch>,
+        event: usize,
+        error: &str,
+    ) {
         let number = batch.deliveries.len() as u32;
         batch.deliveries.push(Arc::clone(delivery));
         let meta = Meta { origin: Some(&delivery.origin), id: None, notes: &[] };
@@ -116,7 +128,7 @@ impl Encoder {
     }
 
     /// Whether the batch should be sent before more is added.
-    pub fn is_full(&self, batch: &Batch, limits: &BatchConfig) -> bool {
+    pub(super) fn is_full(&self, batch: &Batch, limits: &BatchConfig) -> bool {
         batch.bytes.len() as u64 >= limits.bytes.0
             || batch.items.len() as u64 >= limits.events
             || self.router.as_ref().is_some_and(Router::is_full)
@@ -205,12 +217,12 @@ impl Encoder {
 
 impl Batch {
     /// Whether nothing would be sent.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
     /// The part for the sink.
-    pub fn encoded(&mut self) -> Encoded {
+    pub(super) fn encoded(&mut self) -> Encoded {
         Encoded {
             bytes: std::mem::take(&mut self.bytes).into(),
             items: std::mem::take(&mut self.items),
@@ -219,7 +231,7 @@ impl Batch {
     }
 
     /// Empty again, with the buffers of the batch that was sent.
-    pub fn recycle(&mut self, sent: Option<Encoded>) {
+    pub(super) fn recycle(&mut self, sent: Option<Encoded>) {
         if let Some(sent) = sent {
             (self.bytes, self.items) = (sent.bytes.into(), sent.items);
         }

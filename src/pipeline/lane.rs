@@ -25,19 +25,19 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-pub struct Lane {
-    pub output: String,
-    pub reader: Reader,
-    pub sink: Box<dyn Sink>,
-    pub encoder: Encoder,
-    pub limits: BatchConfig,
-    pub backoff: Backoff,
-    pub letters: Letters,
+pub(super) struct Lane {
+    pub(super) output: String,
+    pub(super) reader: Reader,
+    pub(super) sink: Box<dyn Sink>,
+    pub(super) encoder: Encoder,
+    pub(super) limits: BatchConfig,
+    pub(super) backoff: Backoff,
+    pub(super) letters: Letters,
     /// Dead letters of other outputs.
-    pub inbox: mpsc::Receiver<Letter>,
-    pub metrics: OutputMetrics,
+    pub(super) inbox: mpsc::Receiver<Letter>,
+    pub(super) metrics: OutputMetrics,
     /// What happened that an operator should know.
-    pub report: Arc<dyn Fn(&str, Finding) + Send + Sync>,
+    pub(super) report: Arc<dyn Fn(Finding) + Send + Sync>,
 }
 
 /// Why a lane ended before the basin did.
@@ -71,7 +71,7 @@ impl Lane {
     ///
     /// # Errors
     /// When the sink is gone for good.
-    pub async fn run(self) -> Result<(), LaneError> {
+    pub(super) async fn run(self) -> Result<(), LaneError> {
         let Self { output, reader, sink, encoder, limits, backoff, letters, inbox, metrics, report } = self;
         let mut way = Way { output, sink, backoff, letters, metrics, through: Position::default(), reader };
         way.resume(&report).await;
@@ -87,6 +87,11 @@ impl Lane {
                     way.deliver(&mut work.batch).await?;
                 }
             }
+        }
+        // Nobody is waiting for this lane from here on; others may still have dead letters for it.
+        way.letters = Letters::Nowhere;
+        while let Some(letter) = inbox.recv().await {
+            work = way.take_letter(work, letter).await?;
         }
         way.close().await
     }
@@ -120,12 +125,12 @@ struct Way {
 }
 
 impl Way {
-    async fn resume(&mut self, report: &Arc<dyn Fn(&str, Finding) + Send + Sync>) {
+    async fn resume(&mut self, report: &Arc<dyn Fn(Finding) + Send + Sync>) {
         let note = self.reader.note();
         loop {
             match self.sink.resume(&note) {
                 Ok(findings) => {
-                    findings.into_iter().for_each(|finding| report(&self.output, finding));
+                    findings.into_iter().for_each(|finding| report(finding));
                     break self.backoff.reset();
                 }
                 Err(error) => self.pause(&error).await,
@@ -161,7 +166,7 @@ impl Way {
         }
     }
 
-    async fn encode(&self, mut work: Work, delivery: Delivery) -> Result<Work, LaneError> {
+    async fn encode(&mut self, mut work: Work, delivery: Delivery) -> Result<Work, LaneError> {
         let is_small = delivery.batch.text.len() <= INLINE_BYTES_MAX;
         let encode = move || {
             work.encoder.add(&mut work.batch, &delivery.batch, delivery.position, now());

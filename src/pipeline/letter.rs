@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Where an output's dead letters go.
-pub enum Letters {
+pub(super) enum Letters {
     Folder(PathBuf),
     /// The lane of another output.
     Lane(mpsc::Sender<Letter>),
@@ -26,18 +26,18 @@ pub enum Letters {
 }
 
 /// Events on their way to another output.
-pub struct Letter {
-    pub events: Vec<Dead>,
+pub(super) struct Letter {
+    pub(super) events: Vec<Dead>,
     /// Told when the other output has them durably; dropped when it never will.
-    pub taken: oneshot::Sender<()>,
+    pub(super) taken: oneshot::Sender<()>,
 }
 
 /// One event and why it is here.
 #[derive(Clone, Debug)]
-pub struct Dead {
-    pub delivery: Arc<EventBatch>,
-    pub event: usize,
-    pub error: String,
+pub(super) struct Dead {
+    pub(super) delivery: Arc<EventBatch>,
+    pub(super) event: usize,
+    pub(super) error: String,
 }
 
 impl Letters {
@@ -45,7 +45,7 @@ impl Letters {
     ///
     /// # Errors
     /// Why not, now.
-    pub async fn put(&self, output: &str, events: &[Dead], now: Timestamp) -> Result<(), String> {
+    pub(super) async fn put(&self, output: &str, events: &[Dead], now: Timestamp) -> Result<(), String> {
         match self {
             Self::Folder(folder) => {
                 let (folder, lines) = (folder.clone(), lines(output, events));

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 #[derive(Debug)]
-pub struct Backoff {
+pub(super) struct Backoff {
     pause_min: Duration,
     pause_max: Duration,
     next: Duration,
@@ -17,7 +17,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    pub fn new(pause_min: Duration, pause_max: Duration) -> Self {
+    pub(super) fn new(pause_min: Duration, pause_max: Duration) -> Self {
         // Zero would never double.
         let pause_min = pause_min.max(Duration::from_millis(1));
         let pause_max = pause_max.max(pause_min);
@@ -25,7 +25,7 @@ impl Backoff {
     }
 
     /// The pause after one more failure.
-    pub fn pause(&mut self) -> Duration {
+    pub(super) fn pause(&mut self) -> Duration {
         let whole = self.next;
         self.next = whole.saturating_mul(2).min(self.pause_max);
         self.count += 1;
@@ -34,12 +34,12 @@ impl Backoff {
     }
 
     /// Failures since the last success.
-    pub fn failures(&self) -> u64 {
+    pub(super) fn failures(&self) -> u64 {
         self.count
     }
 
     /// It worked.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         (self.next, self.count) = (self.pause_min, 0);
     }
 }

@@ -123,9 +123,7 @@ impl Sink for FileSink {
             let sent = tokio::task::spawn_blocking(move || {
                 files.lock().unwrap_or_else(PoisonError::into_inner).send(&batch)
             });
-            sent.await.unwrap_or_else(|panic| {
-                Err(SendError::Gone { peer: "file".to_owned(), reason: panic.to_string() })
-            })
+            sent.await.unwrap_or_else(|ended| Err(super::cut_off(ended)))
         })
     }
 

@@ -132,6 +132,15 @@ impl Encoded {
     }
 }
 
+/// A blocking call that did not return: a mistake of ours goes on as a panic, the end of the runtime
+/// is the end of the sink.
+fn cut_off(ended: tokio::task::JoinError) -> SendError {
+    match ended.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(ended) => SendError::Gone { peer: "the process".into(), reason: ended.to_string() },
+    }
+}
+
 /// The destination of an output: exactly one of these.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -53,7 +53,7 @@ impl Sink for Stdout {
                     Err(SendError::Gone { peer: peer(), reason: error.to_string() })
                 }
                 Ok(Err(error)) => Err(SendError::Retry { peer: peer(), reason: error.to_string() }),
-                Err(panic) => Err(SendError::Gone { peer: peer(), reason: panic.to_string() }),
+                Err(ended) => Err(super::cut_off(ended)),
             }
         })
     }

@@ -41,7 +41,7 @@ impl Config {
 }
 
 /// A source, checked and ready to run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Source {
     Evtx(evtx::Evtx),
     Replay(replay::Replay),

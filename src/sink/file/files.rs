@@ -176,6 +176,8 @@ impl Files {
         if found.ino() != noted.inode {
             return Ok(());
         }
+        // A write of ours that is not over yet would come after the cut.
+        lock(&file, &self.place(&noted.path, false)?)?;
         if found.len() < noted.length {
             findings.push(Finding {
                 what: format!("{} is shorter than it was", self.template.root().join(&*noted.path).display()),

@@ -103,7 +103,7 @@ impl Config {
 }
 
 /// The source, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Evtx {
     name: Box<str>,
     config: Config,

@@ -46,7 +46,7 @@ impl Config {
 }
 
 /// The source, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Replay {
     name: Box<str>,
     path: Box<str>,

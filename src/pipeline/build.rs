@@ -1,0 +1,113 @@
+//! From a checked pipeline to the parts of a life: basin open, sinks and listeners ready, nothing
+//! running yet.
+//!
+//! Must not know: tasks, orders.
+
+use super::RunError;
+use super::batch::Encoder;
+use super::lane::Lane;
+use super::letter::{Letter, Letters};
+use super::retry::Backoff;
+use crate::basin::{Basin, Budget};
+use crate::config::{DeadLetter, Output, Pipeline};
+use crate::source::Source;
+use crate::telemetry::control::Control;
+use crate::telemetry::{Status, metrics};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// Everything a life starts.
+pub(super) struct Parts {
+    pub(super) basin: Basin,
+    pub(super) on_disk: bool,
+    pub(super) sources: Vec<Source>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) http: Option<(TcpListener, Vec<String>)>,
+    pub(super) control: Option<Control>,
+}
+
+pub(super) async fn build(pipeline: Pipeline, status: &Arc<Status>) -> Result<Parts, RunError> {
+    let http = match &pipeline.http {
+        Some(http) => Some((listen(http.listen).await?, http.hosts.clone())),
+        None => None,
+    };
+    let (config, specs) = (pipeline.basin.clone(), pipeline.output_specs());
+    let budget = Budget::new(pipeline.limits.memory_max);
+    let opened = tokio::task::spawn_blocking(move || Basin::open(&config, &specs, &budget)).await;
+    let (basin, findings) = opened.map_err(|panic| RunError::Bug(panic.to_string()))??;
+    findings.into_iter().for_each(|finding| status.finding(finding));
+    // After the basin: its folder is where the socket stands, and its lock keeps others out.
+    let control = match &pipeline.control {
+        Some(path) => match Control::bind(path) {
+            Ok(control) => Some(control),
+            Err(finding) => {
+                status.finding(finding);
+                None
+            }
+        },
+        None => None,
+    };
+    let mut inboxes: BTreeMap<String, (mpsc::Sender<Letter>, mpsc::Receiver<Letter>)> =
+        pipeline.outputs.iter().map(|output| (output.name.clone(), mpsc::channel(1))).collect();
+    let senders: BTreeMap<String, mpsc::Sender<Letter>> =
+        inboxes.iter().map(|(name, (sender, _))| (name.clone(), sender.clone())).collect();
+    let mut lanes = Vec::with_capacity(pipeline.outputs.len());
+    for output in pipeline.outputs {
+        let inbox = inboxes.remove(&output.name).map(|(_, inbox)| inbox);
+        lanes.push(lane(output, inbox, &basin, &senders, status)?);
+    }
+    let on_disk = pipeline.basin.disk.is_some();
+    Ok(Parts { basin, on_disk, sources: pipeline.sources, lanes, http, control })
+}
+
+fn lane(
+    output: Output,
+    inbox: Option<mpsc::Receiver<Letter>>,
+    basin: &Basin,
+    senders: &BTreeMap<String, mpsc::Sender<Letter>>,
+    status: &Arc<Status>,
+) -> Result<Lane, RunError> {
+    let wrong = |reason: String| RunError::Output { output: output.name.clone(), reason };
+    let reader = basin.reader(&output.name).ok_or_else(|| wrong("the basin has no cursor for it".into()))?;
+    let sink = output.sink.open().map_err(|error| wrong(error.to_string()))?;
+    let format = output.format.open().map_err(|error| wrong(error.to_string()))?;
+    let letters = match &output.dead_letter {
+        DeadLetter::Folder(folder) => Letters::Folder(folder.clone()),
+        DeadLetter::Output(name) => senders.get(name).cloned().map_or(Letters::Nowhere, Letters::Lane),
+        DeadLetter::Wait => Letters::Nowhere,
+    };
+    let encoder = Encoder {
+        filter: output.filter.clone(),
+        framing: format.framing(),
+        format,
+        router: sink.router(),
+        undecodable: output.undecodable,
+        ids: true,
+        route: String::new(),
+    };
+    let status = Arc::clone(status);
+    Ok(Lane {
+        reader,
+        sink,
+        encoder,
+        limits: output.batch,
+        backoff: Backoff::new(output.retry.pause_min.0, output.retry.pause_max.0),
+        letters,
+        inbox: inbox.ok_or_else(|| wrong("there are two outputs of this name".into()))?,
+        metrics: metrics().output(&output.name),
+        report: Arc::new(move |finding| status.finding(finding)),
+        output: output.name,
+    })
+}
+
+async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        RunError::Listen(crate::finding::Finding {
+            what: format!("probes and metrics cannot be served on {address}"),
+            why: error.to_string(),
+            fix: "stop what uses that port, or change `http.listen`".into(),
+        })
+    })
+}
