@@ -378,3 +378,39 @@ fn the_samples_of_real_forwarded_logs_survive() {
         check(&path.display().to_string(), &events);
     }
 }
+
+/// The same text, or the same meaning where an empty element is written in its other form.
+#[test]
+fn every_event_of_the_corpus_survives_being_stored() {
+    let logs = crate::corpus_logs("every_event_of_the_corpus_survives_being_stored").unwrap_or_default();
+    let mut events = 0;
+    for path in logs.iter().filter(|path| !path.to_string_lossy().contains("/bench/")) {
+        let bytes = std::fs::read(path).unwrap();
+        let mut stored = Vec::new();
+        let mut log = LogWriter::create(Options::default(), &mut stored).unwrap();
+        let mut before = Vec::new();
+        let mut decoder = Decoder::new();
+        for chunk in bytes[FILE_HEADER_BYTES.min(bytes.len())..].chunks(CHUNK_BYTES) {
+            let _ = decoder.chunk(chunk, 512, |found| {
+                let mut xml = Vec::new();
+                if found.is_ok_and(|event| event.xml(&mut xml).is_ok())
+                    && let Ok(event) = XmlEvent::parse(&xml)
+                    && log.push(&event, 0, &mut stored).is_ok()
+                {
+                    before.push(String::from_utf8(xml).unwrap());
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        log.close(&mut stored).unwrap();
+        let after = by_us(&stored);
+        assert_eq!(after.len(), before.len(), "{}", path.display());
+        for (after, before) in after.iter().zip(&before) {
+            let alike =
+                after == before || roxmltree::Document::parse(before).is_ok() && tree(after) == tree(before);
+            assert!(alike, "{}\n{after}\n{before}", path.display());
+            events += 1;
+        }
+    }
+    assert!(logs.is_empty() || events > 10_000, "{events}");
+}

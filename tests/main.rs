@@ -8,8 +8,12 @@ mod encodings;
 mod evtx_oracle;
 mod evtx_written;
 mod fixtures;
+#[allow(dead_code, reason = "the bench uses the rest")]
+mod peers;
+mod pipeline_tests;
 mod support;
 mod tidy;
+mod xml_oracle;
 
 use std::path::{Path, PathBuf};
 

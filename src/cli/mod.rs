@@ -10,6 +10,7 @@ mod convert;
 pub mod exit;
 mod run;
 mod schema;
+mod test;
 
 pub use exit::{Exit, Failure};
 
@@ -31,6 +32,8 @@ enum Command {
     Run(run::Args),
     /// Check a pipeline file; nothing is opened
     Check(check::Args),
+    /// Test what the outputs of a pipeline make of events
+    Test(test::Args),
     /// Turn .evtx files into JSON, ECS, XML or one .evtx file
     Convert(convert::Args),
     /// Print the JSON Schema or the reference of the pipeline file
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Test(args) => test::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completion(args) => completion::run(args),
     };

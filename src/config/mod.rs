@@ -58,6 +58,19 @@ pub fn check(files: Vec<SourceFile>, lookup: &dyn Lookup) -> Checked {
     Checked { pipeline, diagnostics, files, secrets }
 }
 
+/// Types a file that is no pipeline, such as one of tests, with the same care for mistakes.
+///
+/// # Errors
+/// All mistakes as text for people.
+pub fn typed_file<T: serde::de::DeserializeOwned>(file: &SourceFile) -> Result<T, String> {
+    let mut notes = tree::Notes::default();
+    let value = tree::root(file, &mut notes).and_then(|part| typed::typed(&part, "", &mut notes));
+    let files = std::slice::from_ref(file);
+    value
+        .filter(|_| notes.errors() == 0)
+        .ok_or_else(|| diagnostic::render(&notes.diagnostics, files, &notes.secrets))
+}
+
 impl Checked {
     pub fn errors(&self) -> usize {
         self.count(Severity::Error)

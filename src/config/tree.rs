@@ -100,6 +100,14 @@ pub(super) fn read<'t>(
     tree
 }
 
+/// A whole file as one part; nothing is filled in.
+pub(super) fn root<'t>(source: &'t SourceFile, notes: &mut Notes) -> Option<Part<'t>> {
+    let (table, mistakes) = DeTable::parse_recoverable(&source.text);
+    syntax(0, source, table.get_ref(), &mistakes, notes);
+    let value = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+    mistakes.is_empty().then_some(Part { file: 0, key: Place { file: 0, span: 0..0 }, value })
+}
+
 /// `did you mean …?` and the keys there are.
 pub(super) fn known_keys<'k>(typed: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
     let list = known.clone().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");

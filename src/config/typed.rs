@@ -103,7 +103,7 @@ impl<'m> Mistake<'m> {
     fn told(&self, place: Place, name: &str, key: &str) -> Diagnostic {
         match self {
             Self::Unknown { word: "key", known } => {
-                let table = name.rsplit_once('.').map_or(name, |(table, _)| table);
+                let table = name.rsplit_once('.').map_or("this file", |(table, _)| table);
                 let message = format!("unknown key `{}` in `{table}`", key.escape_debug());
                 Diagnostic::error(place, message, known_keys(key, known.iter().copied()))
             }
@@ -166,7 +166,9 @@ fn found_in_words(found: &str) -> String {
 fn full(path: &str, keys: &[String]) -> String {
     let mut name = path.to_owned();
     for key in keys {
-        name.push('.');
+        if !name.is_empty() {
+            name.push('.');
+        }
         name.extend(key.escape_debug());
     }
     name

@@ -2,6 +2,7 @@
 //!
 //! The scalar forms: they say what is right, the fast kernels are compared with them.
 
+pub use super::escape::{json_from_text, json_from_xml};
 pub use super::utf16::{decode_utf16, json_from_utf16, xml_from_utf16};
 
 /// XML text as written to the text it means: references resolved, CRLF and lone CR to LF. A
@@ -107,52 +108,6 @@ fn ansi_character(byte: u8) -> char {
         '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
     ];
     if (0x80..0xa0).contains(&byte) { C1[usize::from(byte - 0x80)] } else { char::from(byte) }
-}
-
-/// UTF-8 text escaped for a JSON string.
-pub fn json_from_text(text: &[u8], out: &mut Vec<u8>) {
-    for &byte in text {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x00..0x20 => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-            _ => out.push(byte),
-        }
-    }
-}
-
-/// Raw XML text straight to JSON: `decode_xml`, then `json_from_text`.
-pub fn json_from_xml(mut raw: &[u8], out: &mut Vec<u8>) {
-    while let Some(index) = memchr::memchr2(b'&', b'\r', raw) {
-        json_from_text(&raw[..index], out);
-        raw = &raw[index..];
-        let length = match (raw, reference(raw)) {
-            // The LF that follows stands for both.
-            ([b'\r', b'\n', ..], _) => 1,
-            ([b'\r', ..], _) => {
-                out.extend_from_slice(b"\\n");
-                1
-            }
-            (_, Some((character, length))) => {
-                json_from_text(character.encode_utf8(&mut [0; 4]).as_bytes(), out);
-                length
-            }
-            (_, None) => {
-                out.push(b'&');
-                1
-            }
-        };
-        raw = &raw[length..];
-    }
-    json_from_text(raw, out);
 }
 
 /// Where escaped text will stand.

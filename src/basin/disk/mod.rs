@@ -16,11 +16,15 @@ mod chores;
 mod codec;
 mod core;
 mod cursor;
+#[cfg(test)]
+mod fake;
 mod file;
 mod frame;
 mod group;
 pub(super) mod inspect;
 mod lock;
+#[cfg(test)]
+mod model_tests;
 mod quarantine;
 mod read;
 mod recovery;

@@ -13,7 +13,7 @@ use super::quarantine::QUARANTINE;
 use super::replay::{self, Replay};
 use super::segment::{SEGMENTS, segment_path};
 use super::slots::{Flaw, Slots};
-use super::snapshot::{self, Snapshot};
+use super::snapshot::{self, Snapshot, SnapshotWrite};
 use super::tail::Tail;
 use crate::event::Timestamp;
 use crate::finding::Finding;
@@ -112,6 +112,7 @@ impl Opening<'_> {
         };
         match payload {
             Ok(bytes) if bytes.len() == 20 => {
+                slots.settle(&bytes).map_err(|source| self.io("write", IDENTITY, source))?;
                 let mut node = [0; 16];
                 node.copy_from_slice(&bytes[..16]);
                 let epoch = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
@@ -165,6 +166,12 @@ impl Opening<'_> {
                     fix: "check the disk; bookmarks come from the segments that are left, and hosts may send events again".into(),
                 });
             }
+        }
+        if generation > 0 {
+            // As for the cursors: what was read may be in the kernel's cache alone.
+            SnapshotWrite::new(generation, snapshot.position, snapshot.totals, &snapshot.state)
+                .run(&*self.disk)
+                .map_err(|source| self.io("write", "state", source))?;
         }
         Ok((snapshot, generation))
     }
@@ -220,7 +227,10 @@ impl Opening<'_> {
         for name in names {
             let path = format!("{CURSORS}/{name}");
             match cursor::open(&*disk, &path).map_err(|source| self.io("read", &path, source))? {
-                (slots, Ok(record)) if cursor_path(&record.name) == path => stored.push((record, slots)),
+                (slots, Ok(record)) if cursor_path(&record.name) == path => {
+                    slots.settle(&record.encode()).map_err(|source| self.io("write", &path, source))?;
+                    stored.push((record, slots));
+                }
                 (_, Err(Flaw::Newer(found))) => return Err(self.newer(found)),
                 // Made just before a crash: as if it had not been.
                 (_, Err(Flaw::Empty)) => {}

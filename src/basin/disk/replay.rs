@@ -12,6 +12,7 @@ use super::snapshot::Snapshot;
 use super::survey::{self, Known, Survey, survey};
 use crate::finding::Finding;
 use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -177,6 +178,22 @@ fn candidate(opening: &mut Opening<'_>, number: u64) -> Result<Option<Candidate>
     }
 }
 
+/// Writes a part of a file as it is once more. A sync alone would not do: when the last run's sync
+/// failed, the kernel may have dropped the pages and call what only its cache has clean.
+fn rewrite(file: &dyn File, mut from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = vec![0; REWRITE_BYTES];
+    while from < to {
+        let count = bytes.len().min((to - from) as usize);
+        let read = file.read_at(from, &mut bytes[..count])?;
+        if read == 0 {
+            break;
+        }
+        file.write_at(from, &mut [IoSlice::new(&bytes[..read])])?;
+        from += read as u64;
+    }
+    file.sync()
+}
+
 /// Reads a segment's frames, and applies the bookmarks that the snapshot does not have.
 fn read(
     opening: &mut Opening<'_>,
@@ -186,16 +203,16 @@ fn read(
     state: &mut State,
 ) -> Result<Option<Segment>, BasinError> {
     let path = segment_path(file.number);
-    let Survey { end, frames, rot, torn, refused } =
+    let Survey { end, mark, frames, rot, torn, refused } =
         survey(known).map_err(|source| opening.io("read", &path, source))?;
     if refused {
         // Cutting here could cut what was acknowledged.
-        let source = std::io::Error::other("the disk refuses to read where the log ends");
+        let source = io::Error::other("the disk refuses to read where the log ends");
         return Err(opening.io("read", &path, source));
     }
     if known.end.is_none() {
         // Frames that only the page cache has are made durable before a lane can see them.
-        known.file.sync().map_err(|source| opening.io("sync", &path, source))?;
+        rewrite(&*known.file, mark, end).map_err(|source| opening.io("sync", &path, source))?;
     }
     for damage in &rot {
         opening.findings.push(quarantine::keep(&*opening.disk, &*known.file, file.number, damage));
@@ -227,3 +244,5 @@ fn read(
         last_at,
     }))
 }
+
+const REWRITE_BYTES: usize = 1 << 20;

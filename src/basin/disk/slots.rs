@@ -115,6 +115,14 @@ impl Slots {
         SlotWrite { file, path: self.path.clone(), offset: self.next * self.slot_bytes, bytes }
     }
 
+    /// Writes what `open` read in place once more: after a failed sync of the last run, only the
+    /// kernel's cache may have it, and the next write goes to the other slot.
+    pub(super) fn settle(&self, payload: &[u8]) -> io::Result<()> {
+        let bytes = seal(self.magic, self.generation, payload);
+        self.file.write_at((1 - self.next) * self.slot_bytes, &mut [IoSlice::new(&bytes)])?;
+        self.file.sync()
+    }
+
     /// Takes note of how a write ended.
     pub(super) fn wrote(&mut self, result: &io::Result<Arc<dyn File>>) {
         match result {

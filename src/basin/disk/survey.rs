@@ -31,6 +31,8 @@ pub(super) struct Known {
 pub(super) struct Survey {
     /// Where the frames that count end.
     pub(super) end: u64,
+    /// Up to here all is known to have been synced.
+    pub(super) mark: u64,
     pub(super) frames: Vec<Counted>,
     pub(super) rot: Vec<Damage>,
     /// Bytes behind the end that were written but never synced.
@@ -108,7 +110,7 @@ enum Item {
 
 fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<Survey> {
     let mut survey =
-        Survey { end: FRAMES_AT, frames: Vec::new(), rot: Vec::new(), torn: false, refused: false };
+        Survey { end: FRAMES_AT, mark, frames: Vec::new(), rot: Vec::new(), torn: false, refused: false };
     let mut through = None;
     for item in items {
         match item {

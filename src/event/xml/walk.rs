@@ -194,11 +194,17 @@ pub(super) fn element<'a, V: Visitor<'a>>(
         }
         let layout = parents >> depth & 1 == 1 || !matches!(text.get(next + 1), Some(b'/' | b'!' | b'?'));
         let between = &text[at..next];
-        if !(between.is_empty() || layout && is_blank(between)) {
+        if !(between.is_empty() || layout && is_blank(between) && !beside_cdata(text, at, next)) {
             visitor.text(Value::Xml(between));
         }
         at = next;
     }
+}
+
+/// Whether the text between two pieces of markup continues a CDATA section: then it is one text
+/// with it, and no layout even if it is blank.
+fn beside_cdata(text: &[u8], at: usize, next: usize) -> bool {
+    text[..at].ends_with(b"]]>") || stands(text, next, b"<![CDATA[")
 }
 
 pub(super) struct Tag<'a> {

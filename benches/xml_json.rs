@@ -1,0 +1,159 @@
+//! Event XML to JSON, and rejecting by header, against quick-xml driving the same writer and
+//! against a DOM with a value tree.
+//!
+//! Each input is run by all contestants in turn, round after round, so that a noisy machine is
+//! noisy for all of them; the ratios of the medians are printed at the end. `xml_json/*` are
+//! criterion's own figures for the product alone. Without the corpus the golden files are read.
+
+#[path = "../tests/peers/mod.rs"]
+#[allow(dead_code)]
+mod peers;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use forebay::event::{Event, XmlEvent};
+use forebay::format::{Meta, json::Json};
+use peers::{dom, quick, quick::QuickEvent};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+type Input = (&'static str, Vec<Vec<u8>>);
+
+/// Named inputs: what is special about each.
+fn inputs() -> Vec<Input> {
+    let (events, _) = peers::events();
+    let of = |wanted: &dyn Fn(&[u8]) -> bool| -> Vec<Vec<u8>> {
+        events.iter().filter(|event| wanted(event)).take(8000).cloned().collect()
+    };
+    let has = |event: &[u8], text: &str| memchr::memmem::find(event, text.as_bytes()).is_some();
+    let mut inputs = vec![
+        // Every kind of log, as it comes.
+        ("mixed", of(&|_| true)),
+        // Long lists of short values.
+        ("security", of(&|event| has(event, "<Channel>Security<"))),
+        // Long message with tabs and line breaks, keywords: half of the event is text to escape.
+        (
+            "rendered",
+            of(&|event| has(event, "<Channel>Security<")).iter().map(|event| rendered(event)).collect(),
+        ),
+        // Foreign elements, attributes, repeated names: by the tape.
+        ("user data", of(&|event| has(event, "<UserData>"))),
+        // Unnamed values and a binary.
+        ("classic", of(&|event| has(event, "<Data>"))),
+    ];
+    inputs.retain(|(_, events)| !events.is_empty());
+    inputs
+}
+
+fn rendered(event: &[u8]) -> Vec<u8> {
+    let message =
+        "An account was successfully logged on.\r\n\r\nSubject:\r\n\tSecurity ID:\t\tS-1-5-18\r\n\t\
+                   Account Name:\t\tDC1$\r\n\tAccount Domain:\t\tEXAMPLE\r\n\tLogon ID:\t\t0x3E7\r\n\r\n"
+            .repeat(5);
+    let info = format!(
+        "<RenderingInfo Culture='en-US'><Message>{message}</Message><Level>Information</Level>\
+         <Task>Logon</Task><Opcode>Info</Opcode><Channel>Security</Channel><Provider>Microsoft Windows \
+         security auditing.</Provider><Keywords><Keyword>Audit Success</Keyword></Keywords></RenderingInfo>\
+         </Event>"
+    );
+    let end = memchr::memmem::rfind(event, b"</Event>").unwrap_or(event.len());
+    [&event[..end], info.as_bytes()].concat()
+}
+
+/// A contestant works through all events once; its figure is what it wrote or kept.
+type Contestant = (&'static str, fn(&[Vec<u8>], &mut Json, &mut Vec<u8>) -> usize);
+
+const CONTESTANTS: &[Contestant] = &[
+    ("ours", |events, json, out| {
+        let mut bytes = 0;
+        for text in events {
+            out.clear();
+            let event = XmlEvent::parse(text).expect("an event");
+            json.event(&event, &Meta::default(), out).expect("a whole event");
+            bytes += black_box(&out).len();
+        }
+        bytes
+    }),
+    ("quick-xml, same writer", |events, json, out| {
+        let mut bytes = 0;
+        for text in events {
+            out.clear();
+            let event = QuickEvent::parse(text).expect("an event");
+            json.event(&event, &Meta::default(), out).expect("a whole event");
+            bytes += black_box(&out).len();
+        }
+        bytes
+    }),
+    ("roxmltree + Value", |events, _, _| {
+        let json = |text: &Vec<u8>| {
+            let text = std::str::from_utf8(text).expect("UTF-8");
+            dom::to_value(text).map_or(0, |value| black_box(value.to_string()).len())
+        };
+        events.iter().map(json).sum()
+    }),
+    ("reject, ours", |events, _, _| {
+        let kept = |text: &&Vec<u8>| {
+            let event = XmlEvent::parse(text).expect("an event");
+            let header = event.header();
+            header.channel.is("No-Such-Channel") && header.event_id.as_u64() == Some(4624)
+        };
+        events.iter().filter(kept).count()
+    }),
+    ("reject, quick-xml", |events, _, _| {
+        events.iter().filter(|text| quick::is_from(text, b"No-Such-Channel", b"4624")).count()
+    }),
+];
+
+/// Median time per event of each contestant, taken in turns.
+fn medians(events: &[Vec<u8>], rounds: usize) -> Vec<Duration> {
+    let (mut json, mut out) = (Json::default(), Vec::new());
+    let mut times = vec![Vec::new(); CONTESTANTS.len()];
+    for _ in 0..rounds {
+        for ((_, run), times) in CONTESTANTS.iter().zip(&mut times) {
+            let start = Instant::now();
+            black_box(run(black_box(events), &mut json, &mut out));
+            times.push(start.elapsed() / events.len() as u32);
+        }
+    }
+    times
+        .into_iter()
+        .map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2]
+        })
+        .collect()
+}
+
+fn compare(_: &mut Criterion) {
+    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(9);
+    for (name, events) in inputs() {
+        let size: usize = events.iter().map(Vec::len).sum();
+        let times = medians(&events, rounds);
+        println!("\n{name}: {} events, {} bytes each", events.len(), size / events.len());
+        for ((contestant, _), time) in CONTESTANTS.iter().zip(&times) {
+            let rate = size as f64 / events.len() as f64 / time.as_nanos() as f64 * 1000.0;
+            println!("  {contestant:24} {:>7} ns {rate:>7.0} MB/s", time.as_nanos());
+        }
+        let ratio = |a: usize, b: usize| times[a].as_nanos() as f64 / times[b].as_nanos() as f64;
+        println!(
+            "  ratios: {:.1}x roxmltree + Value, {:.1}x quick-xml; reject {:.1}x quick-xml, {:.2} of a conversion",
+            ratio(2, 0),
+            ratio(1, 0),
+            ratio(4, 3),
+            ratio(3, 0)
+        );
+    }
+}
+
+fn product(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("xml_json");
+    group.sample_size(10).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
+    for (name, events) in inputs() {
+        let (mut json, mut out) = (Json::default(), Vec::new());
+        group.throughput(Throughput::Bytes(events.iter().map(Vec::len).sum::<usize>() as u64));
+        group.bench_function(name, |bencher| bencher.iter(|| CONTESTANTS[0].1(&events, &mut json, &mut out)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, compare, product);
+criterion_main!(benches);
