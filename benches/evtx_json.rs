@@ -6,6 +6,8 @@
 //! | mixed | every kind of log, many templates |
 //! | forwarded | plain tokens, all values are strings |
 
+#![allow(clippy::print_stdout, reason = "what a bench prints is its result")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use forebay::evtx::{CHUNK_BYTES, Decoder, FILE_HEADER_BYTES};
 use forebay::format::{FormatConfig, Meta};

@@ -5,6 +5,8 @@
 //! noisy for all of them; the ratios of the medians are printed at the end. `xml_json/*` are
 //! criterion's own figures for the product alone. Without the corpus the golden files are read.
 
+#![allow(clippy::print_stdout, reason = "what a bench prints is its result")]
+
 #[path = "../tests/peers/mod.rs"]
 #[allow(dead_code)]
 mod peers;

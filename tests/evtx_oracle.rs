@@ -70,7 +70,9 @@ fn json_is_the_same_from_binxml_and_from_the_xml_it_is_rendered_to() {
         for chunk in chunks.step_by(step) {
             let _ = decoder.chunk(chunk, 0, |event| {
                 let Ok(event) = event else { return ControlFlow::Continue(()) };
-                (xml.clear(), ours.clear(), theirs.clear());
+                xml.clear();
+                ours.clear();
+                theirs.clear();
                 if event.xml(&mut xml).is_err() {
                     return ControlFlow::Continue(());
                 }
@@ -220,7 +222,8 @@ fn difference(ours: &str, theirs: &str) -> Option<String> {
         (Err(error), _) => return Some(format!("our XML: {error}")),
         (_, Err(error)) => return Some(format!("the crate's XML: {error}")),
     };
-    let at = ours.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or(ours.len().min(theirs.len()));
+    let at =
+        ours.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or_else(|| ours.len().min(theirs.len()));
     (ours != theirs).then(|| format!("{:?} here, {:?} there", ours.get(at), theirs.get(at)))
 }
 

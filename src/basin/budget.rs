@@ -28,7 +28,7 @@ pub trait Evict: Send + Sync {
 
 impl Budget {
     pub fn new(max: ByteSize) -> Self {
-        let units = usize::try_from(max.0 / UNIT).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS).max(1);
+        let units = usize::try_from(max.0 / UNIT).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
         Self {
             shared: Arc::new(Shared {
                 max: AtomicUsize::new(units),

@@ -96,10 +96,12 @@ impl Programs {
     ) -> Result<&'a Program, EventError> {
         let near = &self.offsets[offset as usize / 16 % OFFSETS];
         let (generation, known, id) = near.get();
-        if generation == self.generation && known == offset && generation != 0 {
-            if let Some(program) = self.list.get(id as usize) {
-                return Ok(program);
-            }
+        if generation == self.generation
+            && known == offset
+            && generation != 0
+            && let Some(program) = self.list.get(id as usize)
+        {
+            return Ok(program);
         }
         let definition = Definition::read(chunk, offset)?;
         let id = match self.find(names, &definition) {

@@ -46,7 +46,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn of<'a>(self, chunk: &'a [u8]) -> &'a [u8] {
+    pub(super) fn of(self, chunk: &[u8]) -> &[u8] {
         let at = self.at as usize;
         chunk.get(at..at + usize::from(self.bytes)).unwrap_or_default()
     }

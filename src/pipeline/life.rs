@@ -7,8 +7,9 @@ use super::build::{Parts, build};
 use super::lane::LaneError;
 use super::{Options, Order, Reload, RunError};
 use crate::basin::Basin;
+use crate::basin::Stats;
 use crate::config::Pipeline;
-use crate::source::{SourceError, Summary};
+use crate::source::{Report, Source, SourceError, Summary};
 use crate::telemetry::notify::Notifier;
 use crate::telemetry::{Phase, Status, metrics};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(super) struct Life {
     basin: Basin,
     on_disk: bool,
     outputs: Vec<String>,
+    reports: Vec<Report>,
     tasks: JoinSet<End>,
     sources: usize,
     lanes: usize,
@@ -91,6 +93,7 @@ impl Life {
             basin,
             on_disk,
             outputs: lanes.iter().map(|lane| lane.output.clone()).collect(),
+            reports: sources.iter().map(Source::report).collect(),
             tasks: JoinSet::new(),
             sources: sources.len(),
             lanes: lanes.len(),
@@ -286,10 +289,13 @@ impl Life {
         }
     }
 
-    /// Figures that only the basin knows.
+    /// Figures that only the basin knows, and what it and the sources found.
     fn tell(&self) {
         self.notifier.alive();
+        self.basin.take_findings().into_iter().for_each(|finding| self.status.finding(finding));
+        self.reports.iter().flat_map(Report::take_fresh).for_each(|finding| self.status.keep(finding));
         let stats = self.basin.stats();
+        tell_of_basin(&stats);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut events = 0;
         for output in stats.outputs.iter().filter(|output| self.outputs.contains(&output.name)) {
@@ -304,6 +310,20 @@ impl Life {
             events = events.max(output.lag_events);
         }
         self.notifier.status(&format!("{}; {events} events behind", self.status.phase().name()));
+    }
+}
+
+fn tell_of_basin(stats: &Stats) {
+    let basin = &metrics().basin;
+    basin.bytes.set(i64::try_from(stats.bytes).unwrap_or(i64::MAX));
+    basin.segments.set(i64::try_from(stats.segments).unwrap_or(i64::MAX));
+    for (counter, now) in [
+        (&basin.frames, stats.frames_appended),
+        (&basin.written_bytes, stats.bytes_appended),
+        (&basin.sync_failures, stats.sync_failures),
+        (&basin.quarantined, stats.frames_damaged),
+    ] {
+        counter.inc_by(now.saturating_sub(counter.get()));
     }
 }
 

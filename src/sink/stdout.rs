@@ -90,7 +90,7 @@ mod tests {
     impl Write for Stubborn {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.calls += 1;
-            if self.calls % 3 == 0 {
+            if self.calls.is_multiple_of(3) {
                 return Err(self.kind.into());
             }
             let count = bytes.len().min(2);

@@ -20,6 +20,7 @@ impl Harness {
         let mut reader = basin.reader("all").unwrap();
         let batches = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&batches);
+        #[expect(clippy::disallowed_methods, reason = "a reader for tests that ends with their runtime")]
         tokio::task::spawn(async move {
             while let Some(delivery) = reader.next().await {
                 kept.lock().unwrap().push(delivery.batch);

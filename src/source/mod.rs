@@ -42,6 +42,7 @@ impl Config {
 
 /// A source, checked and ready to run.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one value a source, made once")]
 pub enum Source {
     Evtx(evtx::Evtx),
     Replay(replay::Replay),

@@ -47,6 +47,7 @@ impl Report {
             metrics: metrics().source(source),
             counts: Mutex::default(),
             findings: Mutex::default(),
+            fresh: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -59,7 +60,16 @@ impl Report {
         if findings.len() == FINDINGS_MAX {
             findings.pop_front();
         }
-        findings.push_back(finding);
+        findings.push_back(finding.clone());
+        let mut fresh = self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        if fresh.len() < FINDINGS_MAX {
+            fresh.push(finding);
+        }
+    }
+
+    /// The findings since the last call.
+    pub fn take_fresh(&self) -> Vec<Finding> {
+        std::mem::take(&mut self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn findings(&self) -> Vec<Finding> {
@@ -99,6 +109,7 @@ struct Shared {
     metrics: SourceMetrics,
     counts: Mutex<Counts>,
     findings: Mutex<VecDeque<Finding>>,
+    fresh: Mutex<Vec<Finding>>,
 }
 
 #[cfg(test)]

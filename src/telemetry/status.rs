@@ -69,6 +69,14 @@ impl Status {
 
     /// Notes a finding: counted, kept for whoever asks, and logged when it is new.
     pub fn finding(&self, finding: Finding) {
+        if !self.lock().iter().any(|noted| noted.finding == finding) {
+            tracing::warn!(why = %finding.why, fix = %finding.fix, "{}", finding.what);
+        }
+        self.keep(finding);
+    }
+
+    /// As `finding`, for one that is in the log already.
+    pub fn keep(&self, finding: Finding) {
         metrics().findings.inc();
         let mut kept = self.lock();
         let last = SystemTime::now();
@@ -77,7 +85,6 @@ impl Status {
             known.last = last;
             return;
         }
-        tracing::warn!(why = %finding.why, fix = %finding.fix, "{}", finding.what);
         if kept.len() == FINDINGS_MAX {
             kept.pop_front();
         }

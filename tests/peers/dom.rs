@@ -167,7 +167,7 @@ fn generic(node: Node<'_, '_>) -> Value {
 fn content_of(node: Node<'_, '_>, fields: &mut Map<String, Value>) {
     let text = text_of(node);
     let has_elements = node.children().any(|child| child.is_element());
-    if !text.is_empty() && !(has_elements && text.trim_matches([' ', '\t', '\r', '\n']).is_empty()) {
+    if !(text.is_empty() || has_elements && text.trim_matches([' ', '\t', '\r', '\n']).is_empty()) {
         fields.insert("#text".into(), text.into());
     }
     for child in node.children().filter(Node::is_element) {

@@ -93,7 +93,7 @@ impl Store for Ring {
             sleep(self.age_min.saturating_sub(last.elapsed()));
         }
         self.slots[slot] = Some(Instant::now());
-        let is_header = (at - 4096) % 65536 == 0;
+        let is_header = (at - 4096).is_multiple_of(65536);
         if self.header_first && !is_header {
             self.held = Some((at, bytes.to_vec()));
             return Ok(());

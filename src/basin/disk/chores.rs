@@ -237,7 +237,7 @@ impl Core {
         let durable = self.snapshot.durable;
         let closed = self.segments.iter().rev().find(|segment| !self.is_active(segment.number));
         let behind = closed.is_some_and(|segment| segment.last > durable);
-        if !behind && !(self.stopping && self.head > durable) {
+        if !(behind || self.stopping && self.head > durable) {
             return None;
         }
         let generation = self.snapshot.generation + 1;

@@ -9,6 +9,7 @@ use super::segment::FRAMES_AT;
 use super::tail::Entry;
 use crate::event::{Receipt, Timestamp};
 use crate::finding::Finding;
+use crate::telemetry::metrics;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,6 +148,7 @@ impl Core {
             Ok(took) => {
                 self.stats.syncs += 1;
                 self.stats.sync_latency.note(*took);
+                metrics().basin.sync_seconds.observe(took.as_secs_f64());
                 self.commit(group, now)
             }
             Err(error) => {

@@ -103,6 +103,7 @@ impl Opening<'_> {
     }
 
     /// The identity file, node id and last epoch, where there are any.
+    #[expect(clippy::type_complexity, reason = "used once, right below")]
     fn identity(&mut self) -> Result<(Option<Slots>, Option<[u8; 16]>, u32), BasinError> {
         let disk = Arc::clone(&self.disk);
         let (slots, payload) = match Slots::open(&*disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES) {

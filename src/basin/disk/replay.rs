@@ -232,7 +232,7 @@ fn read(
     }
     let start = file.link.as_ref().map(|(header, link)| (link.last, header.through, header.at));
     let last = frames.last().map(|frame| (frame.position, frame.through, frame.at));
-    Ok(last.or(start.filter(|_| !rot.is_empty())).map(|(last, through, last_at)| Segment {
+    Ok(last.or_else(|| start.filter(|_| !rot.is_empty())).map(|(last, through, last_at)| Segment {
         number: file.number,
         epoch: file.header.epoch,
         salt: file.header.salt,

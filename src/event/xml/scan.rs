@@ -142,7 +142,7 @@ mod tests {
             at in 0..210_usize,
         ) {
             let plain = text.iter().enumerate().skip(at).find(|(_, byte)| matches!(**byte, b'<' | b'\''));
-            let expected = plain.map_or(text.len().max(at), |(index, _)| index);
+            let expected = plain.map_or_else(|| text.len().max(at), |(index, _)| index);
             prop_assert_eq!(find_either(&text, at, b'<', b'\''), expected);
             if let Some(block) = text.first_chunk() {
                 prop_assert_eq!(hits(block, b'<', b'x'), hits_bytewise(block, b'<', b'x'));

@@ -144,7 +144,7 @@ fn validate(schema: &Value, root: &Value, value: &Value) -> Result<(), String> {
         value.get(name.as_str().unwrap()).ok_or_else(|| format!("no {name}: {value}"))?;
     }
     for (name, member) in value.as_object().into_iter().flatten() {
-        let member_schema = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+        let member_schema = schema["properties"].get(name).unwrap_or_else(|| &schema["additionalProperties"]);
         validate(member_schema, root, member).map_err(|wrong| format!("{name}: {wrong}"))?;
     }
     for item in value.as_array().into_iter().flatten() {

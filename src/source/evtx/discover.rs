@@ -123,7 +123,7 @@ impl Listing {
 /// name, then the log itself. `Archive-Security-2024-01-14-18-33-55-830.evtx` is of `Security`.
 pub(super) fn order(path: &Path) -> (PathBuf, bool, PathBuf) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     // `-YYYY-MM-DD-hh-mm-ss-nnn.evtx`
     const STAMP_BYTES: usize = 29;
     let channel = name.strip_prefix("Archive-").and_then(|rest| {

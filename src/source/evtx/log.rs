@@ -258,7 +258,9 @@ impl Log {
                     self.todo.push_back((slot, CHUNK_HEADER_BYTES));
                     return Ok(true);
                 }
-                News::None if self.polls % IDLE_POLLS != 0 && !self.unsettled(pace) => return Ok(false),
+                News::None if !self.polls.is_multiple_of(IDLE_POLLS) && !self.unsettled(pace) => {
+                    return Ok(false);
+                }
                 News::None | News::Touched | News::Look => {}
             }
         }

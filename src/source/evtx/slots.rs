@@ -175,7 +175,7 @@ pub(super) fn plan(slots: &[Slot], at: &Position, holder: Holder) -> Plan {
         .max();
     if let Some(since) = start {
         let old = |head: &Head| head.identity.written < since;
-        let mut left =
+        let mut left: Vec<_> =
             order.iter().filter(|(_, head)| old(head) && head.identity.id > at.id).copied().collect();
         sort(&mut left);
         order.retain(|(_, head)| !old(head));
@@ -242,7 +242,7 @@ fn heads(slots: &[Slot]) -> Vec<(usize, Head)> {
 }
 
 /// Sorts by id; false when the ids of chunks overlap, as no log's do.
-fn sort(order: &mut Vec<(usize, Head)>) -> bool {
+fn sort(order: &mut [(usize, Head)]) -> bool {
     order.sort_by_key(|(_, head)| head.identity.id);
     order.windows(2).all(|pair| pair[0].1.last_id < pair[1].1.identity.id)
 }

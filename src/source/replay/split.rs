@@ -146,7 +146,7 @@ impl Splitter {
         let event = next_event(rest, 1, end);
         let stop = match (line, event) {
             (Some(line), Some(event)) => line.min(event),
-            (found, None) | (None, found) => found.or(end.then_some(rest.len()))?,
+            (found, None) | (None, found) => found.or_else(|| end.then_some(rest.len()))?,
         };
         let blank = rest[..stop].iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
         Some((Kind::Broken { what: "text that is no event" }, self.start + stop - blank))
@@ -191,7 +191,7 @@ impl Splitter {
     fn line(&mut self, text: &[u8], end: bool) -> Option<(Kind, usize)> {
         let found = memchr::memchr(b'\n', &text[self.at..]).map(|found| self.at + found);
         self.at = text.len();
-        Some((Kind::Json, found.or(end.then_some(text.len()))?))
+        Some((Kind::Json, found.or_else(|| end.then_some(text.len()))?))
     }
 
     /// Where the next piece of something too long ends, and whether all of it ends there.
