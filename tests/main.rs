@@ -11,6 +11,8 @@ mod fixtures;
 #[allow(dead_code, reason = "the bench uses the rest")]
 mod peers;
 mod pipeline_tests;
+mod readme;
+mod run;
 mod support;
 mod tidy;
 mod xml_oracle;

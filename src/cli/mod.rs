@@ -4,6 +4,7 @@
 //! `error: what; what to do` and one of the codes in `exit.rs`; a closed pipe ends quietly.
 //! Must not know: how anything works.
 
+mod basin;
 mod check;
 mod completion;
 mod convert;
@@ -36,6 +37,8 @@ enum Command {
     Test(test::Args),
     /// Turn .evtx files into JSON, ECS, XML or one .evtx file
     Convert(convert::Args),
+    /// Look into a basin on disk
+    Basin(basin::Args),
     /// Print the JSON Schema or the reference of the pipeline file
     Schema(schema::Args),
     /// Print the completion script of a shell
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Test(args) => test::run(args),
+        Command::Basin(args) => basin::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completion(args) => completion::run(args),
     };

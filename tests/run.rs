@@ -1,0 +1,81 @@
+//! `forebay run` as a process: the built-in pipeline, and SIGKILL at any moment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+fn forebay(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_forebay")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_built_in_pipeline_makes_json_lines_of_the_sample_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let ran = forebay(folder.path(), &["run", "--once"]);
+        assert!(ran.status.success(), "{}", text(&ran.stderr));
+        let lines = std::fs::read_to_string(folder.path().join("forebay-out/events.jsonl")).unwrap();
+        assert_eq!(lines.lines().count(), 160);
+        assert!(lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    }
+
+    let listed = forebay(folder.path(), &["basin", "ls", "-o", "json", "forebay-out/basin"]);
+    let listing: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listing["cursors"][0]["output"], "events");
+    assert_eq!(listing["cursors"][0]["lag_events"], 0);
+    let verified = forebay(folder.path(), &["basin", "verify", "forebay-out/basin"]);
+    assert_eq!(text(&verified.stdout), "no damage\n");
+    let forgot = forebay(folder.path(), &["basin", "forget", "forebay-out/basin", "events"]);
+    assert!(forgot.status.success(), "{}", text(&forgot.stderr));
+    let absent = forebay(folder.path(), &["basin", "ls", "no/such/basin"]);
+    assert_eq!(absent.status.code(), Some(66), "{}", text(&absent.stderr));
+}
+
+/// Killed again and again at moments that differ, every event is in the file once and whole.
+#[test]
+fn a_killed_run_goes_on_without_a_loss_a_repetition_or_a_torn_line() {
+    const KILLS: u64 = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let log = sample_many(folder.path());
+    let pipeline = folder.path().join("pipeline.toml");
+    let written = "[basin.disk]\npath = \"basin\"\n[source.logs.evtx]\npath = \"logs/*.evtx\"\n\
+                   [output.xml]\nformat.xml = {}\nsink.file.path = \"./out/events.xml\"\n";
+    std::fs::write(&pipeline, written).unwrap();
+    for kill in 0..KILLS {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_forebay"))
+            .args(["run", "pipeline.toml"])
+            .current_dir(folder.path())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(15 + kill * 37 % 160));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let ran = forebay(folder.path(), &["run", "--once", "pipeline.toml"]);
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    let found = std::fs::read(folder.path().join("out/events.xml")).unwrap();
+    let expected = forebay(folder.path(), &["convert", "--format", "xml", log.to_str().unwrap()]);
+    assert!(
+        expected.status.success() && found == expected.stdout,
+        "{} bytes, not {}",
+        found.len(),
+        expected.stdout.len()
+    );
+}
+
+/// A log of a few thousand events: the sample, joined with itself.
+fn sample_many(folder: &Path) -> PathBuf {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/sample.evtx");
+    std::fs::create_dir(folder.join("logs")).unwrap();
+    std::fs::create_dir(folder.join("out")).unwrap();
+    let log = folder.join("logs/many.evtx");
+    let mut args = vec!["convert", "--format", "evtx", "-o", log.to_str().unwrap()];
+    args.extend(std::iter::repeat_n(sample.to_str().unwrap(), 20));
+    let made = forebay(folder, &args);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    log
+}
