@@ -154,6 +154,12 @@ fn generic(node: Node<'_, '_>) -> Value {
     if let Some(namespace) = namespace {
         fields.insert("@xmlns".into(), namespace.into());
     }
+    let above = |prefix| node.parent_element().and_then(|parent| parent.lookup_namespace_uri(prefix));
+    for declared in node.namespaces().filter(|declared| declared.name().is_some_and(|name| name != "xml")) {
+        if above(declared.name()) != Some(declared.uri()) {
+            fields.insert(format!("@xmlns:{}", declared.name().unwrap_or_default()), declared.uri().into());
+        }
+    }
     for a in node.attributes() {
         fields.insert(format!("@{}", a.name()), a.value().into());
     }
