@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let config = FormatConfig { json: Some(Default::default()), ..FormatConfig::default() };
     let (mut direct, mut through) = (config.open().unwrap(), config.open().unwrap());
     let mut decoder = Decoder::new();
-    let mut budget = 64 << 20_usize;
+    let mut budget: usize = 64 << 20;
     let _ = decoder.chunk(&chunk, 0, |event| {
         let Ok(event) = event else { return ControlFlow::Continue(()) };
         let (mut xml, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
