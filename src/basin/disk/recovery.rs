@@ -36,6 +36,7 @@ pub(super) struct Opening<'a> {
     pub(super) findings: Vec<Finding>,
     /// Damaged frames: segment and offset.
     pub(super) damaged: BTreeSet<(u64, u64)>,
+    snapshot_is_damaged: bool,
 }
 
 pub(super) fn open(
@@ -47,8 +48,13 @@ pub(super) fn open(
     entropy: Entropy,
     now: Timestamp,
 ) -> Result<Core, BasinError> {
-    let mut opening =
-        Opening { disk: Arc::clone(&disk), root, findings: Vec::new(), damaged: BTreeSet::new() };
+    let mut opening = Opening {
+        disk: Arc::clone(&disk),
+        root,
+        findings: Vec::new(),
+        damaged: BTreeSet::new(),
+        snapshot_is_damaged: false,
+    };
     opening.folders()?;
     let (identity, mut node, mut epoch) = opening.identity()?;
     let (snapshot, generation) = opening.snapshot()?;
@@ -57,6 +63,7 @@ pub(super) fn open(
     let committed = stored.iter().map(|(record, _)| record.position).fold(snapshot.position, Position::max);
     let replay = replay::replay(&mut opening, node, &snapshot, committed)?;
     node = node.or(replay.node).or(Some(entropy.node));
+    opening.miss_snapshot(&replay);
     epoch = epoch.max(replay.epoch).max(snapshot.position.epoch);
     let node = node.unwrap_or(entropy.node);
     let (head, totals) = replay.head(&snapshot);
@@ -155,19 +162,13 @@ impl Opening<'_> {
     fn snapshot(&mut self) -> Result<(Snapshot, u64), BasinError> {
         let (snapshot, generation, flaws) =
             snapshot::load(&*self.disk).map_err(|source| self.io("read", "state", source))?;
-        for flaw in flaws {
+        for flaw in &flaws {
             if let Flaw::Newer(found) = flaw {
-                return Err(self.newer(found));
-            }
-            // A snapshot that a crash tore is no matter: the other one counts.
-            if generation == 0 {
-                self.findings.push(Finding {
-                    what: format!("basin: the snapshot of the bookmarks in {} is damaged", self.root.display()),
-                    why: "its checksum is wrong".into(),
-                    fix: "check the disk; bookmarks come from the segments that are left, and hosts may send events again".into(),
-                });
+                return Err(self.newer(*found));
             }
         }
+        // One that a crash tore is no matter while the other counts.
+        self.snapshot_is_damaged = generation == 0 && !flaws.is_empty();
         if generation > 0 {
             // As for the cursors: what was read may be in the kernel's cache alone.
             SnapshotWrite::new(generation, snapshot.position, snapshot.totals, &snapshot.state)
@@ -175,6 +176,19 @@ impl Opening<'_> {
                 .map_err(|source| self.io("write", "state", source))?;
         }
         Ok((snapshot, generation))
+    }
+
+    /// Tells of a damaged snapshot when it was needed: while no segment has gone, the log holds every
+    /// bookmark, and what is damaged is the first snapshot, torn by a crash.
+    fn miss_snapshot(&mut self, replay: &Replay) {
+        let is_whole = replay.oldest.is_some_and(|(before, _)| before == Position::default());
+        if self.snapshot_is_damaged && !is_whole {
+            self.findings.push(Finding {
+                what: format!("basin: the snapshot of the bookmarks in {} is damaged", self.root.display()),
+                why: "its checksum is wrong".into(),
+                fix: "check the disk; bookmarks come from the segments that are left, and hosts may send events again".into(),
+            });
+        }
     }
 
     fn outputs(
