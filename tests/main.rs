@@ -14,6 +14,7 @@ mod pipeline_tests;
 mod readme;
 mod run;
 mod support;
+mod tail;
 mod tidy;
 mod xml_oracle;
 

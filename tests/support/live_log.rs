@@ -29,7 +29,7 @@ impl LiveLog {
         let log = LogWriter::create(options, &mut file)?;
         file.set_len(4096 + u64::from(chunks) * 65536)?;
         let slots = vec![None; usize::from(chunks)];
-        Ok(Self { log, ring: Ring { file, slots, age_min, header_first: false, held: None } })
+        Ok(Self { log, ring: Ring { file, slots, age_min, overwritten: 0, header_first: false, held: None } })
     }
 
     /// Appends one event; returns its record id. It is in the file when this returns.
@@ -54,6 +54,11 @@ impl LiveLog {
         self.log.close(&mut self.ring)
     }
 
+    /// How often every chunk was overwritten.
+    pub(crate) fn wraps(&self) -> u64 {
+        self.ring.overwritten / self.ring.slots.len() as u64
+    }
+
     /// Id that the next record gets.
     pub(crate) fn next_record_id(&self) -> u64 {
         self.log.next_record_id()
@@ -65,6 +70,8 @@ struct Ring {
     /// When each slot was last written.
     slots: Vec<Option<Instant>>,
     age_min: Duration,
+    /// Chunks.
+    overwritten: u64,
     header_first: bool,
     /// Records that wait for their header.
     held: Option<(u64, Vec<u8>)>,
@@ -91,6 +98,7 @@ impl Store for Ring {
             && let Some(last) = self.slots[slot]
         {
             sleep(self.age_min.saturating_sub(last.elapsed()));
+            self.overwritten += 1;
         }
         self.slots[slot] = Some(Instant::now());
         let is_header = (at - 4096).is_multiple_of(65536);
