@@ -13,3 +13,4 @@ pub mod sink;
 pub mod source;
 pub mod telemetry;
 pub mod units;
+pub mod wsman;

@@ -13,10 +13,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("evtx", &["event"]),
     ("filter", &["event"]),
     ("format", &["event"]),
+    ("wsman", &["event"]),
     ("telemetry", &["units", "finding", "basin"]),
     ("basin", &["event", "units", "finding", "telemetry"]),
     ("sink", &["event", "evtx", "format", "units", "finding", "telemetry"]),
-    ("source", &["event", "evtx", "filter", "basin", "units", "finding", "telemetry"]),
+    ("source", &["event", "evtx", "filter", "wsman", "basin", "units", "finding", "telemetry"]),
     ("config", &["basin", "sink", "source", "filter", "format", "telemetry", "units", "finding", "pipeline"]),
     (
         "pipeline",
@@ -54,7 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that only see bytes: fuzzed and replayed without a runtime.
-const PURE: &[&str] = &["event", "evtx", "filter", "format"];
+const PURE: &[&str] = &["event", "evtx", "filter", "format", "wsman"];
 const IMPURE_WORDS: &[&str] = &[
     "tokio",
     "std::fs",
