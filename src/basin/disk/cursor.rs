@@ -2,7 +2,7 @@
 
 use super::super::{BasinError, Full, NOTE_BYTES_MAX, Position};
 use super::codec::{Take, put_blob};
-use super::file::Disk;
+use super::file::{Disk, FRESH};
 use super::frame::Totals;
 use super::slots::{Flaw, SLOT_HEADER_BYTES, Slots};
 use bytes::Bytes;
@@ -53,6 +53,14 @@ pub(super) fn open(disk: &dyn Disk, path: &str) -> io::Result<(Slots, Result<Cur
     let (slots, payload) = Slots::open(disk, path, CURSOR_MAGIC, SLOT_BYTES)?;
     let record = payload.and_then(|bytes| CursorRecord::decode(&bytes).ok_or(Flaw::Damaged));
     Ok((slots, record))
+}
+
+/// Files of cursors, by name, without one that a crash kept from being made.
+pub(super) fn names(disk: &dyn Disk) -> io::Result<Vec<String>> {
+    let mut names = disk.list(CURSORS)?;
+    names.retain(|name| !name.ends_with(FRESH));
+    names.sort();
+    Ok(names)
 }
 
 /// File of an output's cursor: what is not a letter, digit, `-` or `_` is written as `%XX`.

@@ -36,6 +36,38 @@ pub(super) trait File: Send + Sync {
     fn cut(&self, len: u64) -> io::Result<()>;
 }
 
+/// A new file that is there with its content or not at all, whenever a crash comes: what is found
+/// under `path` and does not read was damaged later. Takes the place of an older one.
+pub(super) fn create_whole(
+    disk: &dyn Disk,
+    path: &str,
+    len: u64,
+    content: &[u8],
+) -> io::Result<Arc<dyn File>> {
+    let (file, fresh) = create_fresh(disk, path, len)?;
+    file.write_at(0, &mut [IoSlice::new(content)])?;
+    publish(disk, &*file, &fresh, path)?;
+    Ok(file)
+}
+
+/// First half of `create_whole`, for a file that is written in parts: the file and its name until
+/// `publish`. One that a crash left behind is replaced.
+pub(super) fn create_fresh(disk: &dyn Disk, path: &str, len: u64) -> io::Result<(Arc<dyn File>, String)> {
+    let fresh = format!("{path}{FRESH}");
+    match disk.remove(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    Ok((disk.create(&fresh, len)?, fresh))
+}
+
+/// Second half of `create_whole`.
+pub(super) fn publish(disk: &dyn Disk, file: &dyn File, fresh: &str, path: &str) -> io::Result<()> {
+    file.sync()?;
+    disk.rename(fresh, path)?;
+    disk.sync_dir(path.rsplit_once('/').map_or("", |(folder, _)| folder))
+}
+
 /// A folder of the machine's file system.
 pub(super) struct Folder {
     root: PathBuf,
@@ -165,5 +197,7 @@ fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Ends the name of a file that is not whole yet; no other name ends so.
+pub(super) const FRESH: &str = ".new";
 /// IOV_MAX of Linux.
 const PARTS_MAX: usize = 1024;

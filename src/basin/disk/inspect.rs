@@ -138,8 +138,7 @@ impl<'a> Visit<'a> {
     }
 
     fn cursors(&mut self) -> Result<Vec<(cursor::CursorRecord, Slots)>, BasinError> {
-        let mut names = self.disk.list(CURSORS).map_err(|source| self.io(CURSORS, source))?;
-        names.sort();
+        let names = cursor::names(&self.disk).map_err(|source| self.io(CURSORS, source))?;
         let mut cursors = Vec::new();
         for name in names {
             let path = format!("{CURSORS}/{name}");

@@ -1,6 +1,6 @@
 //! Quarantine: a copy of every damaged part of the log, for people to look at.
 
-use super::file::{Disk, File};
+use super::file::{self, Disk, File};
 use super::segment::{Damage, segment_path};
 use crate::finding::Finding;
 use std::io::{self, IoSlice};
@@ -40,13 +40,14 @@ pub(super) fn set_aside(disk: &dyn Disk, number: u64, why: &str) -> Finding {
 
 fn copy(disk: &dyn Disk, file: &dyn File, path: &str, damage: &Damage) -> io::Result<()> {
     let names = disk.list(QUARANTINE)?;
-    if names.len() >= FILES_MAX
-        && !path.strip_prefix(QUARANTINE).is_some_and(|name| names.iter().any(|known| name.ends_with(known)))
-    {
+    if names.iter().any(|name| path.strip_prefix(QUARANTINE) == Some(&format!("/{name}"))) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    if names.len() >= FILES_MAX {
         return Err(io::Error::other(format!("{QUARANTINE} already has {FILES_MAX} files")));
     }
     let len = (damage.to - damage.from).min(COPY_BYTES_MAX);
-    let target = disk.create(path, len)?;
+    let (target, fresh) = file::create_fresh(disk, path, len)?;
     let mut bytes = vec![0; BLOCK_BYTES];
     let mut at = 0;
     while at < len {
@@ -57,7 +58,7 @@ fn copy(disk: &dyn Disk, file: &dyn File, path: &str, damage: &Damage) -> io::Re
         }
         at += count as u64;
     }
-    target.sync()
+    file::publish(disk, &*target, &fresh, path)
 }
 
 pub(super) const QUARANTINE: &str = "quarantine";

@@ -36,7 +36,6 @@ pub(super) struct Opening<'a> {
     pub(super) findings: Vec<Finding>,
     /// Damaged frames: segment and offset.
     pub(super) damaged: BTreeSet<(u64, u64)>,
-    snapshot_is_damaged: bool,
 }
 
 pub(super) fn open(
@@ -48,13 +47,8 @@ pub(super) fn open(
     entropy: Entropy,
     now: Timestamp,
 ) -> Result<Core, BasinError> {
-    let mut opening = Opening {
-        disk: Arc::clone(&disk),
-        root,
-        findings: Vec::new(),
-        damaged: BTreeSet::new(),
-        snapshot_is_damaged: false,
-    };
+    let mut opening =
+        Opening { disk: Arc::clone(&disk), root, findings: Vec::new(), damaged: BTreeSet::new() };
     opening.folders()?;
     let (identity, mut node, mut epoch) = opening.identity()?;
     let (snapshot, generation) = opening.snapshot()?;
@@ -63,7 +57,6 @@ pub(super) fn open(
     let committed = stored.iter().map(|(record, _)| record.position).fold(snapshot.position, Position::max);
     let replay = replay::replay(&mut opening, node, &snapshot, committed)?;
     node = node.or(replay.node).or(Some(entropy.node));
-    opening.miss_snapshot(&replay);
     epoch = epoch.max(replay.epoch).max(snapshot.position.epoch);
     let node = node.unwrap_or(entropy.node);
     let (head, totals) = replay.head(&snapshot);
@@ -106,7 +99,11 @@ impl Opening<'_> {
         for folder in ["", SEGMENTS, CURSORS, QUARANTINE] {
             self.disk.make_dir(folder).map_err(|source| self.io("make folder", folder, source))?;
         }
-        self.disk.sync_dir("").map_err(|source| self.io("sync folder", "", source))
+        // A name that the last run gave may be in the kernel's cache alone.
+        for folder in ["", CURSORS] {
+            self.disk.sync_dir(folder).map_err(|source| self.io("sync folder", folder, source))?;
+        }
+        Ok(())
     }
 
     /// The identity file, node id and last epoch, where there are any.
@@ -127,9 +124,7 @@ impl Opening<'_> {
                 Ok((Some(slots), Some(node), epoch))
             }
             Err(Flaw::Newer(found)) => Err(self.newer(found)),
-            // The first start did not get as far as writing it.
-            Err(Flaw::Empty) => Ok((None, None, 0)),
-            Ok(_) | Err(Flaw::Damaged) => {
+            Ok(_) | Err(Flaw::Empty | Flaw::Damaged) => {
                 self.findings.push(Finding {
                     what: format!("basin: {} is damaged", self.root.join(IDENTITY).display()),
                     why: "both copies of the node id and the epoch fail their checksum".into(),
@@ -145,18 +140,10 @@ impl Opening<'_> {
         payload.extend_from_slice(&epoch.to_le_bytes());
         let result = match slots {
             Some(mut slots) => slots.write(&payload).run(&*self.disk).map(|_| ()),
-            None => self.make_identity(&payload),
+            None => Slots::create(&*self.disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES, &payload)
+                .map(|_| ()),
         };
         result.map_err(|source| self.io("write", IDENTITY, source))
-    }
-
-    fn make_identity(&self, payload: &[u8]) -> io::Result<()> {
-        match self.disk.remove(IDENTITY) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        Slots::create(&*self.disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES, payload)?;
-        self.disk.sync_dir("")
     }
 
     fn snapshot(&mut self) -> Result<(Snapshot, u64), BasinError> {
@@ -167,8 +154,14 @@ impl Opening<'_> {
                 return Err(self.newer(*found));
             }
         }
-        // One that a crash tore is no matter while the other counts.
-        self.snapshot_is_damaged = generation == 0 && !flaws.is_empty();
+        // One that a crash tore is no matter while the other counts. The first of all is never torn.
+        if generation == 0 && !flaws.is_empty() {
+            self.findings.push(Finding {
+                what: format!("basin: the snapshot of the bookmarks in {} is damaged", self.root.display()),
+                why: "its checksum is wrong".into(),
+                fix: "check the disk; bookmarks come from the segments that are left, and hosts may send events again".into(),
+            });
+        }
         if generation > 0 {
             // As for the cursors: what was read may be in the kernel's cache alone.
             SnapshotWrite::new(generation, snapshot.position, snapshot.totals, &snapshot.state)
@@ -176,19 +169,6 @@ impl Opening<'_> {
                 .map_err(|source| self.io("write", "state", source))?;
         }
         Ok((snapshot, generation))
-    }
-
-    /// Tells of a damaged snapshot when it was needed: while no segment has gone, the log holds every
-    /// bookmark, and what is damaged is the first snapshot, torn by a crash.
-    fn miss_snapshot(&mut self, replay: &Replay) {
-        let is_whole = replay.oldest.is_some_and(|(before, _)| before == Position::default());
-        if self.snapshot_is_damaged && !is_whole {
-            self.findings.push(Finding {
-                what: format!("basin: the snapshot of the bookmarks in {} is damaged", self.root.display()),
-                why: "its checksum is wrong".into(),
-                fix: "check the disk; bookmarks come from the segments that are left, and hosts may send events again".into(),
-            });
-        }
     }
 
     fn outputs(
@@ -236,8 +216,7 @@ impl Opening<'_> {
 
     fn stored_cursors(&mut self) -> Result<Vec<(CursorRecord, Slots)>, BasinError> {
         let disk = Arc::clone(&self.disk);
-        let mut names = disk.list(CURSORS).map_err(|source| self.io("list", CURSORS, source))?;
-        names.sort();
+        let names = cursor::names(&*disk).map_err(|source| self.io("list", CURSORS, source))?;
         let mut stored = Vec::new();
         for name in names {
             let path = format!("{CURSORS}/{name}");
@@ -247,9 +226,7 @@ impl Opening<'_> {
                     stored.push((record, slots));
                 }
                 (_, Err(Flaw::Newer(found))) => return Err(self.newer(found)),
-                // Made just before a crash: as if it had not been.
-                (_, Err(Flaw::Empty)) => {}
-                (_, Ok(_) | Err(Flaw::Damaged)) => self.findings.push(Finding {
+                (_, Ok(_) | Err(Flaw::Empty | Flaw::Damaged)) => self.findings.push(Finding {
                     what: format!("basin: cursor {path} is damaged"),
                     why: "neither of its two copies passes its checksum under this name".into(),
                     fix: "check the disk; an output of this name begins anew, and events may be repeated"
@@ -266,13 +243,6 @@ impl Opening<'_> {
         position: Position,
         totals: Totals,
     ) -> Result<(CursorRecord, Slots), BasinError> {
-        let path = cursor_path(&spec.name);
-        match self.disk.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(self.io("replace", &path, error));
-            }
-            _ => {}
-        }
         let record = CursorRecord {
             name: spec.name.clone(),
             position,
@@ -281,8 +251,7 @@ impl Opening<'_> {
             note: Default::default(),
         };
         let slots = cursor::create(&*self.disk, &record)
-            .and_then(|slots| self.disk.sync_dir(CURSORS).map(|()| slots))
-            .map_err(|source| self.io("create", &path, source))?;
+            .map_err(|source| self.io("create", &cursor_path(&spec.name), source))?;
         Ok((record, slots))
     }
 

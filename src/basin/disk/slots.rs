@@ -5,12 +5,13 @@
 //! file = slot │ slot          the valid one with the higher generation counts
 //! ```
 //!
-//! A write goes to the slot that is not the newest durable one, so a crash leaves at least that.
-//! The file is allocated once: a full disk cannot stop a write. After a failed sync the next write
-//! uses a new descriptor.
+//! The file gets its name when its first slot is durable. From then on a write goes to the slot that
+//! is not the newest durable one, so a crash leaves at least that: a file without a valid slot was
+//! damaged by something else. It is allocated once: a full disk cannot stop a write. After a failed
+//! sync the next write uses a new descriptor.
 
 use super::codec::Take;
-use super::file::{Disk, File};
+use super::file::{self, Disk, File};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ pub(super) enum Flaw {
 }
 
 impl Slots {
-    /// Makes the file with a first payload; durable when this returns.
+    /// Makes the file with a first payload, in place of an older one; durable when this returns.
     pub(super) fn create(
         disk: &dyn Disk,
         path: &str,
@@ -53,14 +54,10 @@ impl Slots {
         slot_bytes: u64,
         payload: &[u8],
     ) -> io::Result<Self> {
-        let file = disk.create(path, slot_bytes * 2)?;
-        let mut slots =
-            Self { path: path.into(), magic, file, slot_bytes, generation: 0, next: 0, stale: false };
-        let write = slots.write(payload);
-        let result = write.run(disk);
-        slots.wrote(&result);
-        result?;
-        Ok(slots)
+        let first = seal(magic, 1, payload);
+        assert!(first.len() as u64 <= slot_bytes, "a payload fits its slot");
+        let file = file::create_whole(disk, path, slot_bytes * 2, &first)?;
+        Ok(Self::at(path, magic, file, slot_bytes, 1, 1))
     }
 
     /// Opens the file. Where no slot is usable, the flaw says why; it can still be written.
@@ -198,6 +195,7 @@ pub(super) const SLOT_HEADER_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake::{FakeDisk, Random};
     use super::*;
 
     const MAGIC: [u8; 8] = *b"TESTTEST";
@@ -220,5 +218,53 @@ mod tests {
         let mut sealed = seal(MAGIC, 7, b"payload");
         sealed[8] = 9;
         assert_eq!(unseal(MAGIC, &sealed), Err(Flaw::Newer(9)));
+    }
+
+    /// Makes or opens the file, then counts up in it; what was surely and what was perhaps written.
+    fn count_up(disk: &FakeDisk, random: &mut Random, written: &mut (u64, u64)) -> io::Result<()> {
+        disk.sync_dir("")?;
+        let payload = |count: u64| vec![count as u8; 1500];
+        let mut slots = match Slots::open(disk, "x", MAGIC, 2048) {
+            Ok((slots, found)) => {
+                let found = found.expect("a crash leaves a whole slot");
+                let count = u64::from(found[0]);
+                assert_eq!(found, payload(count));
+                assert!((written.0..=written.1).contains(&count), "{count} of {written:?}");
+                slots.settle(&found)?;
+                *written = (count, count);
+                slots
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                assert_eq!(written.0, 0, "what was durable is still there");
+                written.1 = 1;
+                Slots::create(disk, "x", MAGIC, 2048, &payload(1))?
+            }
+            Err(error) => return Err(error),
+        };
+        written.0 = written.0.max(1);
+        for _ in 0..random.below(8) {
+            written.1 += 1;
+            let result = slots.write(&payload(written.1)).run(disk);
+            slots.wrote(&result);
+            if result.is_ok() {
+                written.0 = written.1;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_crash_at_any_moment_leaves_what_was_durable_or_newer_and_never_a_torn_first() {
+        for seed in 0..600 {
+            let (disk, mut random) = (FakeDisk::new(seed), Random::new(seed));
+            let mut written = (0, 0);
+            for _ in 0..6 {
+                disk.crash_in(Some(random.below(30)));
+                disk.fail_syncs([0, 0, 3][random.below(3) as usize]);
+                // However it ends, the next round finds out what is there.
+                let _ = count_up(&disk, &mut random, &mut written);
+                disk.restart(!random.one_in(3));
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::super::{Position, State};
 use super::codec::{Take, put_blob};
-use super::file::Disk;
+use super::file::{self, Disk};
 use super::frame::Totals;
 use super::slots::{Flaw, SLOT_HEADER_BYTES, seal, unseal};
 use bytes::Bytes;
@@ -60,20 +60,18 @@ impl SnapshotWrite {
     pub(super) fn run(&self, disk: &dyn Disk) -> io::Result<()> {
         let path = snapshot_path(self.generation);
         let need = self.bytes.len() as u64;
-        let file = match disk.open(&path) {
-            Ok(file) if file.len()? >= need => file,
-            old => {
-                // The other file holds the newest snapshot, so this one may go before it is made anew.
-                if old.is_ok() {
-                    disk.remove(&path)?;
-                }
-                let file = disk.create(&path, (need * 2).next_power_of_two().max(FILE_BYTES_MIN))?;
-                disk.sync_dir("")?;
-                file
+        match disk.open(&path) {
+            Ok(file) if file.len()? >= need => {
+                file.write_at(0, &mut [IoSlice::new(&self.bytes)])?;
+                return file.sync();
             }
-        };
-        file.write_at(0, &mut [IoSlice::new(&self.bytes)])?;
-        file.sync()
+            // The other file holds the newest snapshot, so this one may go before it is made anew.
+            Ok(_) => disk.remove(&path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let len = (need * 2).next_power_of_two().max(FILE_BYTES_MIN);
+        file::create_whole(disk, &path, len, &self.bytes).map(|_| ())
     }
 }
 
