@@ -4,6 +4,7 @@
 
 mod allocations;
 mod config;
+mod convert;
 mod encodings;
 mod evtx_oracle;
 mod evtx_written;

@@ -15,8 +15,11 @@ mod output;
 mod worker;
 
 use super::{Exit, Failure};
+use crate::config::{self, SourceFile};
+use crate::filter::Filter;
 use feed::Feed;
 use output::Output;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use worker::{Recipe, Worker};
@@ -29,6 +32,10 @@ pub(super) struct Args {
     /// Shape of the output
     #[arg(long, value_enum, default_value_t = Shape::Json)]
     format: Shape,
+    /// Which events: a Windows event XPath, a <QueryList>, or a rule as in a pipeline file:
+    /// '{ channel = "Security", id = [4624, "4700-4799"] }'
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
     /// File to write; standard output without it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -50,7 +57,7 @@ enum Shape {
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let recipe = Recipe::new(args.format)?;
+    let recipe = Recipe::new(args.format, filter(args.filter)?)?;
     let feed = Feed::new(&args.files)?;
     let output = Output::new(args.output.as_deref(), args.format == Shape::Evtx, feed.total_bytes())?;
     let feed = Mutex::new(feed);
@@ -77,4 +84,14 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         None if outcome.events == 0 && outcome.damaged > 0 => Err(Failure::told(Exit::Data)),
         None => Ok(()),
     }
+}
+
+/// The filter as it was typed; what is doubtful about it is told at once.
+fn filter(text: Option<String>) -> Result<Filter, Failure> {
+    let Some(text) = text else { return Ok(Filter::default()) };
+    let (filter, doubts) = config::one_filter(&SourceFile { name: "--filter".into(), text })
+        .map_err(|told| Failure::new(Exit::Usage, told.trim_start_matches("error: ")))?;
+    // Standard error may be closed; the exit code still tells.
+    let _ = std::io::stderr().lock().write_all(doubts.as_bytes());
+    Ok(filter)
 }

@@ -4,6 +4,7 @@
 //! files and sockets.
 
 use super::diagnostic::{Diagnostic, Place, SourceFile};
+use super::filter;
 use super::interpolate::Lookup;
 use super::tree::{Notes, Part, Tree, read};
 use super::typed::typed;
@@ -11,7 +12,7 @@ use super::written::{
     ControlConfig, DeadLetterConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig,
 };
 use crate::basin::{BasinConfig, Full, OutputSpec, Start};
-use crate::filter::{Filter, FilterConfig, FilterError};
+use crate::filter::Filter;
 use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
 use crate::pipeline::{BatchConfig, Undecodable};
@@ -92,8 +93,8 @@ pub(super) fn check(files: &[SourceFile], lookup: &dyn Lookup, notes: &mut Notes
     let control = single::<ControlConfig>(&tree, "control", notes);
     let http = tree.single.get("http").map(|part| http(part, notes));
     let basin = basin(&tree, whole, notes);
-    let sources = sources(&tree, whole, notes);
-    let outputs = outputs(&tree, whole, basin.as_ref(), notes);
+    let sources = sources(&tree, files, whole, notes);
+    let outputs = outputs(&tree, files, whole, basin.as_ref(), notes);
     let (basin, limits) = (basin?, limits?);
     couple(&tree, &basin, notes);
     let control = control?.socket.or_else(|| Some(basin.disk.as_ref()?.path.join("control.sock")));
@@ -128,12 +129,18 @@ fn basin(tree: &Tree<'_>, whole: bool, notes: &mut Notes) -> Option<BasinConfig>
     Some(config)
 }
 
-fn sources(tree: &Tree<'_>, whole: bool, notes: &mut Notes) -> Vec<Source> {
+fn sources(tree: &Tree<'_>, files: &[SourceFile], whole: bool, notes: &mut Notes) -> Vec<Source> {
     let mut sources = Vec::new();
     for (name, part) in tree.named.get("source").into_iter().flatten() {
         let path = format!("source.{name}");
         let Some(config) = typed::<source::Config>(part, &path, notes) else { continue };
         if one_kind::<source::Config>(part, &[], &path, notes).is_none() {
+            continue;
+        }
+        let filter = config.evtx.as_ref().and_then(|evtx| evtx.filter.as_ref());
+        if filter
+            .is_some_and(|filter| filter::compile(part, &["evtx", "filter"], filter, files, notes).is_none())
+        {
             continue;
         }
         match config.open(name) {
@@ -151,7 +158,13 @@ fn sources(tree: &Tree<'_>, whole: bool, notes: &mut Notes) -> Vec<Source> {
     sources
 }
 
-fn outputs(tree: &Tree<'_>, whole: bool, basin: Option<&BasinConfig>, notes: &mut Notes) -> Vec<Output> {
+fn outputs(
+    tree: &Tree<'_>,
+    files: &[SourceFile],
+    whole: bool,
+    basin: Option<&BasinConfig>,
+    notes: &mut Notes,
+) -> Vec<Output> {
     let mut outputs = Vec::new();
     let parts = tree.named.get("output");
     for (name, part) in parts.into_iter().flatten() {
@@ -163,7 +176,7 @@ fn outputs(tree: &Tree<'_>, whole: bool, basin: Option<&BasinConfig>, notes: &mu
             if written { one_kind::<FormatConfig>(part, &["format"], &path, notes) } else { Some(()) };
         let (Some(()), Some(())) = (sink, format) else { continue };
         let known = |other: &str| parts.is_some_and(|parts| parts.contains_key(other));
-        outputs.extend(output(name, part, config, basin, &known, notes));
+        outputs.extend(output(name, part, config, (files, basin, &known), notes));
     }
     if whole && parts.is_none_or(|named| named.is_empty()) {
         notes.tell(Diagnostic::error(
@@ -175,16 +188,18 @@ fn outputs(tree: &Tree<'_>, whole: bool, basin: Option<&BasinConfig>, notes: &mu
     outputs
 }
 
+/// What an output is checked against: the files, the basin, which outputs there are.
+type Around<'a> = (&'a [SourceFile], Option<&'a BasinConfig>, &'a dyn Fn(&str) -> bool);
+
 fn output(
     name: &str,
     part: &Part<'_>,
     config: OutputConfig,
-    basin: Option<&BasinConfig>,
-    known: &dyn Fn(&str) -> bool,
+    (files, basin, known): Around<'_>,
     notes: &mut Notes,
 ) -> Option<Output> {
     let before = notes.errors();
-    let filter = filter(part, &config.filter, notes);
+    let filter = filter::compile(part, &["filter"], &config.filter, files, notes);
     if let Err(error) = config.sink.check() {
         tell_at(part, &["sink"], error, notes);
     }
@@ -214,44 +229,6 @@ fn output(
     let OutputConfig { sink, batch, undecodable, start, full, retry, .. } = config;
     let (name, filter) = (name.into(), filter?);
     Some(Output { name, filter, format, batch, undecodable, sink, start, full, retry, dead_letter })
-}
-
-fn filter(part: &Part<'_>, config: &FilterConfig, notes: &mut Notes) -> Option<Filter> {
-    match config.compile() {
-        Ok(filter) => {
-            for doubt in filter.warnings() {
-                notes.tell(Diagnostic::warning(at(part, &["filter"]), doubt, ""));
-            }
-            Some(filter)
-        }
-        Err(error) => {
-            let place = filter_place(part, &error).or_else(|| at(part, &["filter"]));
-            let text = error.to_string();
-            let (message, help) = text.split_once("; ").unwrap_or((&text, ""));
-            notes.tell(Diagnostic::error(place, message, help));
-            None
-        }
-    }
-}
-
-/// Where the filter was not understood: inside an expression that is written without escapes, the
-/// very sign.
-fn filter_place(part: &Part<'_>, error: &FilterError) -> Option<Place> {
-    let (key, entry) = error.place();
-    let mut node = part.value.get_ref().get("filter")?.get_ref().get(key)?;
-    if let (Some(entry), Some(list)) = (entry, node.get_ref().as_array()) {
-        node = list.get(entry)?;
-    }
-    node = node.get_ref().get("xpath").unwrap_or(node);
-    let mut span = node.span();
-    if let FilterError::XPath { text, error, .. } = error {
-        const QUOTES: usize = 2;
-        if span.len() == text.len() + QUOTES {
-            let at = span.start + 1 + error.at;
-            span = at..at + error.bytes;
-        }
-    }
-    Some(Place { file: part.file, span })
 }
 
 fn dead_letter(
@@ -355,7 +332,7 @@ fn one_kind<T: JsonSchema>(part: &Part<'_>, keys: &[&str], path: &str, notes: &m
 }
 
 /// The keys that `T` knows.
-fn kinds<T: JsonSchema>() -> Vec<String> {
+pub(super) fn kinds<T: JsonSchema>() -> Vec<String> {
     let schema = schemars::schema_for!(T);
     let properties = schema.get("properties").and_then(|properties| properties.as_object());
     properties.into_iter().flatten().map(|(key, _)| key.clone()).collect()
@@ -372,7 +349,7 @@ fn tell_at(part: &Part<'_>, keys: &[&str], error: impl std::fmt::Display, notes:
 }
 
 /// Place of the key at the end of `keys`; of the value, if that is a single line's.
-fn at(part: &Part<'_>, keys: &[&str]) -> Option<Place> {
+pub(super) fn at(part: &Part<'_>, keys: &[&str]) -> Option<Place> {
     let (last, before) = keys.split_last()?;
     let mut node = &part.value;
     for key in before {

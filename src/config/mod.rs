@@ -10,7 +10,7 @@
 //! | `tree`, `typed` | TOML to structs, all mistakes at once, each with its place |
 //! | `interpolate`, `secret` | `${env:…}`, `${file:…}`; what must not be shown |
 //! | `diagnostic`, `suggest` | how a mistake is told |
-//! | `written`, `checked` | what a pipeline is |
+//! | `written`, `checked`, `filter` | what a pipeline is |
 //! | `reference` | the same for editors and for people |
 //!
 //! Promises: nothing is opened but the files named; every mistake has a line and a column; no secret
@@ -20,6 +20,7 @@
 mod checked;
 mod diagnostic;
 mod files;
+mod filter;
 mod interpolate;
 mod reference;
 mod secret;
@@ -31,6 +32,7 @@ mod written;
 pub use checked::{DeadLetter, Output, Pipeline};
 pub use diagnostic::{Diagnostic, Place, Severity, SourceFile};
 pub use files::{FilesError, default_file, read_files};
+pub use filter::one_filter;
 pub use interpolate::{Lookup, Process};
 pub use reference::{reference, schema};
 pub use written::{

@@ -290,6 +290,20 @@ error: p.toml:4:72: filter.select[1]: at byte 16: `==` is not XPath
 }
 
 #[test]
+fn a_mistake_in_a_query_list_of_a_source_is_marked_in_its_line() {
+    let source = "[source.x.evtx]\npath = 'x'\nfilter.query = '''\n<QueryList><Query Path='S'>\n<Select>*[Sytem[EventID==1]]</Select></Query></QueryList>'''\n";
+    told(
+        &format!("[basin.disk]\npath = '/b'\n{source}"),
+        "
+error: p.toml:7:24: filter.query, Query 1, Select 1: at byte 51: `==` is not XPath
+  |
+7 | <Select>*[Sytem[EventID==1]]</Select></Query></QueryList>'''
+  |                        ^^
+  = write `=`",
+    );
+}
+
+#[test]
 fn an_expression_that_can_never_match_is_warned_of() {
     let output = "[output.x]\nfilter.xpath = '*[System/Levl=1]'\nsink.stdout = {}\n";
     told(

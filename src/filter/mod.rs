@@ -36,6 +36,7 @@ use query::{Query, Select};
 use rule::Rule;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::ops::Range;
 use thiserror::Error;
 
 /// What an output, or a source, wants of the events that come.
@@ -71,23 +72,32 @@ pub struct Filter {
 
 /// A filter that was not understood.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum FilterError {
-    /// `key` is the place in the configuration, such as `drop[2]`.
-    #[error("filter.{key}: {why}")]
-    Rule { key: String, why: String },
-    /// `error` says where in `text`.
-    #[error("filter.{key}: {error}")]
-    XPath { key: String, text: String, error: XPathError },
+#[error("filter.{key}: {}{message}", byte(.span.as_ref()))]
+pub struct FilterError {
+    /// The place in the configuration, such as `drop[2]`.
+    pub key: String,
+    /// Bytes of the key's text that are meant; None: all of it.
+    pub span: Option<Range<usize>>,
+    /// What was found and what to write instead.
+    pub message: String,
 }
 
 impl FilterError {
     /// The key that is meant and, where it holds a list, which entry.
     pub fn place(&self) -> (&str, Option<usize>) {
-        let (Self::Rule { key, .. } | Self::XPath { key, .. }) = self;
+        let key = &self.key;
         let name = key.split(['[', ',']).next().unwrap_or(key);
         let entry = key[name.len()..].strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse().ok());
         (name, entry)
     }
+
+    fn whole(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), span: None, message: message.into() }
+    }
+}
+
+fn byte(span: Option<&Range<usize>>) -> String {
+    span.map(|span| format!("at byte {}: ", span.start)).unwrap_or_default()
 }
 
 impl FilterConfig {
@@ -159,7 +169,7 @@ fn selects(key: &str, selects: &[SelectConfig]) -> Result<Vec<Select>, FilterErr
 
 fn rules(key: &str, rules: &[RuleConfig]) -> Result<Vec<Rule>, FilterError> {
     let rule = |(index, rule): (usize, &RuleConfig)| {
-        rule.compile().map_err(|why| FilterError::Rule { key: format!("{key}[{index}]"), why })
+        rule.compile().map_err(|why| FilterError::whole(format!("{key}[{index}]"), why))
     };
     rules.iter().enumerate().map(rule).collect()
 }

@@ -14,6 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor, value};
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// Longest query list we read.
 pub const QUERY_BYTES_MAX: usize = 512 * 1024;
@@ -42,17 +43,17 @@ pub(super) struct Select {
 
 impl Select {
     pub(super) fn new(key: &str, channel: Option<&str>, xpath: &str) -> Result<Self, FilterError> {
-        let xpath = XPath::parse(xpath).map_err(|error| FilterError::XPath {
+        let xpath = XPath::parse(xpath).map_err(|error| FilterError {
             key: key.into(),
-            text: xpath.into(),
-            error,
+            span: Some(error.at..error.at + error.bytes),
+            message: error.message,
         })?;
         let channel = match channel {
             None => None,
-            Some(name) => Some(Glob::new(name).ok_or_else(|| FilterError::Rule {
-                key: key.into(),
-                why: format!("`{name}` is no channel name"),
-            })?),
+            Some(name) => Some(
+                Glob::new(name)
+                    .ok_or_else(|| FilterError::whole(key, format!("`{name}` is no channel name")))?,
+            ),
         };
         Ok(Self { channel, xpath })
     }
@@ -115,31 +116,39 @@ pub(super) fn all_select<'a, E: Event<'a>>(
 
 /// Reads `<QueryList><Query Path=…><Select Path=…>…</Select>…</Query></QueryList>`.
 pub(super) fn parse_list(key: &str, xml: &str) -> Result<Vec<Query>, FilterError> {
-    let refuse = |why: String| FilterError::Rule { key: key.into(), why };
+    let refuse = |why: String| FilterError::whole(key, why);
     if xml.len() > QUERY_BYTES_MAX {
         return Err(refuse(format!("a query list has at most {QUERY_BYTES_MAX} bytes")));
     }
-    let mut list = List { key, queries: Vec::new(), path: None, select: None, selects: 0, depth: 0 };
+    let mut list = List { key, xml, queries: Vec::new(), path: None, select: None, selects: 0, depth: 0 };
     let mut reader = Reader::from_str(xml);
     reader.config_mut().expand_empty_elements = true;
     loop {
-        let at = reader.buffer_position();
-        let wrong = |why: &dyn fmt::Display| refuse(format!("at byte {at}: {why}"));
-        match reader.read_event().map_err(|error| wrong(&error))? {
+        let at = position(&reader);
+        let event = reader.read_event();
+        let end = position(&reader);
+        let wrong = |why: &dyn fmt::Display| FilterError {
+            key: key.into(),
+            span: Some(at..end.max(at)),
+            message: why.to_string(),
+        };
+        match event.map_err(|error| wrong(&error))? {
             Xml::Start(start) => list.start(&start).map_err(|why| wrong(&why))?,
-            Xml::End(_) => list.end()?,
+            Xml::End(_) => list.end(at)?,
             Xml::Text(text) => {
-                list.text(&text.decode().map_err(|error| wrong(&error))?).map_err(|why| wrong(&why))?
+                let text = text.decode().map_err(|error| wrong(&error))?;
+                list.text(at, &text).map_err(|why| wrong(&why))?;
             }
             Xml::CData(text) => {
-                list.text(&text.decode().map_err(|error| wrong(&error))?).map_err(|why| wrong(&why))?
+                let text = text.decode().map_err(|error| wrong(&error))?;
+                list.text(at + "<![CDATA[".len(), &text).map_err(|why| wrong(&why))?;
             }
             Xml::GeneralRef(name) => {
                 let name = name.decode().map_err(|error| wrong(&error))?;
                 let reference = format!("&{name};");
                 let (character, _) = crate::event::text::reference(reference.as_bytes())
                     .ok_or_else(|| wrong(&format!("`{reference}` is no character")))?;
-                list.text(character.encode_utf8(&mut [0; 4])).map_err(|why| wrong(&why))?;
+                list.text(at, character.encode_utf8(&mut [0; 4])).map_err(|why| wrong(&why))?;
             }
             Xml::DocType(_) => return Err(wrong(&"a DOCTYPE is not read")),
             // Empty elements come as a start and an end.
@@ -156,8 +165,13 @@ pub(super) fn parse_list(key: &str, xml: &str) -> Result<Vec<Query>, FilterError
     Ok(list.queries)
 }
 
+fn position(reader: &Reader<&[u8]>) -> usize {
+    usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
+}
+
 struct List<'k> {
     key: &'k str,
+    xml: &'k str,
     queries: Vec<Query>,
     /// Path of the open Query.
     path: Option<String>,
@@ -171,6 +185,23 @@ struct Open {
     suppress: bool,
     channel: String,
     text: String,
+    /// Where the text begins in the list.
+    start: usize,
+}
+
+impl Open {
+    /// Bytes of the list that are meant by those of the trimmed text; all up to `end` where the
+    /// expression is not written down letter by letter.
+    fn place(&self, span: Option<&Range<usize>>, xml: &str, end: usize) -> Range<usize> {
+        let before = self.text.len() - self.text.trim_start().len();
+        match span {
+            Some(span) if xml.get(self.start..).is_some_and(|rest| rest.starts_with(&self.text)) => {
+                let start = self.start + before;
+                start + span.start..start + span.end
+            }
+            _ => self.start..end,
+        }
+    }
 }
 
 impl List<'_> {
@@ -193,7 +224,8 @@ impl List<'_> {
                 if channel.to_ascii_lowercase().starts_with("file:") {
                     return Err(format!("`{channel}` is a saved log; name a channel, such as `Security`"));
                 }
-                self.select = Some(Open { suppress: kind == b"Suppress", channel, text: String::new() });
+                self.select =
+                    Some(Open { suppress: kind == b"Suppress", channel, text: String::new(), start: 0 });
             }
             _ => {
                 let name = String::from_utf8_lossy(name.as_ref()).into_owned();
@@ -206,16 +238,21 @@ impl List<'_> {
         Ok(())
     }
 
-    fn text(&mut self, text: &str) -> Result<(), String> {
+    fn text(&mut self, at: usize, text: &str) -> Result<(), String> {
         match &mut self.select {
-            Some(open) => open.text.push_str(text),
+            Some(open) => {
+                if open.text.is_empty() {
+                    open.start = at;
+                }
+                open.text.push_str(text);
+            }
             None if text.trim().is_empty() => {}
             None => return Err("text stands outside of a Select or Suppress".into()),
         }
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), FilterError> {
+    fn end(&mut self, at: usize) -> Result<(), FilterError> {
         self.depth -= 1;
         let queries = self.queries.len();
         match (&mut self.queries.last_mut(), self.select.take()) {
@@ -223,13 +260,15 @@ impl List<'_> {
                 let selects = if open.suppress { &mut query.suppresses } else { &mut query.selects };
                 let kind = if open.suppress { "Suppress" } else { "Select" };
                 let key = format!("{}, Query {queries}, {kind} {}", self.key, selects.len() + 1);
-                selects.push(Select::new(&key, Some(&open.channel), open.text.trim())?);
+                let select = Select::new(&key, Some(&open.channel), open.text.trim());
+                let span = |error: &FilterError| Some(open.place(error.span.as_ref(), self.xml, at));
+                selects.push(select.map_err(|error| FilterError { span: span(&error), ..error })?);
             }
             (Some(query), None) if self.depth == 1 && query.selects.is_empty() => {
-                return Err(FilterError::Rule {
-                    key: format!("{}, Query {queries}", self.key),
-                    why: "selects nothing; write a Select, `*` for all events of a channel".into(),
-                });
+                return Err(FilterError::whole(
+                    format!("{}, Query {queries}", self.key),
+                    "selects nothing; write a Select, `*` for all events of a channel",
+                ));
             }
             _ => {}
         }

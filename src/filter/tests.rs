@@ -123,7 +123,7 @@ fn mistakes_in_expressions_are_named_with_their_place() {
     refused("xpath = '//x'", "filter.xpath: at byte 0: `//`");
     refused("suppress = ['*', 'x']", "filter.suppress[1]: at byte 0");
     refused("select = { chanel = 'x' }", "unknown field `chanel`");
-    refused(&QUERY.replace("EventID=4624", "EventID=="), "filter.query, Query 1, Select 1: at byte 16");
+    refused(&QUERY.replace("EventID=4624", "EventID=="), "filter.query, Query 1, Select 1: at byte ");
     refused(&QUERY.replace("Suppress", "Supress"), "`<Supress>` has no place here");
     refused(&QUERY.replace(" Path=\"System\"", ""), "neither this element nor its Query has a Path");
     refused(&QUERY.replace("\"System\"", "\"file://c:/x.evtx\""), "is a saved log");
@@ -151,6 +151,24 @@ fn a_filter_says_what_is_doubtful_and_whether_it_filters() {
     assert!(compile("").is_empty());
     assert!(!compile("suppress = '*'").is_empty());
     assert!(compile("xpath = '*[System/Levl=1]'").warnings()[0].contains("no element `Levl`"));
+}
+
+/// What is meant of the key's text.
+#[track_caller]
+fn meant(filter: &str, expected: &str) {
+    let config = toml::from_str::<FilterConfig>(filter).unwrap();
+    let text = config.xpath.clone().or_else(|| config.query.clone()).unwrap();
+    let span = config.compile().unwrap_err().span.unwrap();
+    assert_eq!(&text[span], expected);
+}
+
+#[test]
+fn an_error_points_into_the_expression_and_into_the_list() {
+    meant("xpath = '*[System[EventID==1]]'", "==");
+    meant(&QUERY.replace("Name='SubjectUserSid']=", "Name='SubjectUserSid']=="), "==");
+    meant(&QUERY.replace("Suppress", "Supress"), "<Supress Path=\"Security\">");
+    // Behind an entity the places of the expression are not those of the list.
+    meant(&QUERY.replace("EventID=4624", "EventID=="), "*[System[EventID== and Level&lt;=3]]");
 }
 
 #[test]

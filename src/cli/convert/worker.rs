@@ -4,20 +4,26 @@ use super::Shape;
 use super::feed::{Block, Feed, Problem};
 use super::output::Output;
 use crate::cli::{Exit, Failure};
+use crate::event::{EventError, Timestamp};
 use crate::evtx::chunk::{ChunkHeader, RawRecord};
 use crate::evtx::{BinXmlEvent, Decoder, RecordError};
+use crate::filter::Filter;
 use crate::format::{Format, FormatConfig, Framing, Meta, xml};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What every worker does with an event.
 pub(super) struct Recipe {
     format: FormatConfig,
+    filter: Filter,
+    /// When the command began: one answer to `timediff` for all events.
+    now: Timestamp,
     log: bool,
 }
 
 impl Recipe {
-    pub(super) fn new(shape: Shape) -> Result<Self, Failure> {
+    pub(super) fn new(shape: Shape, filter: Filter) -> Result<Self, Failure> {
         let format = match shape {
             Shape::Json => FormatConfig { json: Some(Default::default()), ..FormatConfig::default() },
             Shape::Evtx => FormatConfig {
@@ -27,7 +33,9 @@ impl Recipe {
             Shape::Xml => FormatConfig { xml: Some(Default::default()), ..FormatConfig::default() },
             Shape::Ecs => FormatConfig { ecs: Some(Default::default()), ..FormatConfig::default() },
         };
-        Ok(Self { format, log: shape == Shape::Evtx })
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let now = Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        Ok(Self { format, filter, now, log: shape == Shape::Evtx })
     }
 }
 
@@ -40,10 +48,13 @@ pub(super) struct Worker {
 struct Pen {
     /// For a log: before each event stands when its record was written.
     log: bool,
+    filter: Filter,
+    now: Timestamp,
     format: Format,
     framing: Framing,
     raw: Vec<u8>,
     out: Vec<u8>,
+    /// Read, wanted or not.
     events: u64,
     damaged: u64,
 }
@@ -62,8 +73,17 @@ impl Worker {
     pub(super) fn new(recipe: &Recipe) -> Result<Self, Failure> {
         let format = recipe.format.open().map_err(|error| Failure::new(Exit::Usage, error))?;
         let framing = format.framing();
-        let pen =
-            Pen { log: recipe.log, format, framing, raw: Vec::new(), out: Vec::new(), events: 0, damaged: 0 };
+        let pen = Pen {
+            log: recipe.log,
+            filter: recipe.filter.clone(),
+            now: recipe.now,
+            format,
+            framing,
+            raw: Vec::new(),
+            out: Vec::new(),
+            events: 0,
+            damaged: 0,
+        };
         Ok(Self { decoder: Decoder::new(), pen })
     }
 
@@ -131,15 +151,14 @@ impl Pen {
         note: &mut dyn FnMut(std::fmt::Arguments<'_>),
     ) {
         let before = self.out.len();
-        if self.log {
-            super::log::stamp(event.written(), &mut self.out);
-        }
-        let start = self.framing.open(&mut self.out);
-        match self.format.event(event, &Meta::default(), &mut self.out) {
-            Ok(()) => {
-                self.framing.close(&mut self.out, start);
-                self.events += 1;
-            }
+        let written = match self.filter.keeps(event, self.now) {
+            Ok(true) => self.write(event),
+            Ok(false) => Ok(()),
+            // Nobody can say that it is not wanted.
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => self.events += 1,
             Err(error) => {
                 self.out.truncate(before);
                 let record = Some((event.record_id(), event.written()));
@@ -151,6 +170,16 @@ impl Pen {
                 );
             }
         }
+    }
+
+    fn write(&mut self, event: &BinXmlEvent<'_>) -> Result<(), EventError> {
+        if self.log {
+            super::log::stamp(event.written(), &mut self.out);
+        }
+        let start = self.framing.open(&mut self.out);
+        self.format.event(event, &Meta::default(), &mut self.out)?;
+        self.framing.close(&mut self.out, start);
+        Ok(())
     }
 
     /// A record that is no event is written raw; bytes that are no record are only told of.
