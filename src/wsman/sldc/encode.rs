@@ -1,30 +1,27 @@
 //! The encoder: for the fleet, which speaks as Windows does, and for tests.
 //!
 //! One record: RESET, the text, END OF RECORD, zero bits up to the byte, one more zero byte, the
-//! length. That is byte for byte how Windows opens and closes a body. In between there is no one
-//! right answer: both take the longest copy they find, but this looks at a bounded number of
-//! candidates and puts a copy off by one byte when a longer one starts there, so the choice of
-//! copies, and with it the length, differ a little from Windows'.
+//! length. Which copies are taken is the encoder's own business, and this one takes Windows': always
+//! the longest it finds, the nearest of equals, none below three bytes nor nearer than three bytes,
+//! among the nearest candidates only. A captured heartbeat comes out byte for byte. How many
+//! candidates Windows looks at is not known: that capture shows 18 at least and 29 at most.
 
-use super::{CONTROL_BITS, CONTROL_PREFIX, COPY_BYTES_MAX, COPY_BYTES_MIN, Control, HISTORY_BYTES, Scheme};
+use super::{CONTROL_BITS, CONTROL_PREFIX, COPY_BYTES_MAX, Control, HISTORY_BYTES, Scheme};
 
 /// Candidates looked at for one position.
-const CHAIN_MAX: usize = 16;
-/// A copy of so many bytes is taken without a look at the next position.
-const LAZY_BYTES_MAX: usize = 16;
-const HASH_BITS: u32 = 12;
-/// Bytes of the strings in the chains; shorter copies come from `pairs`.
-const HASHED_BYTES: usize = 4;
+const CANDIDATES_MAX: usize = 18;
+/// Shortest copy, and how far behind the position a candidate is at least: a string of three bytes is
+/// known once all of it was passed.
+const STRING_BYTES: usize = 3;
 /// A copy cannot reach the byte that is overwritten next.
 const DISTANCE_MAX: usize = HISTORY_BYTES - 1;
+const HASH_BITS: u32 = 12;
 
 /// Tables that are used again for each body.
 pub struct Encoder {
-    /// Hash of four bytes → where it was seen last.
+    /// Hash of a string → where it was seen last.
     heads: Vec<u32>,
-    /// Hash of two bytes → where it was seen last.
-    pairs: Vec<u32>,
-    /// Place in the ring → the position before with the same hash of four bytes.
+    /// Place in the ring → the position before with the same hash.
     before: Vec<u32>,
     /// Position of the next text's first byte. Positions go on from text to text, which makes those
     /// of the last text too far away to be used, so that nothing need be cleared.
@@ -33,20 +30,14 @@ pub struct Encoder {
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self {
-            heads: vec![0; 1 << HASH_BITS],
-            pairs: vec![0; 1 << HASH_BITS],
-            before: vec![0; HISTORY_BYTES],
-            base: HISTORY_BYTES as u32,
-        }
+        Self { heads: vec![0; 1 << HASH_BITS], before: vec![0; HISTORY_BYTES], base: HISTORY_BYTES as u32 }
     }
 }
 
 impl Encoder {
     /// Appends a whole body with its length behind it. The text is below 2 GiB.
     pub fn encode(&mut self, text: &[u8], scheme: Scheme, out: &mut Vec<u8>) {
-        let length = u32::try_from(text.len()).ok().filter(|length| *length < 1 << 31);
-        let length = length.expect("a message below 2 GiB");
+        assert!(text.len() < 1 << 31, "a message below 2 GiB");
         let mut bits = Bits { word: 0, used: 0, out };
         bits.control(Control::Reset(scheme));
         match scheme {
@@ -60,109 +51,79 @@ impl Encoder {
         bits.control(Control::EndOfRecord);
         bits.finish();
         out.push(0);
-        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     }
 
     fn copies(&mut self, text: &[u8], bits: &mut Bits<'_>) {
-        if self.base > u32::MAX / 2 - HISTORY_BYTES as u32 {
+        if self.base as usize + text.len() + HISTORY_BYTES > u32::MAX as usize {
             *self = Self::default();
         }
-        let mut at = 0;
-        let mut found = self.longest(text, at);
+        let (mut at, mut known) = (0, 0);
         while at < text.len() {
-            let Some(copy) = found else {
-                bits.put(u64::from(text[at]), 9);
-                self.note(text, at);
-                at += 1;
-                found = self.longest(text, at);
-                continue;
-            };
-            self.note(text, at);
-            let next = if copy.count < LAZY_BYTES_MAX { self.longest(text, at + 1) } else { None };
-            if next.is_some_and(|next| next.count > copy.count) {
+            while known + STRING_BYTES <= at {
+                self.note(text, known);
+                known += 1;
+            }
+            let (count, distance) = self.longest(text, at);
+            if count < STRING_BYTES {
                 bits.put(u64::from(text[at]), 9);
                 at += 1;
-                found = next;
-                continue;
+            } else {
+                bits.copy(count, (at - distance) % HISTORY_BYTES);
+                at += count;
             }
-            bits.copy(copy.count, (at - copy.distance) % HISTORY_BYTES);
-            for passed in at + 1..at + copy.count {
-                self.note(text, passed);
-            }
-            at += copy.count;
-            found = self.longest(text, at);
         }
         self.base += (text.len() + HISTORY_BYTES) as u32;
     }
 
-    /// The longest copy among the candidates, the nearest of equals.
-    fn longest(&self, text: &[u8], at: usize) -> Option<Copy> {
-        let rest = &text[at.min(text.len())..];
+    /// Count and distance of the longest copy, the nearest of equals; a count of 0 for none.
+    fn longest(&self, text: &[u8], at: usize) -> (usize, usize) {
+        let rest = &text[at..];
+        let Some(string) = rest.first_chunk::<STRING_BYTES>() else { return (0, 0) };
         let here = self.base + at as u32;
-        let mut best = None;
-        let mut best_count = COPY_BYTES_MIN - 1;
-        let mut look = |candidate: u32| {
+        let reach = DISTANCE_MAX.min(at);
+        let most = rest.len().min(COPY_BYTES_MAX);
+        let mut best = (0, 0);
+        let mut candidate = self.heads[hash(*string)];
+        let mut left = CANDIDATES_MAX;
+        // Each step goes back, so that the reach ends the chain.
+        while left > 0 && (here - candidate) as usize <= reach {
             let distance = (here - candidate) as usize;
-            if distance > DISTANCE_MAX || distance > at {
-                return false;
-            }
-            let count = common(&text[at - distance..], rest);
-            if count > best_count {
-                best_count = count;
-                best = Some(Copy { count, distance });
-            }
-            true
-        };
-        if let Some(four) = rest.first_chunk::<HASHED_BYTES>() {
-            let mut candidate = self.heads[hash(u32::from_le_bytes(*four))];
-            for _ in 0..CHAIN_MAX {
-                if !look(candidate) {
-                    break;
+            let from = &text[at - distance..];
+            if from[..STRING_BYTES] == *string {
+                left -= 1;
+                if from[best.0] == rest[best.0] {
+                    let count = common(from, rest, most);
+                    if count > best.0 {
+                        best = (count, distance);
+                        if count == most {
+                            break;
+                        }
+                    }
                 }
-                let before = self.before[candidate as usize % HISTORY_BYTES];
-                if before >= candidate {
-                    break;
-                }
-                candidate = before;
             }
-        }
-        if let (None, Some(two)) = (best, rest.first_chunk::<2>()) {
-            let distance = (here - self.pairs[hash(u32::from(u16::from_le_bytes(*two)))]) as usize;
-            if distance <= DISTANCE_MAX && distance <= at {
-                let count = common(&text[at - distance..], rest);
-                best = (count >= COPY_BYTES_MIN).then_some(Copy { count, distance });
-            }
+            candidate = self.before[candidate as usize % HISTORY_BYTES];
         }
         best
     }
 
-    /// Makes a position known to those after it.
+    /// Makes the string at a position known to the positions behind it.
     fn note(&mut self, text: &[u8], at: usize) {
+        let Some(string) = text[at..].first_chunk::<STRING_BYTES>() else { return };
         let here = self.base + at as u32;
-        if let Some(four) = text[at..].first_chunk::<HASHED_BYTES>() {
-            let head = &mut self.heads[hash(u32::from_le_bytes(*four))];
-            self.before[here as usize % HISTORY_BYTES] = *head;
-            *head = here;
-        }
-        if let Some(two) = text[at..].first_chunk::<2>() {
-            self.pairs[hash(u32::from(u16::from_le_bytes(*two)))] = here;
-        }
+        let head = &mut self.heads[hash(*string)];
+        self.before[here as usize % HISTORY_BYTES] = *head;
+        *head = here;
     }
 }
 
-#[derive(Clone, Copy)]
-struct Copy {
-    count: usize,
-    distance: usize,
-}
-
-fn hash(bytes: u32) -> usize {
+fn hash([a, b, c]: [u8; STRING_BYTES]) -> usize {
+    let bytes = u32::from_le_bytes([a, b, c, 0]);
     (bytes.wrapping_mul(0x9e37_79b1) >> (u32::BITS - HASH_BITS)) as usize
 }
 
-/// Bytes that are the same at the start of both, as far as a copy reaches.
-fn common(one: &[u8], other: &[u8]) -> usize {
-    let most = one.len().min(other.len()).min(COPY_BYTES_MAX);
+/// Bytes that are the same at the start of both, among the first `most`.
+fn common(one: &[u8], other: &[u8], most: usize) -> usize {
     let (one, other) = (&one[..most], &other[..most]);
     let (ones, one_rest) = one.as_chunks::<8>();
     let (others, other_rest) = other.as_chunks::<8>();

@@ -48,7 +48,6 @@ pub const COPY_BYTES_MAX: usize = 271;
 /// What stands behind the stream: the decoded length.
 pub const TRAILER_BYTES: usize = 4;
 
-const COPY_BYTES_MIN: usize = 2;
 /// Bits of the shortest symbol that decodes to the most: a copy of 271 bytes.
 const LONGEST_COPY_BITS: usize = 23;
 const CONTROL_BITS: usize = 13;
