@@ -1,10 +1,11 @@
 //! The decoder: any bytes in, at most so many bytes out.
 //!
-//! One symbol at a time, in safe code, with every check.
+//! One symbol at a time, in safe code, with every check; `kernel` takes the long stretches of scheme 1
+//! symbols between them that need none.
 
 use super::{
     CONTROL_BITS, CONTROL_PREFIX, CONTROL_PREFIX_BITS, COPY_BYTES_MAX, Control, HISTORY_BYTES,
-    LONGEST_COPY_BITS, Scheme, SldcError, TRAILER_BYTES, WORD_BITS,
+    LONGEST_COPY_BITS, Scheme, SldcError, TRAILER_BYTES, WORD_BITS, kernel,
 };
 
 /// What was decoded.
@@ -47,7 +48,7 @@ fn run(
 ) -> Result<Decoded, SldcError> {
     let start = out.len();
     let possible = (stream.len() * 8 / LONGEST_COPY_BITS + 1) * COPY_BYTES_MAX;
-    out.reserve(declared.unwrap_or(stream.len() * 3).min(limit).min(possible));
+    out.reserve(declared.unwrap_or(stream.len() * 3).min(limit).min(possible) + kernel::OUTPUT_BYTES);
     let mut decoder = Decoder {
         stream,
         bit: 0,
@@ -101,6 +102,9 @@ impl Decoder<'_> {
             if self.place == Place::Between && self.is_over()? {
                 return Ok(());
             }
+            if self.place == Place::Record && self.scheme == Scheme::One {
+                self.stretch();
+            }
             let word = self.peek();
             if word >> (64 - CONTROL_PREFIX_BITS) == CONTROL_PREFIX {
                 if self.control(word)? {
@@ -123,6 +127,18 @@ impl Decoder<'_> {
                 }
             }
         }
+    }
+
+    /// Decodes as far as the fast loop goes.
+    fn stretch(&mut self) {
+        let left = self.limit - self.out.len();
+        if left < kernel::OUTPUT_BYTES || self.bit / 8 + kernel::INPUT_BYTES > self.stream.len() {
+            return;
+        }
+        if self.out.len() + kernel::OUTPUT_BYTES > self.out.capacity() {
+            self.out.reserve(kernel::OUTPUT_BYTES);
+        }
+        self.bit = kernel::symbols(self.stream, self.bit, self.origin, self.limit, self.out);
     }
 
     /// Behind a record: skips the pad, and says whether nothing follows.

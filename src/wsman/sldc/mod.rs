@@ -31,6 +31,7 @@
 
 mod decode;
 mod encode;
+mod kernel;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

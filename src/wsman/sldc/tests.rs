@@ -220,6 +220,41 @@ fn the_encoder_writes_what_windows_wrote() {
     assert_eq!(exact, hex("ffb7fbf90403fe800004000000"));
 }
 
+/// A stream that opens with so many bytes, so that the fast loop has its history, and then has copies
+/// of counts and from places as given, a literal behind each, and a tail for the loop to look at.
+fn copies(opening: usize, copies: &[(usize, usize)]) -> Vec<u8> {
+    let mut digits = RESET_2.to_string();
+    (0..opening).for_each(|at| digits += &format!("{:08b}", at * 31 % 251));
+    digits += "1111111110001";
+    for (at, (count, place)) in copies.iter().enumerate() {
+        digits += &match count {
+            2..4 => format!("1 0{:01b}", count - 2),
+            4..8 => format!("1 10{:02b}", count - 4),
+            8..16 => format!("1 110{:03b}", count - 8),
+            16..32 => format!("1 1110{:04b}", count - 16),
+            _ => format!("1 1111{:08b}", count - 32),
+        };
+        digits += &format!("{place:010b} 0{:08b}", at % 256);
+    }
+    digits += &format!("{}{END}", "000000000".repeat(8));
+    bits(&digits)
+}
+
+#[test]
+fn every_count_from_every_near_distance_repeats_what_it_should() {
+    for distance in (1..40).chain([63, 64, 65, 1000, 1023, 1024]) {
+        let mut at = 1200;
+        let list: Vec<(usize, usize)> = (2..=271)
+            .map(|count| {
+                let place = (at - distance) % 1024;
+                at += count + 1;
+                (count, place)
+            })
+            .collect();
+        assert_eq!(compare(&copies(1200, &list), LIMIT).unwrap().len(), at + 8);
+    }
+}
+
 /// Runs of text, of anything and of repeats near and far, so that every kind of copy comes up.
 fn texts() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -284,6 +319,16 @@ proptest! {
         }
         let _ = compare(&body, limit);
         let _ = compare(&body[..cut.index(body.len())], limit);
+    }
+
+    #[test]
+    fn any_copies_are_read_as_the_reference_does(
+        opening in 900_usize..2200,
+        list in prop::collection::vec((2_usize..272, 0_usize..1024), 0..200),
+        limit in 0_usize..40_000,
+    ) {
+        let _ = compare(&copies(opening, &list), limit);
+        let _ = compare(&copies(opening, &list), LIMIT).unwrap();
     }
 
     #[test]
