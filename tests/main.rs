@@ -17,6 +17,7 @@ mod run;
 mod support;
 mod tail;
 mod tidy;
+mod wsman_captures;
 mod xml_oracle;
 
 use std::path::{Path, PathBuf};
