@@ -107,10 +107,8 @@ fn append(log: &mut LiveLog) -> u64 {
     id
 }
 
-/// Writes until the ring wrapped so often: at an even pace, with pauses and bursts. Returns the
-/// last id.
-fn write_wraps(log: &mut LiveLog, wraps: u64, dice: &mut Dice) -> u64 {
-    let mut last = 0;
+/// Writes until the ring wrapped so often: at an even pace, with pauses and bursts.
+fn write_wraps(log: &mut LiveLog, wraps: u64, dice: &mut Dice) {
     let mut due = Instant::now();
     while log.wraps() < wraps {
         if dice.within(0..100) == 0 {
@@ -119,9 +117,8 @@ fn write_wraps(log: &mut LiveLog, wraps: u64, dice: &mut Dice) -> u64 {
         }
         thread::sleep(due.saturating_duration_since(Instant::now()));
         due += WRAP_TIME / EVENTS_A_WRAP;
-        last = append(log);
+        append(log);
     }
-    last
 }
 
 #[test]
@@ -132,7 +129,10 @@ fn a_ring_that_wraps_under_a_reader_that_is_killed_loses_and_repeats_nothing() {
     let mut log = bench.log(CHUNKS, AGE_MIN);
     let wraps = WRAPS_MIN.max(WRAPS_MIN * kills_min / KILLS_MIN);
     let mut writing = dice.split();
-    let writer = thread::spawn(move || write_wraps(&mut log, wraps, &mut writing));
+    let writer = thread::spawn(move || {
+        write_wraps(&mut log, wraps, &mut writing);
+        log
+    });
     let mut kills = 0;
     while kills < kills_min || !writer.is_finished() {
         let process = bench.run();
@@ -141,8 +141,9 @@ fn a_ring_that_wraps_under_a_reader_that_is_killed_loses_and_repeats_nothing() {
         kills += 1;
         thread::sleep(dice.millis(0..400));
     }
-    let last = writer.join().unwrap();
+    let mut log = writer.join().unwrap();
     let process = bench.run();
+    let last = append(&mut log);
     eventually("the last record is in the output", || bench.has(last));
     process.stop();
     assert_eq!(process.code(), Some(0), "{}", bench.told());
@@ -181,6 +182,47 @@ fn each_range_that_was_overwritten_unread_is_a_finding_and_is_counted() {
         process.stop();
         assert_eq!(process.code(), Some(0), "{}", bench.told());
     }
+}
+
+/// A writer without mercy, and a reader that is frozen now and then: whatever is missing is told.
+#[test]
+fn a_reader_that_is_too_slow_for_its_log_tells_all_it_lost() {
+    let mut dice = Dice::new("too_slow");
+    let bench = Bench::new("[log]\nformat = 'json'\n");
+    let mut log = bench.log(4, Duration::ZERO);
+    append(&mut log);
+    let process = bench.run();
+    eventually("the first record is in the output", || bench.has(1));
+    let writer = thread::spawn(move || {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(4) {
+            append(&mut log);
+        }
+        append(&mut log)
+    });
+    while !writer.is_finished() {
+        thread::sleep(dice.millis(1..200));
+        process.freeze();
+        thread::sleep(dice.millis(1..400));
+        process.thaw();
+    }
+    let last = writer.join().unwrap();
+    eventually("the last record is in the output", || bench.has(last));
+    process.stop();
+    assert_eq!(process.code(), Some(0), "{}", bench.told());
+    let (ids, mut next) = (bench.ids(), 1);
+    let mut lost = lost_ranges(&bench.told()).into_iter();
+    println!("{last} records, {} read, {} ranges lost", ids.len(), lost.len());
+    for id in ids {
+        while next < id {
+            let range = lost.next().unwrap_or_else(|| panic!("{next} to {id} went missing untold"));
+            assert_eq!(*range.start(), next);
+            next = range.end() + 1;
+        }
+        assert_eq!(next, id);
+        next += 1;
+    }
+    assert_eq!(lost.next(), None);
 }
 
 /// The ranges that findings in the log name.

@@ -10,18 +10,21 @@
 //! while later chunks are there, or nobody writes the file, it is damaged: the decoder then finds
 //! what can be read behind it. Must not know: other files.
 
+mod survey;
+
 use super::decode::{Decoding, Owner};
-use super::look::{self, Chunk, Look, News, Problem};
+use super::look::{self, Chunk, Look};
 use super::position::{Identity, Position};
 use super::records::{self, Run};
-use super::slots::{self, Holder, Slot, Turn};
+use super::slots::Slot;
 use super::trouble;
 use crate::evtx::chunk::{CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkHeader};
 use crate::finding::Finding;
 use crate::source::feed::Closed;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -30,8 +33,6 @@ use std::time::{Duration, Instant};
 const TURN_CHUNKS: usize = 16;
 /// How long a torn chunk may take until it counts as damaged.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Looks at all chunks are this many polls apart when nothing seems to happen.
-const IDLE_POLLS: u32 = 30;
 /// Ids of one chunk are not further apart: a chunk holds 2340 records, and holes are rare.
 const CHUNK_IDS_MAX: u64 = 4096;
 
@@ -51,7 +52,9 @@ pub(super) struct Log {
     at: Option<Position>,
     start: Start,
     look: Look,
-    todo: VecDeque<(usize, usize)>,
+    todo: VecDeque<Todo>,
+    /// Chunks whose header and first record do not belong together, and that no one is writing.
+    damaged: HashSet<usize>,
     /// For positions in chunks that are not older, see `Position::since`.
     since: u64,
     torn: Option<Torn>,
@@ -73,6 +76,21 @@ pub(super) enum Start {
     Renamed,
     /// Looked at before.
     Known,
+}
+
+/// A chunk to be read.
+#[derive(Debug)]
+struct Todo {
+    slot: usize,
+    from: usize,
+    /// Ids before it that were overwritten; told when there is a record behind them.
+    lost: Option<RangeInclusive<u64>>,
+}
+
+impl Todo {
+    fn new(slot: usize, from: usize) -> Self {
+        Self { slot, from, lost: None }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +158,7 @@ impl Log {
             start,
             look: Look::default(),
             todo: VecDeque::new(),
+            damaged: HashSet::new(),
             since: 0,
             torn: None,
             polls: 0,
@@ -181,7 +200,7 @@ impl Log {
         self.file = None;
     }
 
-    /// The file has another name, or its bookmark another key: the position goes there.
+    /// The file has another name: the position goes there.
     pub(super) fn rename(
         &mut self,
         path: PathBuf,
@@ -221,12 +240,12 @@ impl Log {
     }
 
     fn read(&mut self, file: &File, pace: Pace, decoding: &mut Decoding) -> Result<Progress, TurnError> {
-        if self.todo.is_empty() && !self.find_work(file, pace, decoding)? {
-            return Ok(Progress::Idle);
+        if self.todo.is_empty() && self.find_work(file, pace, decoding)? == Found::Unclear {
+            return Ok(Progress::Waiting);
         }
         for _ in 0..TURN_CHUNKS {
-            let Some(&(slot, from)) = self.todo.front() else { return Ok(Progress::Idle) };
-            match self.chunk(file, slot, from, pace, decoding)? {
+            let Some(todo) = self.todo.front() else { return Ok(Progress::Idle) };
+            match self.chunk(file, (todo.slot, todo.from), pace, decoding)? {
                 Step::Done => {
                     self.todo.pop_front();
                     self.torn = None;
@@ -234,7 +253,9 @@ impl Log {
                 Step::Wait => return Ok(Progress::Waiting),
                 Step::Changed => {
                     self.todo.clear();
-                    self.look_again(file, pace, decoding)?;
+                    if self.look_again(file, pace, decoding)? == Found::Unclear {
+                        return Ok(Progress::Waiting);
+                    }
                 }
             }
             if decoding.is_closed() {
@@ -244,136 +265,10 @@ impl Log {
         Ok(if self.todo.is_empty() { Progress::Idle } else { Progress::More })
     }
 
-    /// Whether there is something to read; cheap when nothing happened.
-    fn find_work(&mut self, file: &File, pace: Pace, decoding: &mut Decoding) -> Result<bool, TurnError> {
-        self.polls += 1;
-        if let (Some(at), Start::Known) = (&self.at, self.start) {
-            match look::is_news(file, at, &self.look)? {
-                News::Here => {
-                    self.todo.push_back((at.slot as usize, at.offset as usize));
-                    return Ok(true);
-                }
-                News::Next(slot, seen) => {
-                    self.look.slots[slot] = seen;
-                    self.todo.push_back((slot, CHUNK_HEADER_BYTES));
-                    return Ok(true);
-                }
-                News::None if !self.polls.is_multiple_of(IDLE_POLLS) && !self.unsettled(pace) => {
-                    return Ok(false);
-                }
-                News::None | News::Touched | News::Look => {}
-            }
-        }
-        self.look_again(file, pace, decoding)?;
-        Ok(!self.todo.is_empty())
-    }
-
-    /// A torn chunk was seen, and nobody has written the file for a while.
-    fn unsettled(&self, pace: Pace) -> bool {
-        let torn = self.look.slots.contains(&Slot::Torn) && self.look.problem.is_none();
-        torn && self.is_settled(pace)
-    }
-
-    fn is_settled(&self, pace: Pace) -> bool {
-        pace.once || !self.look.open && pace.now.saturating_duration_since(self.changed) >= SETTLE
-    }
-
-    fn look_again(&mut self, file: &File, pace: Pace, decoding: &mut Decoding) -> Result<(), TurnError> {
-        let look = look::look(file, self.is_settled(pace))?;
-        if (look.bytes, look.modified) != (self.look.bytes, self.look.modified) {
-            self.changed = pace.now;
-        }
-        // Damage and emptiness of a file that is being made pass by themselves.
-        let lasting = self.is_settled(pace) || self.look.problem == look.problem;
-        self.look = look;
-        if let Some(problem) = self.look.problem.filter(|_| lasting) {
-            let finding = trouble::explain(problem, &self.owner.file);
-            self.tell(decoding, finding);
-        }
-        if matches!(self.look.problem, Some(Problem::Empty | Problem::NoLog)) {
-            return Ok(());
-        }
-        self.plan(file, decoding)
-    }
-
-    fn plan(&mut self, file: &File, decoding: &mut Decoding) -> Result<(), TurnError> {
-        let slots = &self.look.slots;
-        let start = std::mem::replace(&mut self.start, Start::Known);
-        if start == Start::Newest {
-            self.at = self.newest(file)?;
-            decoding.moved();
-        }
-        let mut plan = match self.at {
-            None => slots::plan_all(slots),
-            Some(at) => {
-                let here = slots.get(at.slot as usize).and_then(Slot::head);
-                let known = start == Start::Known && here.is_some_and(|head| head.identity == at.chunk);
-                let holder = if known {
-                    Holder::Here { slot: at.slot as usize, end: at.offset as usize }
-                } else {
-                    look::holder(file, slots, &at)?
-                };
-                if start == Start::Renamed && !matches!(holder, Holder::Here { .. }) {
-                    self.at = None;
-                    slots::plan_all(slots)
-                } else {
-                    slots::plan(slots, &at, holder)
-                }
-            }
-        };
-        if let Some(lost) = plan.lost.take() {
-            trouble::lost(&self.owner.file, lost, &decoding.report);
-        }
-        let before = self.at;
-        match plan.turn {
-            Turn::On => {}
-            Turn::Cleared => {
-                decoding.report.find(trouble::cleared(&self.owner.file, self.at.map_or(0, |at| at.id)));
-            }
-            Turn::Replaced => {
-                tracing::info!(source = %self.owner.source, file = %self.owner.file, "another log under this name: read from its start");
-                self.at = None;
-            }
-        }
-        let fresh = Position { inode: self.file_id.1, ..Position::default() };
-        let at = self.at.get_or_insert(fresh);
-        (at.inode, at.scattered) = (self.file_id.1, plan.scattered);
-        self.since = plan.since;
-        if plan.todo.is_empty() {
-            self.at = before;
-        }
-        self.todo = plan.todo.into();
-        Ok(())
-    }
-
-    /// Behind the newest record.
-    fn newest(&self, file: &File) -> io::Result<Option<Position>> {
-        let heads = self.look.slots.iter().enumerate();
-        let newest = heads
-            .filter_map(|(slot, seen)| Some((slot, seen.head()?)))
-            .max_by_key(|(_, head)| head.identity.id);
-        let Some((slot, head)) = newest else { return Ok(None) };
-        let Some((_, run)) = look::read_stable(file, slot, CHUNK_HEADER_BYTES, None)? else {
-            return Ok(None);
-        };
-        let last = run.last.unwrap_or(head.identity);
-        Ok(Some(Position {
-            inode: self.file_id.1,
-            id: last.id,
-            written: last.written,
-            slot: slot as u64,
-            offset: run.end as u64,
-            chunk: head.identity,
-            newest: last.written,
-            ..Position::default()
-        }))
-    }
-
     fn chunk(
         &mut self,
         file: &File,
-        slot: usize,
-        from: usize,
+        (slot, from): (usize, usize),
         pace: Pace,
         decoding: &mut Decoding,
     ) -> Result<Step, TurnError> {
@@ -387,7 +282,8 @@ impl Log {
             return Ok(Step::Wait);
         };
         let settled = self.is_settled(pace);
-        let seen = if settled { Slot::look_settled(&chunk.bytes) } else { Slot::look(&chunk.bytes) };
+        let believed = settled || self.damaged.contains(&slot);
+        let seen = if believed { Slot::look_settled(&chunk.bytes) } else { Slot::look(&chunk.bytes) };
         if seen.head().map(|head| head.identity) != Some(head.identity) {
             return Ok(Step::Changed);
         }
@@ -396,11 +292,14 @@ impl Log {
         if head.identity.written >= self.since {
             at.since = self.since;
         }
-        let last = self.todo.len() == 1;
+        let (before, last) = (at.id, self.todo.len() == 1);
         let step = self.take(&chunk, run, &mut at, Tail { last, settled, now: pace.now }, decoding);
         self.at = Some(at);
         if let Some(front) = self.todo.front_mut() {
-            *front = (slot, at.offset as usize);
+            front.from = at.offset as usize;
+            if let Some(lost) = front.lost.take_if(|_| at.id != before) {
+                trouble::lost(&self.owner.file, lost, &decoding.report);
+            }
         }
         step.map_err(TurnError::from)
     }
@@ -450,6 +349,15 @@ impl Log {
         at.newest = at.newest.max(at.chunk.written);
         Step::Done
     }
+}
+
+/// Whether it is known what to read next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Work,
+    Nothing,
+    /// The log is rewritten faster than it can be looked at.
+    Unclear,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

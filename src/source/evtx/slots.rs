@@ -128,12 +128,23 @@ pub(super) fn candidate(slots: &[Slot], at: &Position) -> Option<usize> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) todo: Vec<(usize, usize)>,
-    /// Ids that were overwritten before they could be read.
+    /// Where the ids of a chunk do not go on where those before it end.
+    pub(super) gaps: Vec<Gap>,
+    /// The ids of the first gap were overwritten before they could be read.
     pub(super) lost: Option<RangeInclusive<u64>>,
     pub(super) turn: Turn,
     /// For the positions from here on.
     pub(super) since: u64,
     pub(super) scattered: bool,
+}
+
+/// Ids that no chunk has. Slots are looked at one after the other, so the chunk that has them may
+/// have been written behind the look, and the next one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) ids: RangeInclusive<u64>,
+    /// The chunk behind it.
+    pub(super) chunk: Identity,
 }
 
 /// What happened to the log since the position.
@@ -154,8 +165,9 @@ pub(super) fn plan_all(slots: &[Slot]) -> Plan {
     if scattered {
         order.sort_by_key(|(slot, _)| *slot);
     }
+    let gaps = if scattered { Vec::new() } else { gaps(&order, 0) };
     let todo = order.into_iter().map(|(slot, _)| (slot, CHUNK_HEADER_BYTES)).collect();
-    Plan { todo, scattered, ..Plan::default() }
+    Plan { todo, gaps, scattered, ..Plan::default() }
 }
 
 /// Plans what is to be read behind `at`, given what became of its record.
@@ -180,8 +192,10 @@ pub(super) fn plan(slots: &[Slot], at: &Position, holder: Holder) -> Plan {
         sort(&mut left);
         order.retain(|(_, head)| !old(head));
         sort(&mut order);
+        let before = order.first().map_or(0, |(_, head)| head.identity.id.saturating_sub(1));
+        let gaps = gaps(&order, before);
         let todo = left.into_iter().chain(order).map(|(slot, _)| (slot, CHUNK_HEADER_BYTES)).collect();
-        return Plan { todo, turn: Turn::Cleared, since, ..Plan::default() };
+        return Plan { todo, gaps, turn: Turn::Cleared, since, ..Plan::default() };
     }
     let newer = order.iter().any(|(_, head)| head.identity.id > at.id || head.identity.written > at.written);
     let replaced = match holder {
@@ -201,11 +215,13 @@ pub(super) fn plan(slots: &[Slot], at: &Position, holder: Holder) -> Plan {
         Holder::Another | Holder::Gone => {}
     }
     sort(&mut order);
-    if holder == Holder::Gone
-        && let Some((_, first)) = order.first()
-        && first.identity.id > at.id.saturating_add(1)
-    {
-        plan.lost = Some(at.id + 1..=first.identity.id - 1);
+    let here = holder.slot().and_then(|slot| slots.get(slot)).and_then(Slot::head);
+    plan.gaps = gaps(&order, here.map_or(at.id, |head| head.last_id.max(at.id)));
+    // As long as the chunk before it is there, a gap is a hole in the numbering: a log overwrites
+    // its oldest chunk first.
+    if holder == Holder::Gone {
+        let first = order.first().map(|(_, head)| head.identity);
+        plan.lost = plan.gaps.first().filter(|gap| Some(gap.chunk) == first).map(|gap| gap.ids.clone());
     }
     plan.todo.extend(order.into_iter().map(|(slot, _)| (slot, CHUNK_HEADER_BYTES)));
     plan
@@ -239,6 +255,19 @@ fn knows(slots: &[Slot], at: &Position) -> bool {
 
 fn heads(slots: &[Slot]) -> Vec<(usize, Head)> {
     slots.iter().enumerate().filter_map(|(slot, seen)| seen.head().map(|head| (slot, *head))).collect()
+}
+
+/// The gaps in chunks sorted by id; `last` is the id before the first.
+fn gaps(order: &[(usize, Head)], mut last: u64) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    for (_, head) in order {
+        let (chunk, before) = (head.identity, head.identity.id.saturating_sub(1));
+        if before > last {
+            gaps.push(Gap { ids: last + 1..=before, chunk });
+        }
+        last = last.max(head.last_id);
+    }
+    gaps
 }
 
 /// Sorts by id; false when the ids of chunks overlap, as no log's do.
@@ -296,6 +325,17 @@ mod tests {
     fn a_hole_behind_a_chunk_that_is_still_there_is_no_loss() {
         let slots = [chunk(1, 9, 1), chunk(20, 29, 20)];
         assert_eq!(plan(&slots, &at(9, 9, 0, 1), Holder::Here { slot: 0, end: 900 }).lost, None);
+    }
+
+    #[test]
+    fn a_chunk_that_is_not_seen_leaves_a_gap_before_the_next_one() {
+        let gap = |ids, id| Gap { ids, chunk: Identity { id, written: id } };
+        let mut slots = RING;
+        (slots[0], slots[3]) = (Slot::Empty, Slot::Torn);
+        let plan = plan(&slots, &at(32, 30, 2, 30), Holder::Here { slot: 2, end: 900 });
+        assert_eq!(plan.gaps, [gap(40..=49, 50), gap(60..=69, 70)]);
+        assert_eq!((todo(&plan), plan.lost), (vec![2, 4, 1], None));
+        assert_eq!(plan_all(&RING).gaps, [gap(1..=29, 30)]);
     }
 
     #[test]
