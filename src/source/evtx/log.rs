@@ -47,6 +47,8 @@ pub(super) struct Log {
     pub(super) detached: Option<Instant>,
     /// A newer log goes on where this one ended: what is torn in it stays torn.
     pub(super) superseded: bool,
+    /// Had this name before: this one goes on where that one ends, if it is a copy of it.
+    pub(super) after: Option<(u64, u64)>,
     pub(super) idle_since: Instant,
     file: Option<File>,
     at: Option<Position>,
@@ -152,6 +154,7 @@ impl Log {
             file_id,
             detached: None,
             superseded: false,
+            after: None,
             idle_since: now,
             file: None,
             at,
@@ -180,6 +183,15 @@ impl Log {
             self.idle_since = pace.now;
         }
         Ok(progress)
+    }
+
+    pub(super) fn position(&self) -> Option<Position> {
+        self.at
+    }
+
+    /// Goes on behind the position if this is the same log.
+    pub(super) fn resume(&mut self, at: Position) {
+        (self.at, self.start) = (Some(at), Start::Resume);
     }
 
     /// Tells of trouble once, until something else happens.
@@ -214,6 +226,13 @@ impl Log {
         }
         self.commit(decoding)?;
         decoding.forget(&before)
+    }
+
+    /// Another file has the name: the position gets a key of its own. Under the old key it stays
+    /// until that file has one, which may go on behind it.
+    pub(super) fn give_up_name(&mut self, key: Box<str>, decoding: &mut Decoding) -> Result<(), Closed> {
+        self.owner.key = key;
+        self.commit(decoding)
     }
 
     /// The position under the owner's present key.

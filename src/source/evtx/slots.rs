@@ -197,7 +197,7 @@ pub(super) fn plan(slots: &[Slot], at: &Position, holder: Holder) -> Plan {
         let todo = left.into_iter().chain(order).map(|(slot, _)| (slot, CHUNK_HEADER_BYTES)).collect();
         return Plan { todo, gaps, turn: Turn::Cleared, since, ..Plan::default() };
     }
-    let newer = order.iter().any(|(_, head)| head.identity.id > at.id || head.identity.written > at.written);
+    let newer = order.iter().any(|(_, head)| head.identity.id > at.id);
     let replaced = match holder {
         Holder::Another => true,
         Holder::Gone => !newer && !order.is_empty() && !knows(slots, at),
@@ -362,6 +362,8 @@ mod tests {
         let position = at(75, 75, 1, 70);
         assert_eq!(plan(&RING, &position, Holder::Another).turn, Turn::Replaced);
         let older = [chunk(1, 9, 1), chunk(10, 19, 10)];
+        let later = [chunk(10, 19, 100), chunk(20, 29, 110)];
+        assert_eq!(plan(&later, &position, Holder::Gone).turn, Turn::Replaced);
         assert_eq!(plan(&older, &position, Holder::Gone).turn, Turn::Replaced);
         let cut =
             [chunk(60, 69, 60), Slot::Chunk(Head { identity: position.chunk, last_id: 70, number: 70 })];

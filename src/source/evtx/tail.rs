@@ -152,13 +152,16 @@ impl Tail {
     ) -> Result<(), Closed> {
         let owner = owner(&self.job.source, path);
         // The log that had this name is finished under a key of its own.
+        let mut after = None;
         for log in self.logs.iter_mut().filter(|log| log.owner.key == owner.key) {
             let key = format!("{}#{}", owner.key, log.file_id.1).into();
-            let (path, owner) = (log.path.clone(), Owner { key, ..owner.clone() });
-            log.rename(path, owner, &mut self.decoding)?;
+            log.give_up_name(key, &mut self.decoding)?;
+            after = Some(log.file_id);
         }
         let (at, start) = self.position(&owner.file, id.1, names);
-        self.logs.push(Log::new(path.into(), owner, id, at, start));
+        let mut log = Log::new(path.into(), owner, id, at, start);
+        log.after = after;
+        self.logs.push(log);
         Ok(())
     }
 
@@ -191,11 +194,17 @@ impl Tail {
         let pace = Pace { once: self.job.once, now: Instant::now() };
         let (mut round, mut busy) = (Round::Idle, HashSet::new());
         let Self { logs, decoding, .. } = self;
-        for log in logs {
-            let group = group(log);
+        for index in 0..logs.len() {
+            let group = group(&logs[index]);
             if busy.contains(&group) {
                 continue;
             }
+            // Whatever had its name comes before it, and has nothing more to read.
+            if let Some(before) = logs[index].after.take() {
+                let before = logs.iter().find(|log| log.file_id == before).and_then(Log::position);
+                before.into_iter().for_each(|at| logs[index].resume(at));
+            }
+            let log = &mut logs[index];
             match log.turn(pace, decoding) {
                 Ok(Progress::Idle) => {}
                 Ok(Progress::Waiting) => {

@@ -113,6 +113,33 @@ async fn a_copy_of_the_same_log_that_went_on_is_resumed() {
     assert_eq!(bench.numbers(), (1..=200).collect::<Vec<_>>());
 }
 
+/// As copy jobs do it: a new file that takes the name when it is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_replace_each_other_while_they_are_followed_are_read_as_one_log() {
+    let bench = Bench::new();
+    let mut log = bench.writer("original", 8);
+    log.write(1..=100);
+    let copy = || {
+        std::fs::copy(bench.path("original"), bench.path("copy")).unwrap();
+        std::fs::rename(bench.path("copy"), bench.path("a.evtx")).unwrap();
+    };
+    copy();
+    let summary = bench
+        .following(async {
+            for step in 1..=8 {
+                bench.reached(step * 100).await;
+                log.write(step as u64 * 100 + 1..=step as u64 * 100 + 100);
+                copy();
+            }
+            bench.reached(900).await;
+            pause(100).await;
+        })
+        .await;
+    assert_eq!(bench.numbers(), (1..=900).collect::<Vec<_>>());
+    assert_eq!(summary.findings, []);
+    assert_eq!(bench.once().await.unwrap().counts.events, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_cleared_or_replaced_is_read_from_its_start() {
     let bench = Bench::new();
