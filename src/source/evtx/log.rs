@@ -21,7 +21,7 @@ use super::trouble;
 use crate::evtx::chunk::{CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkHeader};
 use crate::finding::Finding;
 use crate::source::feed::Closed;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
@@ -55,8 +55,6 @@ pub(super) struct Log {
     start: Start,
     look: Look,
     todo: VecDeque<Todo>,
-    /// Chunks whose header and first record do not belong together, and that no one is writing.
-    damaged: HashSet<usize>,
     /// For positions in chunks that are not older, see `Position::since`.
     since: u64,
     torn: Option<Torn>,
@@ -161,7 +159,6 @@ impl Log {
             start,
             look: Look::default(),
             todo: VecDeque::new(),
-            damaged: HashSet::new(),
             since: 0,
             torn: None,
             polls: 0,
@@ -301,7 +298,7 @@ impl Log {
             return Ok(Step::Wait);
         };
         let settled = self.is_settled(pace);
-        let believed = settled || self.damaged.contains(&slot);
+        let believed = settled || self.look.damaged.contains(&slot);
         let seen = if believed { Slot::look_settled(&chunk.bytes) } else { Slot::look(&chunk.bytes) };
         if seen.head().map(|head| head.identity) != Some(head.identity) {
             return Ok(Step::Changed);

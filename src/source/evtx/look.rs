@@ -8,6 +8,7 @@ use super::records;
 use super::slots::{self, Holder, LOOK_BYTES, Slot};
 use crate::evtx::chunk::{CHUNK_BYTES, RECORD_HEADER_BYTES};
 use crate::evtx::header::{FILE_HEADER_BYTES, FLAG_DIRTY, FileHeader};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -24,6 +25,8 @@ const READING_PAUSE: Duration = Duration::from_millis(2);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Look {
     pub(super) slots: Vec<Slot>,
+    /// Slots with a damaged chunk: torn, but not because somebody writes it.
+    pub(super) damaged: HashSet<usize>,
     pub(super) bytes: u64,
     /// FILETIME is not what this is: seconds and nanoseconds, only to see it change.
     pub(super) modified: (i64, i64),
@@ -73,7 +76,7 @@ pub(super) fn look(file: &File, settled: bool) -> io::Result<Look> {
         (.., Some(slot)) if settled => Some(Problem::NoChunk { slot }),
         _ => None,
     };
-    Ok(Look { slots, bytes, modified, open, problem })
+    Ok(Look { slots, bytes, modified, open, problem, damaged: HashSet::new() })
 }
 
 pub(super) fn look_at(file: &File, slot: usize, settled: bool) -> io::Result<Slot> {
@@ -91,6 +94,7 @@ pub(super) fn is_news(file: &File, at: &Position, last: &Look) -> io::Result<New
     let slot = at.slot as usize;
     match look_at(file, slot, false)? {
         Slot::Chunk(head) if head.identity == at.chunk => {}
+        Slot::Torn if last.damaged.contains(&slot) => {}
         // Damaged and read as such, or being overwritten just now.
         Slot::Torn if last.slots.get(slot).is_some_and(|seen| seen.head().is_none()) => {}
         _ => return Ok(News::Look),

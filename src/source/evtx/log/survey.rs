@@ -85,7 +85,6 @@ impl Log {
             (self.at, self.start) = (self.newest(file)?, Start::Known);
             decoding.moved();
         }
-        self.damaged.clear();
         for _ in 0..LOOKS_MAX {
             let mut plan = self.plan(file, settled)?;
             if are_believed(&plan.gaps, &before) {
@@ -102,13 +101,20 @@ impl Log {
     /// What is to be read according to the last look.
     fn plan(&mut self, file: &File, settled: bool) -> io::Result<Plan> {
         let Some(at) = self.at else { return Ok(slots::plan_all(&self.look.slots)) };
-        let slots = &mut self.look.slots;
+        let Look { slots, damaged, .. } = &mut self.look;
         let same = |slot: &Slot| slot.head().is_some_and(|head| head.identity == at.chunk);
-        // As it is now: a gap is no loss only if the chunk before it is there after the look.
-        if let Some(slot) = slots.get_mut(at.slot as usize).filter(|slot| same(slot))
-            && !self.damaged.contains(&(at.slot as usize))
-        {
-            *slot = look::look_at(file, at.slot as usize, settled)?;
+        if let Some(slot) = slots.get_mut(at.slot as usize) {
+            let number = at.slot as usize;
+            // As it is now: a gap is no loss only if the chunk before it is there after the look.
+            if same(slot) && !damaged.contains(&number) {
+                *slot = look::look_at(file, number, settled)?;
+            }
+            // What was read of it has been damaged since.
+            let seen = look::look_at(file, number, true)?;
+            if *slot == Slot::Torn && same(&seen) {
+                *slot = seen;
+                damaged.insert(number);
+            }
         }
         let known = self.start == Start::Known && slots.get(at.slot as usize).is_some_and(same);
         let holder = if known {
@@ -129,19 +135,20 @@ impl Log {
         if gaps.is_empty() {
             return Ok(false);
         }
-        let ours = self.at.map(|at| at.chunk);
+        let mut mended = false;
         for slot in 0..self.look.slots.len() {
             if self.look.slots[slot] != Slot::Torn {
                 continue;
             }
             let seen = look::look_at(file, slot, true)?;
-            let Some(identity) = seen.head().map(|head| head.identity) else { continue };
-            if Some(identity) == ours || gaps.iter().any(|gap| gap.ids.contains(&identity.id)) {
+            let Some(id) = seen.head().map(|head| head.identity.id) else { continue };
+            if gaps.iter().any(|gap| gap.ids.contains(&id)) {
                 self.look.slots[slot] = seen;
-                self.damaged.insert(slot);
+                self.look.damaged.insert(slot);
+                mended = true;
             }
         }
-        Ok(!self.damaged.is_empty())
+        Ok(mended)
     }
 
     /// Follows the plan.

@@ -105,23 +105,27 @@ async fn a_damaged_chunk_header_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_chunk_header_costs_nothing_in_a_log_that_is_open() {
-    let bench = Bench::new();
-    let mut log = bench.writer("a.evtx", 100);
-    log.write(1..=100);
-    let summary = bench
-        .following(async {
-            bench.reached(100).await;
-            log.write(101..=300);
-            let mut bytes = std::fs::read(bench.path("a.evtx")).unwrap();
-            bytes[chunk_start(3)..chunk_start(3) + 8].fill(0xee);
-            // In one step, so that the reader never sees the chunk whole.
-            std::fs::write(bench.path("copy"), bytes).unwrap();
-            std::fs::rename(bench.path("copy"), bench.path("a.evtx")).unwrap();
-            bench.reached(300).await;
-        })
-        .await;
-    assert_eq!(summary.counts.lost_ranges, 0, "{:?}", summary.findings);
-    assert_eq!(bench.numbers(), (1..=300).collect::<Vec<_>>());
+    // Chunks of about a hundred: one that is read, one that is not, the one that was read last.
+    for (read, damaged) in [(250, 1), (50, 1), (250, 2)] {
+        let bench = Bench::new();
+        let mut log = bench.writer("a.evtx", 100);
+        log.write(1..=read);
+        let summary = bench
+            .following(async {
+                bench.reached(read as usize).await;
+                std::fs::rename(bench.path("a.evtx"), bench.path("away")).unwrap();
+                log.write(read + 1..=400);
+                let mut bytes = std::fs::read(bench.path("away")).unwrap();
+                bytes[chunk_start(damaged)..chunk_start(damaged) + 8].fill(0xee);
+                std::fs::write(bench.path("away"), bytes).unwrap();
+                std::fs::rename(bench.path("away"), bench.path("a.evtx")).unwrap();
+                bench.reached(400).await;
+                pause(100).await;
+            })
+            .await;
+        assert_eq!(summary.counts.lost_ranges, 0, "{:?}", summary.findings);
+        assert_eq!(bench.numbers(), (1..=400).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
