@@ -132,8 +132,10 @@ mod tests {
         let append = async |batch: EventBatch| {
             seen.lock().unwrap().push(String::from_utf8(batch.event(0).to_vec()).unwrap());
             most.fetch_max(flying.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-            tokio::task::yield_now().await;
+            // The first one does not end before there is a second one.
+            while most.load(Ordering::Relaxed) < 2 {
+                tokio::task::yield_now().await;
+            }
             flying.fetch_sub(1, Ordering::Relaxed);
             Outcome::Kept
         };

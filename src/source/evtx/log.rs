@@ -218,7 +218,7 @@ impl Log {
     ) -> Result<(), Closed> {
         let before = std::mem::replace(&mut self.owner, owner);
         self.path = path;
-        if self.at.is_none() {
+        if self.at.is_none() || before.key == self.owner.key {
             return Ok(());
         }
         self.commit(decoding)?;

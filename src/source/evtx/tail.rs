@@ -112,13 +112,20 @@ impl Tail {
         let names: BTreeMap<(u64, u64), &PathBuf> =
             listing.files.iter().map(|(path, id)| (*id, path)).collect();
         let Self { logs, decoding, job, .. } = self;
-        for log in logs.iter_mut().filter(|log| log.detached.is_none()) {
+        for log in logs.iter_mut() {
             match names.get(&log.file_id) {
-                Some(&path) if *path == log.path => {}
+                Some(&path) if *path == log.path && log.detached.is_none() => {}
+                // Its name was gone for a while, as when a share is not mounted.
+                Some(&path) if *path == log.path => {
+                    log.detached = None;
+                    log.rename(path.clone(), owner(&job.source, path), decoding)?;
+                }
                 Some(&path) => {
+                    log.detached = None;
                     tracing::info!(source = %job.source, from = %log.owner.file, to = %path.display(), "a log was renamed");
                     log.rename(path.clone(), owner(&job.source, path), decoding)?;
                 }
+                None if log.detached.is_some() => {}
                 None => {
                     log.detached = Some(Instant::now());
                     if !listing.files.contains_key(&log.path) {
@@ -241,6 +248,8 @@ impl Tail {
             let folder = log.path.parent();
             if logs.iter().any(|other| other.path.parent() == folder) {
                 decoding.forget(&log.owner)?;
+            } else if let Some(at) = log.position() {
+                job.kept.insert(log.owner.file, at);
             }
         }
         let open = logs.iter().filter(|log| log.is_open()).count();

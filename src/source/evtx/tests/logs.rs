@@ -140,6 +140,30 @@ async fn copies_that_replace_each_other_while_they_are_followed_are_read_as_one_
     assert_eq!(bench.once().await.unwrap().counts.events, 0);
 }
 
+/// As when a share is not mounted for a while: shorter and longer than a handle is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_name_is_gone_for_a_while_is_resumed() {
+    for (gone, back) in [(200, 6000), (6000, 200)] {
+        let bench = Bench::new();
+        let away = bench.path("away");
+        let mut log = bench.writer("a.evtx", 100);
+        log.write(1..=100);
+        bench
+            .following(async {
+                bench.reached(100).await;
+                std::fs::rename(bench.path("a.evtx"), &away).unwrap();
+                pause(gone).await;
+                std::fs::rename(&away, bench.path("a.evtx")).unwrap();
+                pause(back).await;
+                log.write(101..=200);
+                bench.reached(200).await;
+                pause(100).await;
+            })
+            .await;
+        assert_eq!(bench.numbers(), (1..=200).collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_cleared_or_replaced_is_read_from_its_start() {
     let bench = Bench::new();
