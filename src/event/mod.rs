@@ -21,6 +21,7 @@ pub mod receipt;
 mod render;
 pub mod text;
 pub mod time;
+pub mod transcode;
 pub mod utf16;
 pub mod value;
 pub mod visit;

@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod bookmark;
+pub mod charset;
 mod duration;
 pub mod envelope;
 pub mod events;
