@@ -212,13 +212,20 @@ fn from_bytes(bytes: &[u8; 16]) -> u128 {
     u128::from_be_bytes([d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p])
 }
 
+/// `S-1-`, the authority in decimal or hex, then sub-authorities in decimal (MS-DTYP 2.4.2.1).
 fn is_sid(text: &[u8]) -> bool {
-    let [b'S' | b's', b'-', rest @ ..] = text else { return false };
-    rest.starts_with(b"1-")
-        && rest
-            .split(|&byte| byte == b'-')
-            .skip(1)
-            .all(|part| !part.is_empty() && part.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'x'))
+    let [b'S' | b's', b'-', b'1', b'-', rest @ ..] = text else { return false };
+    let mut parts = rest.split(|&byte| byte == b'-');
+    let authority = match parts.next() {
+        Some([b'0', b'x' | b'X', hex @ ..]) => !hex.is_empty() && hex.iter().all(u8::is_ascii_hexdigit),
+        Some(decimal) => is_decimal(decimal),
+        None => false,
+    };
+    authority && parts.all(is_decimal)
+}
+
+fn is_decimal(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 /// As XML Schema reads a boolean.

@@ -26,7 +26,7 @@ pub(super) fn holds(expr: &Expr, context: Node<'_, '_>, now: Timestamp) -> bool 
             let mask = whole(&mask.to_string()).unwrap();
             texts(&path.0, context, now)
                 .iter()
-                .any(|text| whole(text.trim()).is_some_and(|bits| bits >= 0 && bits & mask != 0))
+                .any(|text| whole(text.trim()).is_some_and(|bits| is_bits(bits) && bits & mask != 0))
         }
         Expr::TimeDiff { path, until, op, right } => {
             let until = match until {
@@ -114,8 +114,8 @@ fn compares(left: &str, op: Op, right: &str) -> bool {
         guid(left).map(|left| typed(left == right))
     } else if let Some(right) = Timestamp::parse(right.as_bytes()).filter(|_| right.ends_with('Z')) {
         Timestamp::parse(left.trim().as_bytes()).map(|left| left.cmp(&right))
-    } else if right.to_lowercase().starts_with("s-1-") {
-        left.to_lowercase().starts_with("s-1-").then(|| typed(left.eq_ignore_ascii_case(right)))
+    } else if is_sid(right) {
+        is_sid(left).then(|| typed(left.eq_ignore_ascii_case(right)))
     } else if right == "true" || right == "false" {
         match left.trim().to_ascii_lowercase().as_str() {
             "true" | "1" => Some(typed(right == "true")),
@@ -128,9 +128,26 @@ fn compares(left: &str, op: Op, right: &str) -> bool {
     ordering.is_some_and(|ordering| op.holds(ordering))
 }
 
+/// Bit fields are unsigned and have 64 bits (HexInt64, the widest type that Windows has).
+fn is_bits(number: i128) -> bool {
+    (0..1 << 64).contains(&number)
+}
+
+/// `S-1-` authority and sub-authorities (MS-DTYP 2.4.2.1).
+fn is_sid(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let Some(parts) = lower.strip_prefix("s-1-") else { return false };
+    let decimal = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    let hex = |part: &str| {
+        part.strip_prefix("0x")
+            .is_some_and(|hex| !hex.is_empty() && hex.chars().all(|c| c.is_ascii_hexdigit()))
+    };
+    parts.split('-').enumerate().all(|(index, part)| decimal(part) || index == 0 && hex(part))
+}
+
 fn whole(text: &str) -> Option<i128> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) if hex.starts_with(['+', '-']) => None,
+        Some(hex) if hex.starts_with(['+', '-']) || hex.len() > 16 => None,
         Some(hex) => i128::from_str_radix(hex, 16).ok(),
         None if text.starts_with('+') => None,
         None => text.parse().ok(),

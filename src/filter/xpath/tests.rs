@@ -143,6 +143,23 @@ fn bits_times_and_guids_are_compared_as_such() {
     );
 }
 
+/// What a value cannot be turned into it does not equal, and does not differ from either.
+#[test]
+fn numbers_past_64_bits_have_no_bits_and_what_is_no_sid_is_not_compared_as_one() {
+    let event = |value: &str| {
+        format!("<Event><System/><EventData><Data>{value}<b/>18446744073709551615</Data></EventData></Event>")
+    };
+    check(&event(""), &["*[EventData[band(Data,0x1)]]", "*[EventData/Data>1]"], &[]);
+    check(&event("4624"), &["*[EventData/Data>1]"], &["*[EventData[band(Data,0x1)]]"]);
+    check(&event("0x1c0"), &[], &["*[EventData[band(Data,0x1)]]", "*[EventData/Data!=1]"]);
+    check(&event("S-1-5-"), &["*[EventData/Data!='S-1-5-18']"], &["*[EventData/Data='S-1-5-18']"]);
+    check(
+        &event("S-1-0x5-x"),
+        &["*[EventData/Data!='S-1-5-x']"],
+        &["*[EventData/Data!='S-1-5-18']", "*[EventData/Data='S-1-5-18']"],
+    );
+}
+
 #[test]
 fn what_system_decides_is_asked_first() {
     let xpath = XPath::parse("*[EventData[Data='x'] and System[EventID=1]] or *[System/Level=4]").unwrap();
@@ -259,6 +276,10 @@ fn value() -> impl Strategy<Value = &'static str> {
         "2019-03-29T21:10:40.380Z",
         "2019-03-30T21:10:40Z",
         "18446744073709551615",
+        "18446744073709551617",
+        "0x10000000000000001",
+        "S-1-5-18-x",
+        "S-1-0x5-32",
         "99999999999999999999999999999999999999999",
         "a&amp;b",
         "line&#10;one",
@@ -357,7 +378,8 @@ fn inner() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    // PROPTEST_CASES asks for more.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1500), ..ProptestConfig::default() })]
 
     #[test]
     fn the_compiled_form_means_what_the_oracle_means(event in event(), inner in inner()) {
