@@ -20,6 +20,7 @@ use crate::sink::SinkConfig;
 use crate::source::{self, Source};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -178,6 +179,7 @@ fn outputs(
         let known = |other: &str| parts.is_some_and(|parts| parts.contains_key(other));
         outputs.extend(output(name, part, config, (files, basin, &known), notes));
     }
+    circles(&outputs, parts, notes);
     if whole && parts.is_none_or(|named| named.is_empty()) {
         notes.tell(Diagnostic::error(
             None,
@@ -265,6 +267,32 @@ fn dead_letter(
             Some(disk) => DeadLetter::Folder(disk.path.join("dead-letter").join(name)),
             None => DeadLetter::Wait,
         },
+    }
+}
+
+/// Outputs whose dead letters go round: each would wait for the next one for ever.
+fn circles(outputs: &[Output], parts: Option<&BTreeMap<String, Part<'_>>>, notes: &mut Notes) {
+    let next = |name: &str| match &outputs.iter().find(|output| output.name == name)?.dead_letter {
+        DeadLetter::Output(next) => Some(next.as_str()),
+        DeadLetter::Folder(_) | DeadLetter::Wait => None,
+    };
+    for Output { name, .. } in outputs {
+        let mut way = vec![name.as_str()];
+        while let Some(to) = next(way[way.len() - 1]).filter(|to| !way.contains(to)) {
+            way.push(to);
+        }
+        let closes = next(way[way.len() - 1]) == Some(name.as_str());
+        // Told once, at the output that comes first.
+        if way.len() < 2 || !closes || way.iter().any(|other| *other < name.as_str()) {
+            continue;
+        }
+        let place = parts.and_then(|parts| at(parts.get(name)?, &["dead_letter", "output"]));
+        let message = format!("dead letters go round: {} ─► {name}", way.join(" ─► "));
+        notes.tell(Diagnostic::error(
+            place,
+            message,
+            "each of them could wait for the next for ever; give one a `dead_letter.path`",
+        ));
     }
 }
 

@@ -304,6 +304,24 @@ error: p.toml:7:24: filter.query, Query 1, Select 1: at byte 51: `==` is not XPa
 }
 
 #[test]
+fn dead_letters_that_go_round_are_refused_once() {
+    let output =
+        |name: &str, to: &str| format!("[output.{name}]\nsink.stdout = {{}}\ndead_letter.output = '{to}'\n");
+    let text = format!("{}{}{}{}", output("a", "b"), output("b", "c"), output("c", "a"), output("d", "a"));
+    told(
+        &format!("[basin.disk]\npath = '/b'\n{text}"),
+        "
+error: p.toml:5:22: dead letters go round: a ─► b ─► c ─► a
+  |
+5 | dead_letter.output = 'b'
+  |                      ^^^
+  = each of them could wait for the next for ever; give one a `dead_letter.path`",
+    );
+    let straight = format!("{}{}", output("a", "b"), output("b", "o"));
+    told(&format!("[basin.disk]\npath = '/b'\n{straight}"), "");
+}
+
+#[test]
 fn an_expression_that_can_never_match_is_warned_of() {
     let output = "[output.x]\nfilter.xpath = '*[System/Levl=1]'\nsink.stdout = {}\n";
     told(
