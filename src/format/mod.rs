@@ -101,6 +101,11 @@ impl Format {
         }
     }
 
+    /// Whether the event's id stands in what it writes.
+    pub fn writes_id(&self) -> bool {
+        matches!(self, Self::Json(_))
+    }
+
     /// How its payloads are told apart in a stream.
     pub fn framing(&self) -> Framing {
         match self {

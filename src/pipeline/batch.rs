@@ -59,7 +59,7 @@ pub(super) struct Encoder {
     pub(super) framing: Framing,
     pub(super) router: Option<Router>,
     pub(super) undecodable: Undecodable,
-    /// Whether the sink or the format wants ids: they cost a hash over the text.
+    /// Whether the format writes ids: they cost a hash over the text.
     pub(super) ids: bool,
     pub(super) route: String,
 }

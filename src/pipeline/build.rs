@@ -81,10 +81,10 @@ fn lane(
     let encoder = Encoder {
         filter: output.filter.clone(),
         framing: format.framing(),
-        format,
         router: sink.router(),
         undecodable: output.undecodable,
-        ids: true,
+        ids: format.writes_id(),
+        format,
         route: String::new(),
     };
     let status = Arc::clone(status);
