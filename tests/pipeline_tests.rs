@@ -51,6 +51,35 @@ fn a_failed_test_says_what_differs_and_exits_1() {
 }
 
 #[test]
+fn all_events_of_a_log_or_of_an_xml_file_are_meant_or_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/sample.evtx");
+    let xml = Command::new(env!("CARGO_BIN_EXE_forebay"))
+        .args(["convert", "--format", "xml", "--filter", "{ id = [4624, 4625] }"])
+        .arg(&sample)
+        .output()
+        .unwrap();
+    fs::write(folder.path().join("signed-in.xml"), xml.stdout).unwrap();
+    fs::copy(sample, folder.path().join("sample.evtx")).unwrap();
+    let tests = "[[test]]\nname = 'a log'\nfile = 'sample.evtx'\ncount = 53\nhas = { System = { EventID = 4624 } }\n\
+                 [[test]]\nname = 'lines'\nfile = 'signed-in.xml'\ncount = 53\n\
+                 [[test]]\nname = 'one'\nfile = 'sample.evtx'\nrecord = 5006\nkept = false\n\
+                 [[test]]\nname = 'too many'\nfile = 'signed-in.xml'\nkept = true\n\
+                 [[test]]\nname = 'none such'\nfile = 'sample.evtx'\nrecord = 1\nkept = false\n\
+                 [[test]]\nname = 'no events'\nfile = 'empty.xml'\nkept = false\n";
+    fs::write(folder.path().join("empty.xml"), "\n").unwrap();
+    let output = test(folder.path(), tests, &[]);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "ok   a log\nok   lines\nok   one\n\
+         FAIL too many\n       the filter of `siem` should have kept all 77 events, it kept 53\n\
+         FAIL none such\n       no event has the EventRecordID 1\n\
+         FAIL no events\n       empty.xml holds no event; name an event log, or events as XML or JSON lines\n\
+         3 passed, 3 failed\n"
+    );
+}
+
+#[test]
 fn a_mistake_in_the_tests_has_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let output = test(folder.path(), "[[test]]\nname = 'x'\nexpct = '{}'\n", &[]);

@@ -11,6 +11,11 @@
 //! name = "who logged on is told"
 //! file = "logon.xml"                 # or xml = '''<Event …>''', or event = { … }
 //! has = { EventData = { TargetUserName = "alice" } }   # or expect = '''{ …all of it… }'''
+//!
+//! [[test]]
+//! name = "what of last night reaches the SIEM"
+//! file = "night.evtx"                # an event log; or XML or JSON lines with several events
+//! count = 24                         # or record = 5006 for a single one
 //! ```
 //!
 //! Runs the filter and the format alone: no basin, no sink, nothing is written.
@@ -18,6 +23,7 @@
 
 mod case;
 mod diff;
+mod events;
 
 use super::check::{self, Shape};
 use super::{Exit, Failure};

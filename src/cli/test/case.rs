@@ -1,6 +1,6 @@
-//! One test: the event it writes down, and what it expects of the output.
+//! One test: what it expects of the output.
 
-use super::diff;
+use super::{diff, events};
 use crate::config::Output;
 use crate::event::text::{Place, xml_from_text};
 use crate::event::xml::XmlEvent;
@@ -8,7 +8,6 @@ use crate::event::{Event, Timestamp, Value};
 use crate::format::Meta;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file of tests.
@@ -25,24 +24,29 @@ pub(super) struct Test {
     pub(super) name: String,
     /// The output whose filter and format are tested; needed when there are several.
     output: Option<String>,
-    /// The event: its XML, a file that holds it (beside the file of tests), or its main fields.
-    xml: Option<String>,
-    file: Option<PathBuf>,
-    event: Option<Sketch>,
+    /// The event: its XML, its main fields, or a file beside the file of tests whose events are all
+    /// meant: an event log, or events as XML or JSON lines.
+    pub(super) xml: Option<String>,
+    pub(super) file: Option<PathBuf>,
+    pub(super) event: Option<Sketch>,
+    /// The one event of the file that has this EventRecordID.
+    pub(super) record: Option<u64>,
     /// What `timediff` counts from; the time of the event, without it.
     now: Option<String>,
-    /// Whether the filter keeps it. With `expect` or `has` it must.
+    /// Whether the filter keeps it, or each event of the file. With `expect` or `has` it must.
     kept: Option<bool>,
+    /// How many events of the file the filter keeps; the other expectations are for those.
+    count: Option<usize>,
     /// The whole of what the output writes: JSON is compared by value, other shapes byte by byte.
     expect: Option<String>,
-    /// Part of the JSON that the output writes.
+    /// Part of the JSON that the output writes of each event.
     has: Option<toml::Table>,
 }
 
 /// An event by its main fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Sketch {
+pub(super) struct Sketch {
     channel: String,
     id: u32,
     provider: String,
@@ -60,31 +64,55 @@ struct Sketch {
 /// When the test itself cannot be run.
 pub(super) fn run(test: &Test, outputs: &mut [Output], folder: &Path) -> Result<Vec<String>, String> {
     let output = chosen(test, outputs)?;
-    let text = event_text(test, folder)?;
-    if test.kept.is_none() && test.expect.is_none() && test.has.is_none() {
-        return Err("expects nothing; add `expect = '''…'''`, `has = { … }` or `kept = false`".into());
+    if test.kept.is_none() && test.count.is_none() && test.expect.is_none() && test.has.is_none() {
+        return Err(
+            "expects nothing; add `expect = '''…'''`, `has = { … }`, `count = …` or `kept = false`".into()
+        );
     }
-    let mut written = Vec::new();
-    let kept = write(test, output, text.as_bytes(), &mut written)?;
-    if test.kept.unwrap_or(true) != kept {
-        let (expected, got) = if kept { ("left out", "kept") } else { ("kept", "left out") };
-        return Ok(vec![format!(
-            "the filter of `{}` should have {expected} the event, it was {got}",
-            output.name
-        )]);
+    let events = events::of(test, folder)?;
+    let mut kept = Vec::new();
+    for event in &events {
+        let mut written = Vec::new();
+        if write(test, output, event, &mut written)? {
+            kept.push((event, written));
+        }
     }
-    if !kept {
-        return Ok(Vec::new());
+    if let Some(wrong) = miscounted(test, &output.name, kept.len(), events.len()) {
+        return Ok(vec![wrong]);
     }
     let mut wrong = Vec::new();
-    if let Some(expected) = &test.expect {
-        wrong.extend(diff::whole(expected, &written));
+    if let (Some(expected), false) = (&test.expect, kept.is_empty()) {
+        let whole: Vec<&[u8]> = kept.iter().map(|(_, written)| written.as_slice()).collect();
+        wrong.extend(diff::whole(expected, &whole.join(&b"\n"[..])));
     }
     if let Some(expected) = &test.has {
         let expected = serde_json::to_value(expected).map_err(|error| error.to_string())?;
-        wrong.extend(diff::part(&expected, &written)?);
+        for (event, written) in &kept {
+            let id = events::record_id(event).filter(|_| events.len() > 1);
+            let at = id.map(|id| format!("record {id}: ")).unwrap_or_default();
+            wrong.extend(diff::part(&expected, written)?.into_iter().map(|line| format!("{at}{line}")));
+        }
     }
     Ok(wrong)
+}
+
+/// What to tell when the filter kept others than it should have.
+fn miscounted(test: &Test, output: &str, kept: usize, all: usize) -> Option<String> {
+    if let Some(count) = test.count {
+        let told =
+            format!("the filter of `{output}` should have kept {count} of {all} events, it kept {kept}");
+        return (kept != count).then_some(told);
+    }
+    let wanted = test.kept.unwrap_or(true);
+    if kept == if wanted { all } else { 0 } {
+        return None;
+    }
+    let told = if wanted { "kept" } else { "left out" };
+    Some(match (all, wanted) {
+        (1, true) => format!("the filter of `{output}` should have {told} the event, it was left out"),
+        (1, false) => format!("the filter of `{output}` should have {told} the event, it was kept"),
+        _ => format!("the filter of `{output}` should have {told} all {all} events, it kept {kept}"),
+    })
 }
 
 /// Does what a lane does with one event; false when the filter leaves it out.
@@ -136,23 +164,9 @@ fn chosen<'o>(test: &Test, outputs: &'o mut [Output]) -> Result<&'o mut Output, 
     }
 }
 
-fn event_text(test: &Test, folder: &Path) -> Result<String, String> {
-    match (&test.xml, &test.file, &test.event) {
-        (Some(xml), None, None) => Ok(xml.trim().to_owned()),
-        (None, Some(file), None) => {
-            let path = folder.join(file);
-            let text = fs::read_to_string(&path)
-                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            Ok(text.trim_start_matches('\u{feff}').trim().to_owned())
-        }
-        (None, None, Some(sketch)) => Ok(sketch.xml()),
-        _ => Err("needs exactly one of `event`, `xml` and `file`".into()),
-    }
-}
-
 impl Sketch {
     /// As Windows would write it.
-    fn xml(&self) -> String {
+    pub(super) fn xml(&self) -> String {
         let attribute = |text: &str| escaped(text, Place::Attribute);
         let content = |text: &str| escaped(text, Place::Content);
         let mut xml = format!(

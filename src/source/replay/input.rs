@@ -34,15 +34,7 @@ const POSITION_VERSION: u8 = 1;
 impl Job {
     /// Reads to the end, or until nobody takes batches any more.
     pub(super) fn run(self, outlet: Outlet) -> Result<(), Finding> {
-        let failed = |error: io::Error| {
-            let fix = match error.kind() {
-                ErrorKind::NotFound => "check the path; it is taken relative to the working directory",
-                ErrorKind::PermissionDenied => "let this user read it",
-                ErrorKind::IsADirectory => "name a file in it",
-                _ => "check that it is a readable file",
-            };
-            Finding { what: format!("cannot read {}", self.path), why: error.to_string(), fix: fix.into() }
-        };
+        let failed = |error: io::Error| unreadable(&self.path, &error);
         let (input, start) = self.open().map_err(failed)?;
         let mut reading = Reading::new(&self, start);
         match reading.all(input, &outlet) {
@@ -82,6 +74,17 @@ impl Job {
         let position = Position { offset, head_len: head.len() as u32, head_crc: crc32c::crc32c(&head) };
         Ok((Box::new(file), Start { encoding: Some(encoding), position: Some(position) }))
     }
+}
+
+/// In words, why the input at `path` cannot be read.
+pub(super) fn unreadable(path: &str, error: &io::Error) -> Finding {
+    let fix = match error.kind() {
+        ErrorKind::NotFound => "check the path; it is taken relative to the working directory",
+        ErrorKind::PermissionDenied => "let this user read it",
+        ErrorKind::IsADirectory => "name a file in it",
+        _ => "check that it is a readable file",
+    };
+    Finding { what: format!("cannot read {path}"), why: error.to_string(), fix: fix.into() }
 }
 
 /// Where reading starts; nothing is known of a pipe before it is read.

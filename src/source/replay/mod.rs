@@ -18,8 +18,11 @@ mod split;
 use super::feed::{self, Fed};
 use super::{Report, SourceError, Summary};
 use crate::basin::Basin;
+use crate::finding::Finding;
+use encoding::{Encoding, Transcoder};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use split::{Kind, Splitter, Step};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +48,22 @@ impl Config {
     }
 }
 
+/// The texts of all events of an input that is in memory, in its order; what cannot be read stands
+/// among them as it came.
+pub fn events(input: &[u8]) -> Vec<Vec<u8>> {
+    let (encoding, mark) = Encoding::detect(input);
+    let (mut transcoder, mut text) = (Transcoder::new(encoding), Vec::new());
+    transcoder.push(&input[mark..], &mut text);
+    transcoder.finish(&mut text);
+    let (mut splitter, mut events) = (Splitter::default(), Vec::new());
+    while let Step::Piece(kind, range) = splitter.next(&text, true) {
+        let piece = &text[range];
+        let unpacked = if matches!(kind, Kind::Json) { json::event(piece).ok() } else { None };
+        events.push(unpacked.map_or_else(|| piece.trim_ascii_end().to_vec(), String::into_bytes));
+    }
+    events
+}
+
 /// The source, checked.
 #[derive(Clone, Debug)]
 pub struct Replay {
@@ -61,6 +80,19 @@ impl Replay {
     /// Live figures; stays valid while and after the source runs.
     pub fn report(&self) -> Report {
         self.report.clone()
+    }
+
+    /// What would keep it from reading. A pipe is not opened: whoever writes to it would notice.
+    pub fn probe(&self) -> Vec<Finding> {
+        if &*self.path == "-" {
+            return Vec::new();
+        }
+        let opened = std::fs::metadata(&*self.path).and_then(|metadata| match metadata.is_dir() {
+            true => Err(std::io::ErrorKind::IsADirectory.into()),
+            false if metadata.is_file() => std::fs::File::open(&*self.path).map(drop),
+            false => Ok(()),
+        });
+        opened.err().map(|error| input::unreadable(&self.path, &error)).into_iter().collect()
     }
 
     /// Reads the input to its end; it ends there whether or not the pipeline goes on.
