@@ -59,6 +59,14 @@ pub fn verify(path: &Path) -> Result<Vec<Finding>, BasinError> {
     disk::inspect::verify(path)
 }
 
+/// Whether the basin could be opened now: whether its format is known and no process has it.
+///
+/// # Errors
+/// As `Basin::open`.
+pub fn probe(config: &BasinConfig) -> Result<(), BasinError> {
+    config.disk.as_ref().map_or(Ok(()), |disk| disk::probe(&disk.path))
+}
+
 /// Releases an output's cursor in a basin that no process has open; see `Basin::forget`.
 pub fn forget(path: &Path, output: &str) -> Result<(), BasinError> {
     disk::forget(path, output)

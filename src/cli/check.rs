@@ -1,7 +1,12 @@
-//! `forebay check [PIPELINE]`: is the pipeline file right? Opens no socket and no log.
+//! `forebay check [PIPELINE]`: is the pipeline file right? Opens no socket and no log, unless
+//! `--probe` asks whether what it names can be opened here and now; that leaves nothing behind.
+//!
+//! Promise: exits 78 when the file is wrong, 69 when it is right and something cannot be opened.
 
 use super::{Exit, Failure};
 use crate::config::{self, Checked, Process, Severity};
+use crate::finding::Finding;
+use crate::pipeline;
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +18,9 @@ pub(super) struct Args {
     /// Fail on warnings too
     #[arg(long)]
     deny_warnings: bool,
+    /// Also ask whether what it opens can be opened: logs, basin, folders, sockets. Changes nothing
+    #[arg(long)]
+    probe: bool,
     /// How to write the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Shape,
@@ -29,17 +37,33 @@ pub(super) enum Shape {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let checked = load(args.pipeline.as_deref(), Severity::Warning)?;
     let (errors, warnings) = (checked.errors(), checked.warnings());
+    let failed = errors > 0 || (args.deny_warnings && warnings > 0);
+    let probed = checked.pipeline.as_ref().filter(|_| args.probe).map(pipeline::probe);
     match args.output {
-        Shape::Json => super::print(as_json(&checked).as_bytes())?,
+        Shape::Json => super::print(as_json(&checked, probed.as_deref()).as_bytes())?,
         Shape::Text => {
             tell(&checked);
             if errors == 0 {
                 super::print(summary(&checked).as_bytes())?;
             }
+            for finding in probed.iter().flatten() {
+                // Standard error may be closed; the exit code still tells.
+                let _ = writeln!(io::stderr().lock(), "error: {finding}");
+            }
+            if probed.as_ref().is_some_and(Vec::is_empty) {
+                super::print(b"all it opens can be opened\n")?;
+            }
         }
     }
-    let failed = errors > 0 || (args.deny_warnings && warnings > 0);
-    if failed { Err(Failure::told(Exit::Config)) } else { Ok(()) }
+    match probed {
+        _ if failed => Err(Failure::told(Exit::Config)),
+        Some(findings) if !findings.is_empty() => Err(Failure::told(Exit::Unavailable)),
+        None if args.probe => Err(Failure::new(
+            Exit::Config,
+            "what it opens is not known without what is missing; set it first",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Reads and checks the pipeline at `path`, or the built-in one.
@@ -79,7 +103,7 @@ fn summary(checked: &Checked) -> String {
     )
 }
 
-fn as_json(checked: &Checked) -> String {
+fn as_json(checked: &Checked, probed: Option<&[Finding]>) -> String {
     let told: Vec<_> = checked
         .diagnostics
         .iter()
@@ -96,8 +120,11 @@ fn as_json(checked: &Checked) -> String {
             })
         })
         .collect();
-    format!(
-        "{}\n",
-        json!({ "errors": checked.errors(), "warnings": checked.warnings(), "diagnostics": told })
-    )
+    let mut whole =
+        json!({ "errors": checked.errors(), "warnings": checked.warnings(), "diagnostics": told });
+    if let Some(findings) = probed {
+        let one = |finding: &Finding| json!({ "what": finding.what, "why": finding.why, "fix": finding.fix });
+        whole["findings"] = findings.iter().map(one).collect();
+    }
+    format!("{whole}\n")
 }

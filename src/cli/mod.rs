@@ -31,7 +31,7 @@ struct Cli {
 enum Command {
     /// Run a pipeline until it is stopped, or once to the end of its inputs
     Run(run::Args),
-    /// Check a pipeline file; nothing is opened
+    /// Check a pipeline file; nothing is opened, unless asked with --probe
     Check(check::Args),
     /// Test what the outputs of a pipeline make of events
     Test(test::Args),

@@ -103,11 +103,6 @@ fn lane(
 }
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|error| {
-        RunError::Listen(crate::finding::Finding {
-            what: format!("probes and metrics cannot be served on {address}"),
-            why: error.to_string(),
-            fix: "stop what uses that port, or change `http.listen`".into(),
-        })
-    })
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| RunError::Listen(super::probe::not_served(address, &error)))
 }

@@ -9,6 +9,7 @@
 //! | file | what |
 //! |---|---|
 //! | `build` | from a checked pipeline to parts that can be started |
+//! | `probe` | whether what it opens can be opened |
 //! | `life` | starts the parts, waits, stops them in three steps |
 //! | `lane`, `batch`, `retry`, `letter` | an output's way |
 //!
@@ -20,11 +21,13 @@ mod build;
 mod lane;
 mod letter;
 mod life;
+mod probe;
 mod retry;
 
 pub use batch::{BatchConfig, Undecodable};
 pub use lane::LaneError;
 pub use life::Ended;
+pub use probe::probe;
 
 use crate::basin::BasinError;
 use crate::config::Pipeline;

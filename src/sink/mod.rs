@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::future::Future;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use thiserror::Error;
@@ -160,6 +161,16 @@ impl SinkConfig {
     /// When not exactly one destination is named, or its settings contradict each other.
     pub fn check(&self) -> Result<(), SinkError> {
         self.open().map(|_| ())
+    }
+
+    /// The folder that what it writes is in, for a sink that writes to this machine.
+    pub fn folder(&self) -> Option<PathBuf> {
+        let path = match (&self.evtx, &self.file) {
+            (Some(evtx), _) => &evtx.path,
+            (None, Some(file)) => &file.path,
+            (None, None) => return None,
+        };
+        Some(path::PathTemplate::parse(path).ok()?.root().to_path_buf())
     }
 
     /// The checked sink, not yet touching its destination.

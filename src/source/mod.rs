@@ -79,6 +79,14 @@ impl Source {
         }
     }
 
+    /// What would keep it from reading now. Changes nothing.
+    pub fn probe(&self) -> Vec<Finding> {
+        match self {
+            Self::Evtx(source) => source.probe(),
+            Self::Replay(source) => source.probe(),
+        }
+    }
+
     /// Reads until the inputs end (`once`) or `stop`.
     ///
     /// # Errors

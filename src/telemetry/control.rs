@@ -48,38 +48,45 @@ enum Request {
     Reload,
 }
 
+fn closed(path: &Path, why: &str, fix: &str) -> Finding {
+    let what = format!("the control socket {} cannot be opened", path.display());
+    Finding { what, why: why.into(), fix: fix.into() }
+}
+
 impl Control {
+    /// Whether `path` is free, or only a dead process's socket stands there.
+    ///
+    /// # Errors
+    /// As `bind`.
+    pub fn probe(path: &Path) -> Result<(), Finding> {
+        let Ok(there) = std::fs::symlink_metadata(path) else { return Ok(()) };
+        if !std::os::unix::fs::FileTypeExt::is_socket(&there.file_type()) {
+            return Err(closed(path, "another file stands there", "move it, or set `control.socket`"));
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let why = "a running forebay answers on it";
+            return Err(closed(path, why, "stop that one, or set `control.socket`"));
+        }
+        Ok(())
+    }
+
     /// Binds `path`, replacing the socket a dead process left.
     ///
     /// # Errors
     /// A finding when something else stands there or a live process answers on it.
     pub fn bind(path: &Path) -> Result<Self, Finding> {
-        let finding = |why: String, fix: &str| Finding {
-            what: format!("the control socket {} cannot be opened", path.display()),
-            why,
-            fix: fix.into(),
-        };
-        if let Ok(there) = std::fs::symlink_metadata(path) {
-            if !std::os::unix::fs::FileTypeExt::is_socket(&there.file_type()) {
-                return Err(finding("another file stands there".into(), "move it, or set `control.socket`"));
-            }
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(finding(
-                    "a running forebay answers on it".into(),
-                    "stop that one, or set `control.socket`",
-                ));
-            }
-            // Nobody answers: it is left from a process that was killed.
-            let _ = std::fs::remove_file(path);
-        }
+        Self::probe(path)?;
+        // What is there now is left from a process that was killed: nobody answers.
+        let _ = std::fs::remove_file(path);
         let bound = UnixListener::bind(path).and_then(|listener| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
             Ok(listener)
         });
         match bound {
             Ok(listener) => Ok(Self { listener, path: path.to_owned() }),
-            Err(error) => Err(finding(
-                error.to_string(),
+            Err(error) => Err(closed(
+                path,
+                &error.to_string(),
                 "let its folder exist and be writable, or set `control.socket`",
             )),
         }

@@ -13,6 +13,11 @@ pub(super) struct Lock {
 }
 
 impl Lock {
+    /// Whether `take` would find it free; a lock that is not there yet is.
+    pub(super) fn probe(root: &Path) -> Result<(), BasinError> {
+        if root.join("lock").exists() { Self::take(root).map(drop) } else { Ok(()) }
+    }
+
     pub(super) fn take(root: &Path) -> Result<Self, BasinError> {
         let path = root.join("lock");
         let fail = |source: io::Error| BasinError::Io { action: "lock", path: path.clone(), source };

@@ -397,6 +397,20 @@ fn entropy() -> io::Result<Entropy> {
     Ok(entropy)
 }
 
+/// Whether the basin in this folder could be opened. Reads it from outside, and holds its lock for
+/// a moment where there is one.
+pub(super) fn probe(path: &Path) -> Result<(), BasinError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    Lock::probe(path)?;
+    match inspect::inspect(path) {
+        // A folder that no basin was in yet.
+        Err(BasinError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        inspected => inspected.map(|_| ()),
+    }
+}
+
 /// For `forget` of a basin that no process has open.
 pub(super) fn forget(path: &Path, name: &str) -> Result<(), BasinError> {
     let _lock = Lock::take(path)?;

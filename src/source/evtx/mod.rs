@@ -36,11 +36,13 @@ use super::feed::{self, Fed};
 use super::{Report, SourceError, Summary};
 use crate::basin::Basin;
 use crate::filter::{Filter, FilterConfig, OneOrMany};
+use crate::finding::Finding;
 use crate::units::Span;
 use decode::Decoding;
 use position::Position;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::path::PathBuf;
 use std::time::Duration;
 use tail::{Job, Tail};
 use tokio::sync::oneshot;
@@ -119,6 +121,17 @@ impl Evtx {
     /// Live figures; stays valid while and after the source runs.
     pub fn report(&self) -> Report {
         self.report.clone()
+    }
+
+    /// What would keep it from reading: paths where nothing is, files that cannot be opened.
+    pub fn probe(&self) -> Vec<Finding> {
+        let listing = discover::list(&self.config.path);
+        let closed = |path: &PathBuf| {
+            let error = std::fs::File::open(path).err()?;
+            Some(trouble::unreadable(&path.display().to_string(), &error))
+        };
+        let closed: Vec<Finding> = listing.files.keys().filter_map(closed).collect();
+        listing.trouble.into_iter().chain(closed).collect()
     }
 
     /// Reads the logs and hands their events to the basin: until `stop`, or with `once` (or
