@@ -12,6 +12,7 @@ mod fixtures;
 #[allow(dead_code, reason = "the bench uses the rest")]
 mod peers;
 mod pipeline_tests;
+mod pipelines;
 mod probe;
 mod readme;
 mod run;

@@ -1,0 +1,152 @@
+//! Every ready pipeline of `pipelines/` is checked, probed and run to the end over the sample log.
+//!
+//! Its absolute paths are put below a folder of the test's own; nothing else is changed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A ready pipeline: its file, where it finds the sample, and what must have come of it.
+struct Ready {
+    file: &'static str,
+    input: &'static str,
+    came: fn(&Path, &str),
+}
+
+const SAMPLE_EVENTS: usize = 160;
+
+const READY: &[Ready] = &[
+    Ready {
+        file: "default.toml",
+        input: "forebay-out/sample.evtx",
+        came: |root, _| {
+            let lines = fs::read_to_string(root.join("forebay-out/events.jsonl")).unwrap();
+            assert_eq!(json(&lines).len(), SAMPLE_EVENTS);
+        },
+    },
+    Ready {
+        file: "archive.toml",
+        input: "srv/incoming/monday/Mixed.evtx",
+        came: |root, _| {
+            let archive = root.join("srv/archive");
+            assert!(archive.join("dc1.example.org/Security.evtx").exists());
+            let read = forebay(root, &["convert", archive.to_str().unwrap()]);
+            assert_eq!(json(&text(&read.stdout)).len(), SAMPLE_EVENTS);
+        },
+    },
+    Ready {
+        file: "security-ecs.toml",
+        input: "var/log/windows/Security.evtx",
+        came: |root, _| {
+            let mut ids = BTreeSet::new();
+            for file in files(&root.join("var/log/forebay/security")) {
+                let plain = zstd::decode_all(fs::File::open(file).unwrap()).unwrap();
+                for event in json(&text(&plain)) {
+                    ids.insert(event["event"]["code"].as_str().unwrap().to_owned());
+                    assert_ne!(event["winlog"]["event_data"]["LogonType"], "5");
+                }
+            }
+            assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["1102", "4624", "4625"]);
+        },
+    },
+    Ready {
+        file: "forwarded-events.toml",
+        input: "mnt/collector/ForwardedEvents.evtx",
+        came: |root, _| {
+            let out = root.join("var/log/forebay");
+            let all: usize = files(&out.join("forwarded"))
+                .iter()
+                .map(|file| json(&fs::read_to_string(file).unwrap()).len())
+                .sum();
+            assert_eq!(all, SAMPLE_EVENTS);
+            let attention = json(&fs::read_to_string(out.join("attention.jsonl")).unwrap());
+            let ids: BTreeSet<u64> =
+                attention.iter().map(|event| event["System"]["EventID"].as_u64().unwrap()).collect();
+            assert_eq!(ids.into_iter().collect::<Vec<_>>(), [1102, 4104, 4625, 7045]);
+        },
+    },
+    Ready {
+        file: "sidecar.toml",
+        input: "logs/app/Application.evtx",
+        came: |_, stdout| assert_eq!(json(stdout).len(), SAMPLE_EVENTS),
+    },
+];
+
+#[test]
+fn every_ready_pipeline_says_what_it_is_for_and_has_its_run_here() {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let written = fs::read_to_string(&path).unwrap();
+            assert!(written.starts_with("# "), "{}: an operator reads the first lines", path.display());
+            found.insert(path.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    let run: BTreeSet<String> = READY.iter().map(|ready| ready.file.to_owned()).collect();
+    assert_eq!(found, run, "every file of pipelines/ has its run in this test");
+}
+
+#[test]
+fn every_ready_pipeline_passes_check_and_probe_and_runs_to_the_end() {
+    for Ready { file, input, came } in READY {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let input = root.join(input);
+        fs::create_dir_all(input.parent().unwrap()).unwrap();
+        fs::copy(folder().join("sample.evtx"), input).unwrap();
+        let written = fs::read_to_string(folder().join(file)).unwrap();
+        let moved = written
+            .replace("\"/", &format!("\"{}/", root.display()))
+            .replace("[http]\n", "[http]\nlisten = \"127.0.0.1:0\"\n")
+            .replace("listen = \"0.0.0.0:9750\"\n", "");
+        fs::write(root.join(file), moved).unwrap();
+
+        let before = everything(root);
+        let checked = forebay(root, &["check", "--probe", file]);
+        assert_eq!(text(&checked.stderr), "", "{file}");
+        assert_eq!(checked.status.code(), Some(0), "{file}");
+        assert_eq!(everything(root), before, "{file}: a probe leaves nothing behind");
+
+        let ran = forebay(root, &["run", "--once", file]);
+        assert_eq!(ran.status.code(), Some(0), "{file}: {}", text(&ran.stderr));
+        came(root, &text(&ran.stdout));
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines")
+}
+
+fn forebay(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_forebay")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json(lines: &str) -> Vec<serde_json::Value> {
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    everything(folder).into_iter().filter(|path| path.is_file()).collect()
+}
+
+fn everything(folder: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut found) = (vec![folder.to_path_buf()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path.clone());
+            }
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
