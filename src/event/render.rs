@@ -46,16 +46,39 @@ fn decimal(mut number: u64, digits: &mut [u8; 20]) -> usize {
     start
 }
 
+/// The digits of a number below 10^8 and their count, 1 to 8. All eight are made side by side:
+/// halves, then halves of these, in lanes that never carry into each other.
+#[inline]
+pub(super) fn digits8(number: u32) -> ([u8; 8], usize) {
+    debug_assert!(number < 100_000_000);
+    let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
+    // x / 100 for x below 10 000, x / 10 for x below 100.
+    let hundreds = (fours * 5243) >> 19 & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (fours - hundreds * 100) << 16;
+    let tens = (pairs * 103) >> 10 & 0x000f_000f_000f_000f;
+    let digits = tens | (pairs - tens * 10) << 8;
+    // The first digit is the lowest byte; the last counts even when it is 0.
+    let zeros = ((digits | 1 << 56).trailing_zeros() / 8) as usize;
+    (((digits | 0x3030_3030_3030_3030) >> (8 * zeros)).to_le_bytes(), 8 - zeros)
+}
+
 /// `0x` and lower-case hex, without leading zeros.
 #[inline]
 pub(super) fn write_hex(number: u64, out: &mut Vec<u8>) {
+    let (text, used) = hex(number);
+    put::block(&text, used, out);
+}
+
+/// The same as a block, of which so many bytes count.
+#[inline]
+pub(super) fn hex(number: u64) -> ([u8; 18], usize) {
     let nibbles = (64 - number.leading_zeros()).div_ceil(4).max(1) as usize;
     let left = number << (64 - 4 * nibbles as u32);
     let mut text = [0; 18];
     text[..2].copy_from_slice(b"0x");
     text[2..10].copy_from_slice(&hex8((left >> 32) as u32, LOWER));
     text[10..].copy_from_slice(&hex8(left as u32, LOWER));
-    put::block(&text, 2 + nibbles, out);
+    (text, 2 + nibbles)
 }
 
 /// From `9` to the letter behind it.
@@ -78,6 +101,11 @@ fn hex8(number: u32, letters: u8) -> [u8; 8] {
 /// string (MS-DTYP 2.3.4).
 #[inline]
 pub(super) fn write_guid(guid: &[u8; 16], out: &mut Vec<u8>) {
+    out.extend_from_slice(&self::guid(guid));
+}
+
+#[inline]
+pub(super) fn guid(guid: &[u8; 16]) -> [u8; 38] {
     let [a, b, c, d, e, f, g, h, rest @ ..] = *guid;
     let [i, j, k, l, m, n, o, p] = rest;
     let middle = hex8(u32::from_le_bytes([g, h, e, f]), LOWER);
@@ -91,7 +119,7 @@ pub(super) fn write_guid(guid: &[u8; 16], out: &mut Vec<u8>) {
     text[25..29].copy_from_slice(&fourth[4..]);
     text[29..37].copy_from_slice(&hex8(u32::from_be_bytes([m, n, o, p]), LOWER));
     text[37] = b'}';
-    out.extend_from_slice(&text);
+    text
 }
 
 /// MS-DTYP 2.4.2: revision, count, 48-bit authority big-endian, sub-authorities little-endian.

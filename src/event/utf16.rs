@@ -4,6 +4,7 @@
 //! Windows does. The scalar forms say what is right; `lanes`, 16 units at a time, is compared with
 //! them by proptest.
 
+use super::Pen;
 use super::text::{self, Place};
 
 /// UTF-16LE to UTF-8: lone surrogates to U+FFFD, CRLF and lone CR to LF.
@@ -20,6 +21,23 @@ pub fn json_from_utf16(units: &[u8], out: &mut Vec<u8>) {
     lanes::write::<lanes::Json>(units, out);
     #[cfg(not(target_arch = "x86_64"))]
     scalar::json(units, out);
+}
+
+/// The first `bytes` of `units` up to their first NUL, as `json_from_utf16`. What stands behind
+/// them may be looked at.
+#[inline(always)]
+pub(super) fn json_until_nul<'o>(units: &[u8], bytes: usize, pen: Pen<'o>) -> Pen<'o> {
+    let bytes = bytes.min(units.len()) & !1;
+    #[cfg(target_arch = "x86_64")]
+    if units.len() - bytes >= lanes::LOOKAHEAD {
+        return lanes::json_until_nul(units, bytes, pen);
+    }
+    at_the_end(units, bytes, pen)
+}
+
+#[cold]
+fn at_the_end<'o>(units: &[u8], bytes: usize, pen: Pen<'o>) -> Pen<'o> {
+    pen.with(|out| json_from_utf16(until_nul(&units[..bytes]), out))
 }
 
 /// UTF-16LE as XML: as `xml_from_text`, but line ends are passed on as they are, the way Windows
@@ -93,6 +111,7 @@ mod scalar {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "16 units at a time is about ten times the scalar form")]
 mod lanes {
+    use super::Pen;
     use std::arch::x86_64::{
         __m128i, _mm_cmpeq_epi8, _mm_cmpeq_epi16, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_loadu_si128,
         _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_packus_epi16, _mm_set1_epi8, _mm_setzero_si128,
@@ -213,6 +232,50 @@ mod lanes {
             }
             let length = to.offset_from_unsigned(out.as_ptr());
             out.set_len(length);
+        }
+    }
+
+    /// What has to stand behind a text that `json_until_nul` reads.
+    pub(super) const LOOKAHEAD: usize = 32;
+
+    /// Whole lanes only: what a lane holds behind the text is not looked at, and what is stored of
+    /// it is written over.
+    #[inline(always)]
+    pub(super) fn json_until_nul<'o>(units: &[u8], bytes: usize, pen: Pen<'o>) -> Pen<'o> {
+        assert!(bytes.is_multiple_of(2) && bytes + LOOKAHEAD <= units.len());
+        let pen = pen.room(bytes / 2 * UNIT_BYTES_MAX + SLACK);
+        // SAFETY: `from` moves from unit to unit and never past `end`, behind which a whole lane can
+        // be loaded. `to` moves at most six bytes for each unit passed, and each store touches at
+        // most 16 bytes from `to`: that much room was made. The bytes up to `to` are written.
+        unsafe {
+            let mut from = units.as_ptr();
+            let end = from.add(bytes);
+            let mut to = pen.place();
+            while from < end {
+                let low = _mm_loadu_si128(from.cast());
+                let packed = _mm_packus_epi16(low, _mm_loadu_si128(from.add(16).cast()));
+                _mm_storeu_si128(to.cast(), packed);
+                let lane = (end.offset_from_unsigned(from) / 2).min(16);
+                let marked = marks::<Json>(packed) & (0xffff >> (16 - lane));
+                if marked == 0 {
+                    (from, to) = (from.add(lane * 2), to.add(lane));
+                    continue;
+                }
+                let clean = marked.trailing_zeros() as usize;
+                (from, to) = (from.add(clean * 2), to.add(clean));
+                let unit = u16::from_le_bytes(from.cast::<[u8; 2]>().read());
+                if unit == 0 {
+                    break;
+                }
+                let replacement = Json::ASCII.get(usize::from(unit)).copied().unwrap_or(0);
+                if replacement == 0 || unit == 0x0d {
+                    (from, to) = one::<Json>(from, end, to);
+                } else {
+                    to.cast::<[u8; 8]>().write(replacement.to_le_bytes());
+                    (from, to) = (from.add(2), to.add((replacement >> 56) as usize));
+                }
+            }
+            pen.moved(to)
         }
     }
 
@@ -456,6 +519,10 @@ mod tests {
             }
             both(&bytes, decode_utf16, scalar::decode);
             both(&bytes, json_from_utf16, scalar::json);
+            both(&bytes, with_more_behind, |units, out| scalar::json(until_nul(units), out));
+            both(&bytes, |units, out| json_until_nul(units, units.len(), Pen::new(out)).finish(), |units, out| {
+                scalar::json(until_nul(units), out);
+            });
             for place in [Place::Content, Place::Attribute] {
                 both(&bytes, |units, out| xml_from_utf16(units, place, out), |units, out| {
                     scalar::xml(units, place, out);
@@ -489,8 +556,15 @@ mod tests {
                 let bytes: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
                 both(&bytes, decode_utf16, scalar::decode);
                 both(&bytes, json_from_utf16, scalar::json);
+                both(&bytes, with_more_behind, |units, out| scalar::json(until_nul(units), out));
             }
         }
+    }
+
+    /// The text among others, as it stands in a chunk.
+    fn with_more_behind(units: &[u8], out: &mut Vec<u8>) {
+        let chunk = [units, b"\x0a\0\"\0more behind it that does not count"].concat();
+        json_until_nul(&chunk, units.len(), Pen::new(out)).finish();
     }
 
     #[test]
