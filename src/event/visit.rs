@@ -5,7 +5,7 @@
 //! field, the rest is copied through, so nothing is stored that is looked at only once. Who needs
 //! random access (XPath, irregular UserData) builds its own tape from the visits.
 
-use super::{Header, Value};
+use super::{Header, Instance, Value};
 use thiserror::Error;
 
 /// An event whose System part has been read; the rest is walked on demand.
@@ -24,6 +24,12 @@ pub trait Event<'a> {
     /// When the bytes behind the part are not what the encoding allows; what was visited up to
     /// there is to be thrown away.
     fn walk<V: Visitor<'a>>(&self, part: Part, visitor: &mut V) -> Result<(), EventError>;
+
+    /// Offers `part` as the instance of a template, where it is one whole element of it and, for
+    /// System, holds nothing but what a `Header` can hold. True: the visitor took it.
+    fn offer<V: Visitor<'a>>(&self, _part: Part, _visitor: &mut V) -> bool {
+        false
+    }
 }
 
 /// What `Event::walk` reports.
@@ -53,6 +59,13 @@ pub trait Visitor<'a> {
     /// Right after the start of an element that holds nothing but `data` calls with names that
     /// are all different. A reader that knows may say so, never must.
     fn distinct_data(&mut self) {}
+
+    /// An element that the reader has as the instance of a template. True: the visitor took it.
+    /// Otherwise nothing happened, and the element is reported as any other. A reader may offer it
+    /// in place of a start, never must.
+    fn instance<I: Instance<'a>>(&mut self, _instance: I) -> bool {
+        false
+    }
 
     /// `<Data Name='name'>value</Data>`: most of what an event holds, in one call. A reader may
     /// use it for exactly this shape (one attribute, at most one text), never must.

@@ -3,20 +3,23 @@
 use super::chunk::RawRecord;
 use super::cursor::Cursor;
 use super::decoder::Store;
-use super::program::{EventPlan, Frame, Part, Program};
+use super::instance::Filled;
+use super::program::{EventPlan, Frame, HeaderPlan};
 use super::system::{self, EMPTY, HeaderBuilder};
 use super::values::{self, Slot};
 use super::walk::{self, Until, WALKED_BYTES_MAX, Walk, token};
 use crate::event::canonical::XmlWriter;
-use crate::event::header::Seen;
+use crate::event::template::Part;
 use crate::event::xml::EVENT_XMLNS;
-use crate::event::{Event, EventError, Header, Part as EventPart, Value, Visitor};
+use crate::event::{Event, EventError, Header, Part as EventPart, Template, Value, Visitor};
+use std::cell::OnceCell;
 use std::ops::Range;
 
 /// An event in a record of a chunk.
 #[derive(Debug)]
 pub struct BinXmlEvent<'a> {
-    header: Header<'a>,
+    /// Set from the beginning unless it can be had from the slots, which costs nothing until asked.
+    header: OnceCell<Header<'a>>,
     record: RawRecord,
     chunk: &'a [u8],
     store: &'a Store,
@@ -26,9 +29,10 @@ pub struct BinXmlEvent<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Shape<'a> {
     /// One template instance that is the whole event.
-    Planned { plan: &'a EventPlan, program: &'a Program, slots: &'a [Slot], arrays: bool },
+    Planned { plan: &'a EventPlan, template: &'a Template, slots: &'a [Slot], arrays: bool },
     /// Plain tokens: where System starts and where it ends.
-    Streamed { system: usize, rest: usize },
+    /// `odd` as in `EventPlan`.
+    Streamed { system: usize, rest: usize, odd: bool },
     /// Anything else.
     Other,
 }
@@ -74,17 +78,17 @@ impl<'a> BinXmlEvent<'a> {
         record: &RawRecord,
         slots: &'a mut Vec<Slot>,
     ) -> Result<Self, EventError> {
-        let mut event =
-            Self { header: Header::default(), record: *record, chunk, store, shape: Shape::Other };
+        let mut event = Self { header: OnceCell::new(), record: *record, chunk, store, shape: Shape::Other };
         let mut cursor = event.cursor();
         if cursor.peek() == Some(token::FRAGMENT) {
             cursor.take(4)?;
         }
         match cursor.u8()? {
             token::INSTANCE => {
-                let (program, arrays) = walk::read_instance(store, chunk, &mut cursor, slots)?;
+                let (program, count, arrays) = walk::read_instance(store, chunk, &mut cursor, slots)?;
                 if let Some(plan) = &program.event {
-                    event.shape = Shape::Planned { plan, program, slots, arrays };
+                    event.shape =
+                        Shape::Planned { plan, template: &program.template, slots: &slots[..count], arrays };
                 }
             }
             token @ (token::OPEN | token::OPEN_ATTRIBUTES) => event.find_system(&mut cursor, token)?,
@@ -104,8 +108,7 @@ impl<'a> BinXmlEvent<'a> {
         self.walker(&mut root).tag(cursor, token)?;
         let system = cursor.at;
         if root.open && root.name == b"Event" && self.names_system(*cursor) {
-            self.shape = Shape::Streamed { system, rest: system };
-            self.header.odd = root.odd;
+            self.shape = Shape::Streamed { system, rest: system, odd: root.odd };
         }
         Ok(())
     }
@@ -119,53 +122,66 @@ impl<'a> BinXmlEvent<'a> {
             })
     }
 
+    /// Reads System, unless its fields stand in slots: then whoever asks gets them from there.
     fn read_header(&mut self) -> Result<(), EventError> {
-        if let Shape::Planned {
-            plan: EventPlan { header: Some(plan), odd, .. },
-            program,
-            slots,
-            arrays: false,
-        } = self.shape
-        {
-            let frame = Frame { program, slots, arrays: false };
-            let mut seen = plan.seen;
-            for (slot, bit) in &plan.guarded {
-                seen |= if frame.left_out(*slot) { 0 } else { *bit };
-            }
-            self.header.seen = Seen(seen);
-            self.header.odd = *odd;
-            for planned in &plan.fields {
-                if planned.guard.is_none_or(|slot| !frame.left_out(slot)) {
-                    *system::field(&mut self.header, planned.field) = self.planned(&frame, planned.part);
-                }
-            }
+        if self.header_plan().is_some() {
             return Ok(());
         }
         let mut builder = HeaderBuilder::default();
-        if let Shape::Streamed { system, .. } = self.shape {
-            let mut cursor = self.cursor();
-            cursor.at = system;
-            self.walker(&mut builder).tokens(&mut cursor, Until::Element)?;
-            self.shape = Shape::Streamed { system, rest: cursor.at };
-        } else {
-            self.walk(EventPart::System, &mut builder)?;
-        }
         // Of a shape that is not known anything may be odd.
         let odd = match self.shape {
-            Shape::Planned { plan, .. } => plan.odd,
-            Shape::Streamed { .. } => self.header.odd,
-            Shape::Other => true,
+            Shape::Streamed { system, odd, .. } => {
+                let mut cursor = self.cursor();
+                cursor.at = system;
+                self.walker(&mut builder).tokens(&mut cursor, Until::Element)?;
+                self.shape = Shape::Streamed { system, rest: cursor.at, odd };
+                odd
+            }
+            Shape::Planned { plan, .. } => {
+                self.walk(EventPart::System, &mut builder)?;
+                plan.odd
+            }
+            Shape::Other => {
+                self.walk(EventPart::System, &mut builder)?;
+                true
+            }
         };
-        self.header = builder.header;
-        self.header.odd |= odd;
+        builder.header.odd |= odd;
+        self.header = OnceCell::from(builder.header);
         Ok(())
+    }
+
+    /// How to fill the header from slots.
+    #[inline]
+    fn header_plan(&self) -> Option<(&'a EventPlan, &'a HeaderPlan, Frame<'a, 'a>)> {
+        match self.shape {
+            Shape::Planned { plan, template, slots, arrays: false } => {
+                Some((plan, plan.header.as_ref()?, Frame { template, slots, arrays: false }))
+            }
+            _ => None,
+        }
+    }
+
+    fn slots_header(&self) -> Option<Header<'a>> {
+        let (event, plan, frame) = self.header_plan()?;
+        let mut header = Header { odd: event.odd, ..Header::default() };
+        header.seen.0 = plan.seen;
+        for (slot, bit) in &plan.guarded {
+            header.seen.0 |= if frame.left_out(*slot) { 0 } else { *bit };
+        }
+        for planned in &plan.fields {
+            if planned.guard.is_none_or(|slot| !frame.left_out(slot)) {
+                *system::field(&mut header, planned.field) = self.planned(&frame, planned.part);
+            }
+        }
+        Some(header)
     }
 
     #[inline]
     fn planned(&self, frame: &Frame<'_, 'a>, part: Option<Part>) -> Value<'a> {
         match part {
             None => EMPTY,
-            Some(Part::Constant(constant)) => frame.program.constant(constant),
+            Some(Part::Constant(constant)) => frame.template.constant(constant),
             Some(Part::Slot { slot, optional }) => {
                 let slot = frame.slot(slot);
                 let value = values::value(slot.kind, slot.of(self.chunk));
@@ -186,8 +202,8 @@ impl<'a> BinXmlEvent<'a> {
     }
 
     fn whole<V: Visitor<'a>>(&self, walk: &mut Walk<'a, '_, V>) -> Result<(), EventError> {
-        if let Shape::Planned { program, slots, arrays, .. } = self.shape {
-            return walk.run(&Frame { program, slots, arrays }, 0..program.ops.len());
+        if let Shape::Planned { template, slots, arrays, .. } = self.shape {
+            return walk.run(&Frame { template, slots, arrays }, 0..template.ops.len());
         }
         walk.tokens(&mut self.cursor(), Until::Element)
     }
@@ -197,17 +213,17 @@ impl<'a> BinXmlEvent<'a> {
         let before = walk.budget;
         match (self.shape, part) {
             (_, EventPart::Whole) => self.whole(&mut walk)?,
-            (Shape::Planned { plan, program, slots, arrays }, part) => {
-                let frame = Frame { program, slots, arrays };
+            (Shape::Planned { plan, template, slots, arrays }, part) => {
+                let frame = Frame { template, slots, arrays };
                 if part == EventPart::System {
                     walk.run(&frame, plan.system.clone())?;
                 } else {
                     for range in &plan.body {
-                        walk.run(&frame, range.clone())?;
+                        walk.elements(&frame, range.clone())?;
                     }
                 }
             }
-            (Shape::Streamed { system, rest }, part) => {
+            (Shape::Streamed { system, rest, .. }, part) => {
                 let mut cursor = self.cursor();
                 let whole = part == EventPart::System;
                 cursor.at = if whole { system } else { rest };
@@ -232,7 +248,15 @@ const USUAL_BYTES: usize = 256 << 10;
 
 impl<'a> Event<'a> for BinXmlEvent<'a> {
     fn header(&self) -> &Header<'a> {
-        &self.header
+        self.header.get_or_init(|| self.slots_header().unwrap_or_default())
+    }
+
+    fn offer<V: Visitor<'a>>(&self, part: EventPart, visitor: &mut V) -> bool {
+        let Some((plan, _, frame)) = self.header_plan().filter(|_| part == EventPart::System) else {
+            return false;
+        };
+        let filled = Filled::new(self.chunk, &frame, plan.system.start);
+        !plan.odd && filled.is_some_and(|filled| visitor.instance(filled))
     }
 
     fn walk<V: Visitor<'a>>(&self, part: EventPart, visitor: &mut V) -> Result<(), EventError> {

@@ -18,6 +18,7 @@ mod cursor;
 mod decoder;
 mod event;
 pub mod header;
+mod instance;
 mod names;
 mod program;
 mod system;

@@ -1,68 +1,10 @@
-//! A compiled template: flat operations for a visitor, and where the System fields come from.
+//! A compiled template, and where the System fields come from.
 
 use super::system::Field;
 use super::values::{Slot, kind};
-use crate::event::Value;
+use crate::event::Template;
+use crate::event::template::Part;
 use std::ops::Range;
-
-/// One step. Indices are into `Program::ops`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Op {
-    /// `end` is the index behind the element's `End`. Distinct: it holds nothing but `Data` of
-    /// different names.
-    Start {
-        name: Constant,
-        end: u32,
-        distinct: bool,
-    },
-    Attribute {
-        name: Constant,
-        part: Part,
-    },
-    /// An attribute of several parts, which are joined: `parts[first..first + count]`.
-    Joined {
-        name: Constant,
-        first: u32,
-        count: u32,
-    },
-    Text(Part),
-    End,
-    /// Leaves out the next element, `skip` operations, when the slot's value is NULL.
-    Guard {
-        slot: u16,
-        skip: u32,
-    },
-    /// `<Data Name='name'>part</Data>`
-    Data {
-        name: Constant,
-        part: Option<Part>,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Constant(Constant),
-    /// Optional: an attribute is left out when the value is empty.
-    Slot {
-        slot: u16,
-        optional: bool,
-    },
-}
-
-/// A piece of `Program::text`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Constant {
-    pub(super) start: u32,
-    pub(super) bytes: u32,
-    pub(super) kind: ConstantKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ConstantKind {
-    Plain,
-    Text,
-    Utf16,
-}
 
 /// A template, compiled. `guid`, `body` and `names` tell whether another chunk's is the same.
 #[derive(Debug)]
@@ -70,9 +12,7 @@ pub(super) struct Program {
     pub(super) guid: [u8; 16],
     pub(super) body: Box<[u8]>,
     pub(super) names: Box<[NameRef]>,
-    pub(super) ops: Box<[Op]>,
-    pub(super) parts: Box<[Part]>,
-    pub(super) text: Box<[u8]>,
+    pub(super) template: Template,
     /// Set when this is a whole event.
     pub(super) event: Option<EventPlan>,
 }
@@ -87,7 +27,7 @@ pub(super) struct NameRef {
     pub(super) id: u32,
 }
 
-/// Where the parts of an event stand among the operations of its program.
+/// Where the parts of an event stand among the operations of its template.
 #[derive(Debug)]
 pub(super) struct EventPlan {
     pub(super) system: Range<usize>,
@@ -115,33 +55,16 @@ pub(super) struct Planned {
 }
 
 impl Program {
-    pub(super) fn name(&self, name: Constant) -> &[u8] {
-        &self.text[name.start as usize..(name.start + name.bytes) as usize]
-    }
-
-    pub(super) fn constant(&self, constant: Constant) -> Value<'_> {
-        let bytes = self.name(constant);
-        match constant.kind {
-            ConstantKind::Plain => Value::Plain(bytes),
-            ConstantKind::Text => Value::Text(bytes),
-            ConstantKind::Utf16 => Value::Utf16(bytes),
-        }
-    }
-
     /// Bytes this program holds.
     pub(super) fn weight(&self) -> usize {
-        self.body.len()
-            + self.text.len()
-            + size_of_val(&*self.ops)
-            + size_of_val(&*self.names)
-            + size_of_val(&*self.parts)
+        self.body.len() + size_of_val(&*self.names) + self.template.weight()
     }
 }
 
-/// A program and the values of one of its instances.
+/// A template and the values of one of its instances.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame<'s, 'a> {
-    pub(super) program: &'a Program,
+    pub(super) template: &'a Template,
     pub(super) slots: &'s [Slot],
     /// Some slot is an array: elements may have to be repeated.
     pub(super) arrays: bool,

@@ -136,7 +136,8 @@ fn width(kind: u8) -> usize {
 }
 
 /// Unsigned little-endian of the type's width, or of as many bytes as there are.
-fn little(kind: u8, bytes: &[u8]) -> u64 {
+#[inline]
+pub(super) fn little(kind: u8, bytes: &[u8]) -> u64 {
     match (kind, bytes) {
         (kind::UINT32 | kind::HEX_INT32, [a, b, c, d]) => u64::from(u32::from_le_bytes([*a, *b, *c, *d])),
         (kind::UINT16, [a, b]) => u64::from(u16::from_le_bytes([*a, *b])),

@@ -1,4 +1,5 @@
-//! Drives a visitor over BinXML: plain tokens as they stand, template instances by their program.
+//! Drives a visitor over BinXML: plain tokens as they stand, template instances whole where the
+//! visitor takes them, else by their operations.
 //!
 //! Bounds: elements `DEPTH_MAX` deep, fragments `FRAGMENTS_MAX` deep, and everything that is
 //! reported is charged to a budget, so a record that repeats itself through its templates ends
@@ -6,8 +7,10 @@
 
 use super::cursor::Cursor;
 use super::decoder::Store;
-use super::program::{Constant, Frame, Op, Part, Program};
+use super::instance::Filled;
+use super::program::{Frame, Program};
 use super::values::{self, Slot, kind};
+use crate::event::template::{Constant, Op, Part};
 use crate::event::utf16::until_nul;
 use crate::event::{EventError, Value, Visitor};
 use std::ops::Range;
@@ -285,19 +288,51 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
     fn instance(&mut self, cursor: &mut Cursor<'a>) -> Result<(), EventError> {
         let mut slots = self.store.lend_slots();
         let read = read_instance(self.store, self.chunk, cursor, &mut slots);
-        let walked = read.and_then(|(program, arrays)| {
-            self.run(&Frame { program, slots: &slots, arrays }, 0..program.ops.len())
+        let walked = read.and_then(|(program, count, arrays)| {
+            let template = &program.template;
+            self.element_of(&Frame { template, slots: &slots[..count], arrays }, 0..template.ops.len())
         });
         self.store.return_slots(slots);
         walked
     }
 
-    /// Runs operations of a program.
-    pub(super) fn run(&mut self, frame: &Frame<'_, 'a>, range: Range<usize>) -> Result<(), EventError> {
-        let program = frame.program;
+    /// Elements of a template beside each other; each is offered to the visitor first.
+    pub(super) fn elements(&mut self, frame: &Frame<'_, 'a>, range: Range<usize>) -> Result<(), EventError> {
         let mut at = range.start;
         while at < range.end {
-            let op = program.ops[at];
+            let end = frame.template.behind(at);
+            let start = match frame.template.ops[at] {
+                Op::Guard { slot, .. } if frame.left_out(slot) => end,
+                Op::Guard { .. } => at + 1,
+                _ => at,
+            };
+            self.element_of(frame, start..end)?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    fn element_of(&mut self, frame: &Frame<'_, 'a>, range: Range<usize>) -> Result<(), EventError> {
+        let template = frame.template;
+        if let Some(Op::Start { .. }) = template.ops.get(range.start)
+            && !range.is_empty()
+            && let Some(filled) = Filled::new(self.chunk, frame, range.start)
+        {
+            let values = frame.slots.iter().map(|slot| usize::from(slot.bytes)).sum::<usize>();
+            let cost = template.text.len() + range.len() * NODE_BYTES + values;
+            if cost <= self.budget && self.visitor.instance(filled) {
+                return self.charge(cost);
+            }
+        }
+        self.run(frame, range)
+    }
+
+    /// Runs operations of a template.
+    pub(super) fn run(&mut self, frame: &Frame<'_, 'a>, range: Range<usize>) -> Result<(), EventError> {
+        let template = frame.template;
+        let mut at = range.start;
+        while at < range.end {
+            let op = template.ops[at];
             at += 1;
             match op {
                 Op::Data { name, part } if !frame.arrays => self.fused(frame, name, part)?,
@@ -305,7 +340,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
                     at = self.repeat(frame, at - 1, Items::default())?;
                 }
                 Op::Start { name, distinct, .. } => {
-                    let name = program.name(name);
+                    let name = template.name(name);
                     self.charge(name.len() + NODE_BYTES)?;
                     self.visitor.start(name);
                     if distinct {
@@ -336,7 +371,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
                 self.charge(usual + usize::from(slot.bytes))?;
                 if slot.kind == kind::BINXML && slot.bytes > 0 {
                     self.visitor.start(b"Data");
-                    self.visitor.attribute(b"Name", frame.program.constant(name));
+                    self.visitor.attribute(b"Name", frame.template.constant(name));
                     self.fragment(slot.range())?;
                     self.visitor.end();
                     return Ok(());
@@ -345,14 +380,14 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             }
             Some(Part::Constant(constant)) => {
                 self.charge(usual + constant.bytes as usize)?;
-                frame.program.constant(constant)
+                frame.template.constant(constant)
             }
             None => {
                 self.charge(usual)?;
                 Value::Absent
             }
         };
-        self.visitor.data(frame.program.constant(name), value);
+        self.visitor.data(frame.template.constant(name), value);
         Ok(())
     }
 
@@ -361,10 +396,10 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
         values::value(slot.kind, slot.of(self.chunk))
     }
 
-    /// One element of a program with arrays: as often as the array it holds has items (MS-EVEN6
+    /// One element of a template with arrays: as often as the array it holds has items (MS-EVEN6
     /// 3.1.4.7.5). Returns the index behind it.
     fn repeat(&mut self, frame: &Frame<'_, 'a>, at: usize, items: Items) -> Result<usize, EventError> {
-        let op = frame.program.ops[at];
+        let op = frame.template.ops[at];
         let end = match op {
             Op::Start { end, .. } => end as usize,
             _ => at + 1,
@@ -388,7 +423,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             return Ok(end);
         }
         if let Op::Data { name, part } = op {
-            let name = frame.program.constant(name);
+            let name = frame.template.constant(name);
             self.charge(weight(name) + NODE_BYTES * 2)?;
             self.visitor.start(b"Data");
             self.visitor.attribute(b"Name", name);
@@ -399,13 +434,13 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             return Ok(end);
         }
         if let Op::Start { name, .. } = op {
-            let name = frame.program.name(name);
+            let name = frame.template.name(name);
             self.charge(name.len() + NODE_BYTES)?;
             self.visitor.start(name);
         }
         let mut inside = at + 1;
         while inside < end - 1 {
-            match frame.program.ops[inside] {
+            match frame.template.ops[inside] {
                 Op::Start { .. } | Op::Data { .. } => {
                     inside = self.repeat(frame, inside, Items::default())?
                 }
@@ -445,7 +480,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
         let mut in_attribute = None;
         let mut at = range.start;
         while at < range.end {
-            let op = frame.program.ops[at];
+            let op = frame.template.ops[at];
             let found = match op {
                 Op::Start { end, .. } if at > range.start => {
                     at = end as usize;
@@ -458,7 +493,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
                     None
                 }
                 Op::Joined { first, count, .. } => {
-                    let parts = &frame.program.parts[first as usize..(first + count) as usize];
+                    let parts = &frame.template.parts[first as usize..(first + count) as usize];
                     in_attribute = in_attribute.or_else(|| parts.iter().find_map(|part| several(*part)));
                     None
                 }
@@ -474,11 +509,11 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
 
     /// An attribute or a piece of content.
     fn inner(&mut self, frame: &Frame<'_, 'a>, op: Op, items: &Items) -> Result<(), EventError> {
-        let program = frame.program;
+        let template = frame.template;
         match op {
             Op::Attribute { name, part } => {
                 let value = match part {
-                    Part::Constant(constant) => program.constant(constant),
+                    Part::Constant(constant) => template.constant(constant),
                     Part::Slot { slot, optional } => {
                         let value = self.value(items.slot(frame, slot));
                         if optional && is_empty(value) {
@@ -487,20 +522,20 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
                         value
                     }
                 };
-                self.report_attribute(program.name(name), value)
+                self.report_attribute(template.name(name), value)
             }
             Op::Joined { name, first, count } => {
                 let mut values = Vec::new();
-                for part in &program.parts[first as usize..(first + count) as usize] {
+                for part in &template.parts[first as usize..(first + count) as usize] {
                     values.push(match *part {
-                        Part::Constant(constant) => program.constant(constant),
+                        Part::Constant(constant) => template.constant(constant),
                         Part::Slot { slot, .. } => self.value(items.slot(frame, slot)),
                     });
                 }
                 let value = self.store.join(&values).map_err(|what| EventError { at: 0, what })?;
-                self.report_attribute(program.name(name), value)
+                self.report_attribute(template.name(name), value)
             }
-            Op::Text(Part::Constant(constant)) => self.text(program.constant(constant)),
+            Op::Text(Part::Constant(constant)) => self.text(template.constant(constant)),
             Op::Text(Part::Slot { slot, .. }) => {
                 let slot = items.slot(frame, slot);
                 if slot.kind == kind::BINXML {
@@ -538,14 +573,14 @@ impl Items {
     }
 }
 
-/// Reads a template instance behind its token: the program, and its values into `slots`. True:
-/// there are arrays among them.
+/// Reads a template instance behind its token: the program, its values into `slots`, how
+/// many these are, and whether there are arrays among them. Behind them `slots` may hold others'.
 pub(super) fn read_instance<'a>(
     store: &'a Store,
     chunk: &'a [u8],
     cursor: &mut Cursor<'a>,
     slots: &mut Vec<Slot>,
-) -> Result<(&'a Program, bool), EventError> {
+) -> Result<(&'a Program, usize, bool), EventError> {
     cursor.u8()?;
     cursor.u32()?;
     let definition = cursor.u32()?;
@@ -558,18 +593,19 @@ pub(super) fn read_instance<'a>(
     let program = store.programs.resolve(&store.names, chunk, definition)?;
     let count = cursor.u32()? as usize;
     let descriptors = cursor.take(count.saturating_mul(4))?;
-    slots.clear();
+    if slots.len() < count {
+        slots.resize(count, Slot::default());
+    }
     let mut at = cursor.at;
     let mut kinds = 0;
-    slots.extend(descriptors.as_chunks::<4>().0.iter().map(|&[low, high, kind, _]| {
+    for (slot, &[low, high, kind, _]) in slots.iter_mut().zip(descriptors.as_chunks::<4>().0) {
         let bytes = u16::from_le_bytes([low, high]);
-        let slot = Slot { at: at as u32, bytes, kind };
+        *slot = Slot { at: at as u32, bytes, kind };
         at += usize::from(bytes);
         kinds |= kind;
-        slot
-    }));
+    }
     cursor.take(at - cursor.at)?;
-    Ok((program, kinds & kind::ARRAY != 0))
+    Ok((program, count, kinds & kind::ARRAY != 0))
 }
 
 /// A literal value, CDATA or character behind its token; None: the token is none of these.

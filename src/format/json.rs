@@ -29,6 +29,7 @@ mod body;
 pub(in crate::format) mod keys;
 mod meta;
 mod rendering;
+mod script;
 mod system;
 mod tape;
 
@@ -39,6 +40,7 @@ use super::Meta;
 use crate::event::{Event, EventError, Part};
 use body::{Body, Scratch};
 use schemars::JsonSchema;
+use script::SystemWriter;
 use serde::Deserialize;
 
 pub use keys::KEYS_MAX;
@@ -88,12 +90,14 @@ impl Json {
         out: &mut Vec<u8>,
     ) -> Result<(), EventError> {
         out.push(b'{');
-        let header = event.header();
-        if header.odd {
-            system::odd(event, out)?;
-        } else {
-            system::open(header, out);
-            out.push(b'}');
+        if !event.offer(Part::System, &mut SystemWriter::new(out)) {
+            let header = event.header();
+            if header.odd {
+                system::odd(event, out)?;
+            } else {
+                system::open(header, out);
+                out.push(b'}');
+            }
         }
         let mut body = Body::new(&mut self.scratch, out);
         event.walk(Part::Body, &mut body)?;

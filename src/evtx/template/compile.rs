@@ -1,13 +1,12 @@
 //! A template's tokens to a program.
 
 use super::Definition;
+use crate::event::template::{Constant, ConstantKind, Op, Part};
 use crate::event::xml::EVENT_XMLNS;
-use crate::event::{EventError, Value};
+use crate::event::{EventError, Template, Value};
 use crate::evtx::cursor::Cursor;
 use crate::evtx::names::Names;
-use crate::evtx::program::{
-    Constant, ConstantKind, EventPlan, HeaderPlan, NameRef, Op, Part, Planned, Program,
-};
+use crate::evtx::program::{EventPlan, HeaderPlan, NameRef, Planned, Program};
 use crate::evtx::system;
 use crate::evtx::walk::{DEPTH_MAX, literal, token};
 
@@ -28,17 +27,14 @@ pub(super) fn compile(names: &Names, definition: &Definition<'_>) -> Result<Prog
         closed: false,
     };
     draft.tokens()?;
-    let mut program = Program {
+    let template = Template::new(draft.ops, draft.parts, draft.text);
+    Ok(Program {
         guid: definition.guid,
         body: definition.body().into(),
         names: draft.refs.into(),
-        ops: draft.ops.into(),
-        parts: draft.parts.into(),
-        text: draft.text.into(),
-        event: None,
-    };
-    program.event = plan(&program);
-    Ok(program)
+        event: plan(&template),
+        template,
+    })
 }
 
 struct Draft<'c, 'n> {
@@ -254,27 +250,23 @@ fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && byte != 0x7f && !matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | b'\\')
 }
 
-/// Where System stands, when the program is `<Event …><System>…</System>…</Event>`.
-fn plan(program: &Program) -> Option<EventPlan> {
-    let Op::Start { name, end, .. } = *program.ops.first()? else { return None };
-    if program.name(name) != b"Event" {
+/// Where System stands, when the template is `<Event …><System>…</System>…</Event>`.
+fn plan(template: &Template) -> Option<EventPlan> {
+    let Op::Start { name, end, .. } = *template.ops.first()? else { return None };
+    if template.name(name) != b"Event" {
         return None;
     }
     let last = end as usize - 1;
-    let first = 1 + program.ops[1..]
+    let first = 1 + template.ops[1..]
         .iter()
         .take_while(|op| matches!(op, Op::Attribute { .. } | Op::Joined { .. }))
         .count();
     let mut at = first;
     let mut system = None;
     while at < last {
-        let next = match program.ops[at] {
-            Op::Start { end, .. } => end as usize,
-            Op::Guard { skip, .. } => at + 1 + skip as usize,
-            _ => at + 1,
-        };
-        if let Op::Start { name, .. } = program.ops[at]
-            && program.name(name) == b"System"
+        let next = template.behind(at);
+        if let Op::Start { name, .. } = template.ops[at]
+            && template.name(name) == b"System"
             && system.replace(at..next).is_some()
         {
             return None;
@@ -283,29 +275,29 @@ fn plan(program: &Program) -> Option<EventPlan> {
     }
     let system = system?;
     let body = [first..system.start, system.end..last];
-    let header = header(program, &system);
+    let header = header(template, &system);
     let usual = |op: &Op| match *op {
         Op::Attribute { name, part: Part::Constant(value) } => {
-            program.name(name) == b"xmlns" && matches!(program.constant(value), Value::Plain(EVENT_XMLNS))
+            template.name(name) == b"xmlns" && matches!(template.constant(value), Value::Plain(EVENT_XMLNS))
         }
         _ => false,
     };
-    let odd = !program.ops[1..first].iter().all(usual);
+    let odd = !template.ops[1..first].iter().all(usual);
     Some(EventPlan { system, body, header, odd })
 }
 
 /// The fields of System; None when it holds something that is no field.
-fn header(program: &Program, system: &std::ops::Range<usize>) -> Option<HeaderPlan> {
+fn header(template: &Template, system: &std::ops::Range<usize>) -> Option<HeaderPlan> {
     let mut plan = HeaderPlan::default();
     let mut at = system.start + 1;
     while at < system.end - 1 {
         let mut guard = None;
-        if let Op::Guard { slot, .. } = program.ops[at] {
+        if let Op::Guard { slot, .. } = template.ops[at] {
             guard = Some(slot);
             at += 1;
         }
-        let Op::Start { name, end, .. } = program.ops[at] else { return None };
-        let (bit, text) = system::element(program.name(name))?;
+        let Op::Start { name, end, .. } = template.ops[at] else { return None };
+        let (bit, text) = system::element(template.name(name))?;
         if plan.seen & bit != 0 || plan.guarded.iter().any(|(_, seen)| *seen == bit) {
             return None;
         }
@@ -314,10 +306,10 @@ fn header(program: &Program, system: &std::ops::Range<usize>) -> Option<HeaderPl
             None => plan.seen |= bit,
         }
         let mut content = None;
-        for op in &program.ops[at + 1..end as usize - 1] {
+        for op in &template.ops[at + 1..end as usize - 1] {
             let planned = match *op {
                 Op::Attribute { name, part } => {
-                    let field = system::attribute(bit, program.name(name))?;
+                    let field = system::attribute(bit, template.name(name))?;
                     Planned { field, part: Some(part), guard }
                 }
                 Op::Text(part) if content.is_none() => {

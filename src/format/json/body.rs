@@ -1,9 +1,10 @@
 //! Everything in Event but System: EventData straight into the output, other elements by the tape.
 
 use super::keys::Keys;
+use super::script::Scripts;
 use super::tape::{Tape, is_blank, member};
 use super::{comma, rendering};
-use crate::event::{EventError, Value, Visitor, put};
+use crate::event::{EventError, Instance, Value, Visitor, put};
 
 /// What is reused from event to event.
 #[derive(Debug, Default)]
@@ -205,6 +206,24 @@ impl<'a> Visitor<'a> for Body<'_> {
         }
     }
 
+    fn instance<I: Instance<'a>>(&mut self, instance: I) -> bool {
+        if self.within != Within::Event {
+            return false;
+        }
+        let Some(script) = Scripts::child(instance) else { return false };
+        let event = &mut self.scratch.event;
+        let before = self.out.len();
+        if !event.open_member(script.name(), self.base, self.out) {
+            return false;
+        }
+        let written = script.write(instance, self.out);
+        if !written {
+            event.keys.give_back();
+            self.out.truncate(before);
+        }
+        written
+    }
+
     fn distinct_data(&mut self) {
         self.distinct = self.within == Within::EventData;
     }
@@ -308,7 +327,7 @@ pub(super) fn list(open: &[u8], items: &[u8], out: &mut Vec<u8>) {
 
 /// Names that EventData needs for itself.
 #[inline]
-fn is_reserved(name: &[u8]) -> bool {
+pub(super) fn is_reserved(name: &[u8]) -> bool {
     match name.first() {
         None | Some(b'@' | b'#') => true,
         Some(b'D' | b'C' | b'B') => matches!(name, b"Data" | b"ComplexData" | b"Binary"),

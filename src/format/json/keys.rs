@@ -40,6 +40,11 @@ impl Keys {
         true
     }
 
+    /// Gives back the name that was taken last.
+    pub(in crate::format) fn give_back(&mut self) {
+        self.names.pop();
+    }
+
     #[cold]
     fn is_taken(&self, out: &[u8], base: usize, name: &[u8], hash: u64) -> bool {
         self.names

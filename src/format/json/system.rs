@@ -102,10 +102,15 @@ fn number(name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Member with a number where the text is one and JSON would give back the same digits.
+/// Member with a number, or with a string where its text is none.
 fn text_or_number(name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
     comma(out);
     put::short(name, out);
+    number_or_string(value, out);
+}
+
+/// A number where the text is one and JSON would give back the same digits.
+pub(super) fn number_or_string(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Unsigned(number) => Value::Unsigned(number).write_json(out),
         Value::Xml(digits) | Value::Plain(digits) | Value::Text(digits) if is_number(digits) => {
