@@ -208,3 +208,63 @@ fn a_full_basin_lets_intake_wait_until_the_output_reads_on() {
         basin.close().await;
     });
 }
+
+/// Sixteen batches in several segments, unread by `a` and `b`.
+async fn some_segments(folder: &TempDir) -> Vec<SegmentListing> {
+    let (basin, _) = open(folder, &[spec("a", Start::Oldest), spec("b", Start::Oldest)]);
+    for number in 0..16 {
+        let text = format!("{number:02}{}", "x".repeat(60 << 10));
+        assert_eq!(basin.append(batch(&text)).await, Outcome::Kept);
+    }
+    basin.close().await;
+    let listing = inspect(&folder.path().join("basin")).unwrap();
+    listing.segments.into_iter().filter(|segment| segment.frames > 0).collect()
+}
+
+#[test]
+fn a_segment_that_somebody_removed_from_the_middle_is_missed_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let segments = some_segments(&folder).await;
+        assert!(segments.len() >= 4, "{segments:?}");
+        fs::remove_file(&segments[1].path).unwrap();
+        let (basin, findings) = open(&folder, &[spec("a", Start::Oldest), spec("b", Start::Oldest)]);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].what.contains("events are missing between"), "{findings:?}");
+        let mut reader = basin.reader("a").unwrap();
+        basin.finish();
+        let texts = texts(&mut reader).await;
+        assert_eq!(texts.len() as u64, 16 - segments[1].frames);
+        assert!(texts[0].starts_with("00") && texts.last().unwrap().starts_with("15"));
+        basin.close().await;
+    });
+}
+
+#[test]
+fn a_cursor_past_the_end_of_the_log_is_clamped_aloud_and_no_position_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let segments = some_segments(&folder).await;
+        let (basin, _) = open(&folder, &[spec("a", Start::Oldest), spec("b", Start::Oldest)]);
+        let mut reader = basin.reader("a").unwrap();
+        let mut last = Position::default();
+        for _ in 0..16 {
+            let delivery = reader.next().await.unwrap();
+            last = delivery.position;
+            reader.confirm(last, Bytes::new());
+        }
+        drop(reader);
+        basin.close().await;
+        fs::remove_file(&segments.last().unwrap().path).unwrap();
+        for state in ["state.0", "state.1"] {
+            let _ = fs::remove_file(folder.path().join("basin").join(state));
+        }
+        let (basin, findings) = open(&folder, &[spec("a", Start::Oldest), spec("b", Start::Oldest)]);
+        assert!(findings.iter().any(|finding| finding.what.contains("`a` is past the end")), "{findings:?}");
+        assert_eq!(basin.append(batch("next")).await, Outcome::Kept);
+        let next = basin.reader("a").unwrap().next().await.unwrap();
+        assert_eq!(&next.batch.text[..], b"next");
+        assert!(next.position > last, "{} after {last}", next.position);
+        basin.close().await;
+    });
+}

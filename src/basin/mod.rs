@@ -105,6 +105,10 @@ impl Basin {
 
     /// Waits for room, then until the basin answers for the batch. Dropping the future withdraws a
     /// batch that no write has begun for.
+    ///
+    /// A source may have several under way for one host and subscription, begun (first polled) in
+    /// the order of their bookmarks: when one is lost or withdrawn, so are those begun after it and
+    /// not yet written, for their bookmarks would pass it.
     pub async fn append(&self, batch: EventBatch) -> Outcome {
         match &self.kind {
             Kind::Disk(disk) => disk.append(batch).await,

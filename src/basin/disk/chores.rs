@@ -1,9 +1,8 @@
 //! What the keeper does beside the writer: cursors, snapshots, the next segment, deleting.
 //!
-//! One chore at a time. Space comes back in this order: what all have read; what is only retained;
-//! then, where every cursor on the oldest segment allows it, the oldest unread. Else intake waits.
+//! One chore at a time. Where space comes from is in `space.rs`.
 
-use super::super::{Full, Position};
+use super::super::Position;
 use super::core::{CHECKPOINT_BYTES, Core, Prepared, SECOND, due, elapsed};
 use super::cursor::CursorRecord;
 use super::file::{Disk, File};
@@ -18,26 +17,11 @@ use tokio::sync::oneshot;
 
 /// Something to be done without holding any lock.
 pub(super) enum Chore {
-    Checkpoint {
-        output: usize,
-        write: SlotWrite,
-        record: CursorRecord,
-        waiters: Vec<oneshot::Sender<io::Result<()>>>,
-    },
+    Checkpoint { write: SlotWrite, record: CursorRecord, waiters: Vec<oneshot::Sender<io::Result<()>>> },
     Snapshot(SnapshotWrite),
-    Prepare {
-        number: u64,
-        bytes: u64,
-        header: Vec<u8>,
-    },
-    Remove {
-        number: u64,
-    },
-    Trim {
-        file: Arc<dyn File>,
-        number: u64,
-        len: u64,
-    },
+    Prepare { number: u64, bytes: u64, header: Vec<u8> },
+    Remove { number: u64 },
+    Trim { file: Arc<dyn File>, number: u64, len: u64 },
 }
 
 impl Chore {
@@ -95,8 +79,8 @@ impl Core {
     ) {
         self.chores.running = false;
         match chore {
-            Chore::Checkpoint { output, record, waiters, .. } => {
-                self.end_checkpoint(output, &record, waiters, result, now);
+            Chore::Checkpoint { record, waiters, .. } => {
+                self.end_checkpoint(&record, waiters, result, now);
             }
             Chore::Snapshot(write) => self.end_snapshot(&write, result.err(), now),
             Chore::Prepare { number, bytes, .. } => self.end_prepare(number, bytes, result, now),
@@ -128,20 +112,18 @@ impl Core {
             note: output.note.clone(),
         };
         let write = output.slots.write(&record.encode());
-        Some(Chore::Checkpoint { output: index, write, record, waiters: std::mem::take(&mut output.waiters) })
+        Some(Chore::Checkpoint { write, record, waiters: std::mem::take(&mut output.waiters) })
     }
 
     fn end_checkpoint(
         &mut self,
-        index: usize,
         record: &CursorRecord,
         waiters: Vec<oneshot::Sender<io::Result<()>>>,
         result: io::Result<Option<Arc<dyn File>>>,
         now: Timestamp,
     ) {
-        let Some(output) = self.outputs.get_mut(index).filter(|output| output.name == record.name) else {
-            return;
-        };
+        // By name: one that was forgotten meanwhile is gone, and its neighbours have moved up.
+        let Some(output) = self.outputs.iter_mut().find(|output| output.name == record.name) else { return };
         let result = result.and_then(|file| file.ok_or_else(|| io::ErrorKind::NotFound.into()));
         output.slots.wrote(&result);
         let mut failed = None;
@@ -323,76 +305,6 @@ impl Core {
                 }
             }
         }
-    }
-
-    /// Makes space where a policy allows it. `false`: intake waits until an output reads on.
-    fn reclaim(&mut self) -> bool {
-        if !self.writing && self.chores.wanted_bytes.is_some() && self.segments.len() == 1 {
-            // All is in the one segment that the next batch does not fit: closed, it can go.
-            self.close_active();
-        }
-        let Some(front) = self.segments.front().filter(|front| !self.is_active(front.number)).cloned() else {
-            return false;
-        };
-        if self.is_read(front.last) {
-            self.chores.squeeze = true;
-            return true;
-        }
-        let behind: Vec<usize> =
-            (0..self.outputs.len()).filter(|index| self.outputs[*index].confirmed < front.last).collect();
-        let allowed = behind.iter().all(|index| self.outputs[*index].full == Full::SkipOldest);
-        // Whether the log is only waiting for cursors or the snapshot to become durable.
-        if behind.is_empty() {
-            let mut hurried = false;
-            for output in self.outputs.iter_mut().filter(|output| output.durable < front.last) {
-                hurried |= output.retry_at.is_none();
-                output.urgent = true;
-            }
-            return hurried;
-        }
-        // Nobody waits for space as long as the active segment has some.
-        if self.chores.wanted_bytes.is_none() {
-            return false;
-        }
-        if !allowed {
-            self.note_full();
-            return false;
-        }
-        for index in behind {
-            self.skip(index, front.last, front.through, front.number);
-        }
-        true
-    }
-
-    fn skip(&mut self, index: usize, to: Position, through: super::frame::Totals, number: u64) {
-        let output = &mut self.outputs[index];
-        let events = through.events.saturating_sub(output.totals.events);
-        output.skipped_events += events;
-        (output.confirmed, output.totals) = (to, through);
-        output.at = output.at.max(to);
-        (output.dirty, output.urgent) = (true, true);
-        let name = output.name.clone();
-        self.note_finding(Finding {
-            what: format!("output `{name}`: {events} events were skipped"),
-            why: format!(
-                "the basin is full, and `full = \"skip-oldest\"` lets its oldest segment ({number}) go"
-            ),
-            fix: "find out why the output is slow, or raise `size_max` of `[basin.disk]`".into(),
-        });
-    }
-
-    fn note_full(&mut self) {
-        if self.stats.full {
-            return;
-        }
-        self.stats.full = true;
-        let slowest = self.outputs.iter().min_by_key(|output| output.confirmed);
-        let name = slowest.map_or(String::new(), |output| format!(" (`{}` is furthest behind)", output.name));
-        self.note_finding(Finding {
-            what: "basin: it is full, so intake waits".into(),
-            why: format!("its {} bytes hold what some output has not read{name}", self.options.size_max),
-            fix: "find out why the output is slow; raise `size_max`, choose `skip-oldest` for it, or release an orphaned cursor with `forebay basin forget`".into(),
-        });
     }
 }
 

@@ -49,8 +49,8 @@ pub(super) struct Core {
     pub(super) outputs: Vec<Output>,
     pub(super) chores: Chores,
     pub(super) findings: VecDeque<Finding>,
-    /// Damage that was reported: segment and offset.
-    pub(super) damaged: BTreeSet<(u64, u64)>,
+    /// Damage that was reported: segment, from and to.
+    pub(super) damaged: BTreeSet<(u64, u64, u64)>,
     pub(super) stats: Stats,
     pub(super) finished: bool,
     pub(super) stopping: bool,

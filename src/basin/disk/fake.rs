@@ -1,4 +1,4 @@
-//! A disk for tests: loses what was not synced, tears writes, fills up, fails, and stops at any
+//! A disk for tests: loses what was not synced, tears writes, fills up, fails, rots, and stops at any
 //! operation as a crash would. Everything follows from one seed.
 
 use super::file::{Disk, File};
@@ -40,7 +40,15 @@ struct World {
     crash_in: Option<u64>,
     crashed: bool,
     space_max: u64,
-    sync_fails_in: u64,
+    fails: Fails,
+}
+
+/// How often the disk refuses: each operation of a kind with a chance of one in so many; 0 for never.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Fails {
+    pub(super) syncs: u64,
+    pub(super) reads: u64,
+    pub(super) writes: u64,
 }
 
 #[derive(Clone, Default)]
@@ -48,6 +56,8 @@ struct Inode {
     now: Vec<u8>,
     durable: Vec<u8>,
     dirty: BTreeSet<usize>,
+    /// Blocks that cannot be read any more.
+    bad: BTreeSet<usize>,
 }
 
 struct FakeFile {
@@ -66,7 +76,7 @@ impl FakeDisk {
             crash_in: None,
             crashed: false,
             space_max: u64::MAX,
-            sync_fails_in: 0,
+            fails: Fails::default(),
         })))
     }
 
@@ -82,9 +92,26 @@ impl FakeDisk {
         self.world().crashed
     }
 
-    /// Each sync fails with a chance of one in so many; 0 for never.
-    pub(super) fn fail_syncs(&self, one_in: u64) {
-        self.world().sync_fails_in = one_in;
+    pub(super) fn fail(&self, fails: Fails) {
+        self.world().fails = fails;
+    }
+
+    /// Flips a bit, on the disk and in the cache.
+    pub(super) fn flip(&self, path: &str, offset: u64, bit: u8) {
+        let mut guard = self.world();
+        let number = guard.names[path];
+        let inode = guard.inodes.get_mut(&number).unwrap();
+        inode.now[offset as usize] ^= 1 << bit;
+        if let Some(byte) = inode.durable.get_mut(offset as usize) {
+            *byte ^= 1 << bit;
+        }
+    }
+
+    /// A block that cannot be read any more, until it is written again.
+    pub(super) fn ruin(&self, path: &str, offset: u64) {
+        let mut guard = self.world();
+        let number = guard.names[path];
+        guard.inodes.get_mut(&number).unwrap().bad.insert(offset as usize / BLOCK);
     }
 
     /// Room for so many bytes more than are used now.
@@ -100,6 +127,7 @@ impl FakeDisk {
         let world = &mut *guard;
         (world.crashed, world.crash_in) = (false, None);
         if !power_lost {
+            world.forget_unnamed();
             return;
         }
         let all: BTreeSet<String> = world.names.keys().chain(world.durable_names.keys()).cloned().collect();
@@ -113,6 +141,7 @@ impl FakeDisk {
             }
         }
         world.durable_names = world.names.clone();
+        world.forget_unnamed();
         for inode in world.inodes.values_mut() {
             inode.lose(&mut world.random);
         }
@@ -157,6 +186,18 @@ impl World {
         if self.crashed { Err(io::Error::other("crashed")) } else { Ok(()) }
     }
 
+    fn refuses(&mut self, kind: fn(&Fails) -> u64) -> io::Result<()> {
+        let one_in = kind(&self.fails);
+        let refused = one_in > 0 && self.random.one_in(one_in);
+        if refused { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    }
+
+    /// Files without a name go with the process that had them open.
+    fn forget_unnamed(&mut self) {
+        let named: BTreeSet<u64> = self.names.values().chain(self.durable_names.values()).copied().collect();
+        self.inodes.retain(|inode, _| named.contains(inode));
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|inode| self.inodes[inode].now.len() as u64).sum()
     }
@@ -187,6 +228,7 @@ impl Disk for FakeDisk {
         if world.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        world.refuses(|fails| fails.writes)?;
         if world.used() + len > world.space_max {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -210,6 +252,7 @@ impl Disk for FakeDisk {
         let mut world = self.world();
         world.tick()?;
         world.inode(path)?;
+        world.refuses(|fails| fails.writes)?;
         world.names.remove(path);
         Ok(())
     }
@@ -218,6 +261,7 @@ impl Disk for FakeDisk {
         let mut world = self.world();
         world.tick()?;
         let inode = world.inode(from)?;
+        world.refuses(|fails| fails.writes)?;
         world.names.remove(from);
         world.names.insert(to.into(), inode);
         Ok(())
@@ -241,9 +285,15 @@ impl File for FakeFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let world = self.disk.world();
-        let bytes = world.inodes[&self.inode].now.get(offset as usize..).unwrap_or_default();
+        let mut world = self.disk.world();
+        world.refuses(|fails| fails.reads)?;
+        let inode = &world.inodes[&self.inode];
+        let bytes = inode.now.get(offset as usize..).unwrap_or_default();
         let count = bytes.len().min(buffer.len());
+        let blocks = offset as usize / BLOCK..(offset as usize + count).div_ceil(BLOCK);
+        if count > 0 && inode.bad.range(blocks).next().is_some() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         buffer[..count].copy_from_slice(&bytes[..count]);
         Ok(count)
     }
@@ -251,10 +301,10 @@ impl File for FakeFile {
     fn write_at(&self, offset: u64, parts: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut guard = self.disk.world();
         let world = &mut *guard;
-        let result = world.tick();
+        let result = world.tick().and_then(|()| world.refuses(|fails| fails.writes));
         let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         if result.is_err() {
-            // The crash came in the middle.
+            // The crash, or the refusal, came in the middle.
             bytes.truncate(world.random.below(bytes.len() as u64 + 1) as usize);
         }
         let Some(inode) = world.inodes.get_mut(&self.inode) else { return result };
@@ -262,6 +312,7 @@ impl File for FakeFile {
         assert!(to <= inode.now.len(), "the basin writes only into allocated space");
         inode.now[from..to].copy_from_slice(&bytes);
         inode.dirty.extend(from / SECTOR..to.div_ceil(SECTOR));
+        inode.bad.retain(|block| *block < from / BLOCK || *block >= to.div_ceil(BLOCK));
         result
     }
 
@@ -269,7 +320,7 @@ impl File for FakeFile {
         let mut guard = self.disk.world();
         let world = &mut *guard;
         world.tick()?;
-        let fails = world.sync_fails_in > 0 && world.random.one_in(world.sync_fails_in);
+        let fails = world.refuses(|fails| fails.syncs).is_err();
         let Some(inode) = world.inodes.get_mut(&self.inode) else { return Ok(()) };
         let len = inode.now.len();
         inode.durable.resize(len, 0);
@@ -294,3 +345,5 @@ impl File for FakeFile {
 }
 
 const SECTOR: usize = 512;
+/// What fails to be read at once: a page of the cache.
+const BLOCK: usize = 4096;

@@ -6,13 +6,13 @@ use super::core::{Active, Core, SECOND, Segment, elapsed};
 use super::file::File;
 use super::frame::{FRAME_BYTES_MAX, FrameHeader, FrameKind, Framed, HEADER_BYTES, LINK_BYTES, Link, Totals};
 use super::segment::FRAMES_AT;
+use super::stream::InStream;
 use super::tail::Entry;
 use crate::event::{Receipt, Timestamp};
 use crate::finding::Finding;
 use crate::telemetry::metrics;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -20,8 +20,9 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(super) struct Pending {
     frame: Framed,
     receipt: Receipt,
-    /// Nobody waits for the answer any more; it is left out while that is still possible.
-    withdrawn: Arc<AtomicBool>,
+    /// Once it is lost (nobody waits for the answer any more, or one that was begun before it is
+    /// lost) it is left out, while that is still possible.
+    place: InStream,
     failures: u8,
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -50,10 +51,10 @@ impl Pending {
     pub(super) fn new(
         frame: Framed,
         receipt: Receipt,
-        withdrawn: Arc<AtomicBool>,
+        place: InStream,
         room: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { frame, receipt, withdrawn, failures: 0, _room: room }
+        Self { frame, receipt, place, failures: 0, _room: room }
     }
 }
 
@@ -88,7 +89,7 @@ impl Core {
             });
             return false;
         }
-        if self.finished {
+        if self.finished || !pending.place.enter() {
             return false;
         }
         self.pending.push_back(pending);
@@ -101,7 +102,8 @@ impl Core {
         if self.writing {
             return None;
         }
-        self.pending.retain(|pending| !pending.withdrawn.load(Ordering::Acquire));
+        // In the order of the queue, so that what was begun before is looked at before.
+        self.pending.retain(|pending| !pending.place.is_lost());
         let Some(first) = self.pending.front() else {
             self.chores.wanted_bytes = None;
             return self.begin_mark(now);
@@ -220,9 +222,12 @@ impl Core {
         for placed in group.frames.into_iter().rev() {
             let mut pending = placed.pending;
             pending.failures += 1;
-            // Dropped here, its receipt says that the batch is lost, and the source sends it again.
             if pending.failures < FAILURES_MAX {
                 self.pending.push_front(pending);
+            } else {
+                // Dropped here, its receipt says that the batch is lost, and the source sends it
+                // again, with those after it: their bookmarks would pass it.
+                pending.place.lose();
             }
         }
     }

@@ -2,12 +2,13 @@
 //!
 //! | file | knows |
 //! |---|---|
-//! | `core.rs`, `group.rs`, `chores.rs`, `read.rs`, `tail.rs` | the machine: no threads, no clock |
+//! | `core.rs`, `group.rs`, `chores.rs`, `space.rs`, `read.rs`, `tail.rs`, `stream.rs` | the machine: no threads, no clock |
 //! | `recovery.rs`, `replay.rs`, `survey.rs`, `quarantine.rs` | what a crash or a bad disk left |
 //! | `segment.rs`, `frame.rs`, `cursor.rs`, `snapshot.rs`, `slots.rs`, `codec.rs` | bytes on disk |
 //! | `file.rs`, `lock.rs` | the disk itself |
 //! | `inspect.rs` | looking at a basin from outside |
-//! | this one | two threads (writer, keeper) and the async side |
+//! | `reader.rs` | the async side of an output |
+//! | this one | two threads (writer, keeper) and the async side of sources |
 //!
 //! Promise: after `append` says `Kept`, a crash loses nothing of the batch or its bookmark.
 //! Must not know: XML, sinks, formats.
@@ -15,6 +16,8 @@
 mod chores;
 mod codec;
 mod core;
+#[cfg(test)]
+mod core_tests;
 mod cursor;
 #[cfg(test)]
 mod fake;
@@ -24,21 +27,24 @@ mod group;
 pub(super) mod inspect;
 mod lock;
 #[cfg(test)]
-mod model_tests;
+mod model;
 mod quarantine;
 mod read;
+mod reader;
 mod recovery;
 mod replay;
 mod segment;
 mod slots;
 mod snapshot;
+mod space;
+mod stream;
 mod survey;
 mod tail;
 
 use self::core::{Core, Options};
 use super::budget::{self, Budget, Evict};
 use super::stats::Stats;
-use super::{BasinError, Delivery, DiskConfig, OutputSpec, Position, now, with_prefix};
+use super::{BasinError, DiskConfig, OutputSpec, now, with_prefix};
 use crate::event::{EventBatch, Outcome, receipt};
 use crate::finding::Finding;
 use bytes::Bytes;
@@ -46,32 +52,20 @@ use file::{Disk, Folder};
 use frame::Framed;
 use group::Pending;
 use lock::Lock;
-use read::{Next, Place, ReadAhead, ReadPlan};
+pub(super) use reader::DiskReader;
 use recovery::Entropy;
-use std::collections::VecDeque;
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
-use tail::Entry;
+use stream::Streams;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 #[derive(Clone)]
 pub(super) struct DiskBasin {
     shared: Arc<Shared>,
     handle: Arc<Handle>,
-}
-
-pub(super) struct DiskReader {
-    shared: Arc<Shared>,
-    output: usize,
-    /// Read up to here.
-    at: Position,
-    place: Place,
-    ahead: VecDeque<Entry>,
-    refusals: u32,
 }
 
 impl DiskBasin {
@@ -101,6 +95,7 @@ impl DiskBasin {
             keeper: Condvar::new(),
             changed: Notify::new(),
             room: Arc::new(Semaphore::new(room as usize)),
+            streams: Streams::default(),
             lock: Mutex::new(Some(lock)),
         });
         let evict: Weak<dyn Evict> = Arc::downgrade(&(Arc::clone(&shared) as Arc<dyn Evict>));
@@ -111,19 +106,23 @@ impl DiskBasin {
     }
 
     pub(super) async fn append(&self, batch: EventBatch) -> Outcome {
+        let underway = self.shared.streams.begin(&batch.origin);
         let units = budget::units(batch.weight()).min((PENDING_BYTES_MAX as u64 / budget::UNIT) as u32);
         let Ok(room) = Arc::clone(&self.shared.room).acquire_many_owned(units).await else {
             return Outcome::Lost;
         };
         let Some(frame) = Framed::new(batch) else { return Outcome::Lost };
         let (receipt, settled) = receipt::ticket();
-        let withdraw = Withdraw(Arc::new(AtomicBool::new(false)));
-        let pending = Pending::new(frame, receipt, Arc::clone(&withdraw.0), Some(room));
+        let pending = Pending::new(frame, receipt, underway.place(), Some(room));
         if !self.shared.lock().push(pending) {
             return Outcome::Lost;
         }
         self.shared.writer.notify_one();
-        settled.await
+        let outcome = settled.await;
+        if outcome == Outcome::Kept {
+            underway.kept();
+        }
+        outcome
     }
 
     pub(super) fn bookmark(&self, key: &str) -> Option<Bytes> {
@@ -136,8 +135,7 @@ impl DiskBasin {
 
     pub(super) fn reader(&self, output: &str) -> Option<DiskReader> {
         let (output, at) = self.shared.lock().start_reader(output)?;
-        let shared = Arc::clone(&self.shared);
-        Some(DiskReader { shared, output, at, place: Place::default(), ahead: VecDeque::new(), refusals: 0 })
+        Some(DiskReader::new(Arc::clone(&self.shared), output, at))
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -172,92 +170,6 @@ impl DiskBasin {
     }
 }
 
-impl DiskReader {
-    pub(super) async fn next(&mut self) -> Option<Delivery> {
-        loop {
-            let shared = Arc::clone(&self.shared);
-            let changed = shared.changed.notified();
-            let plan = {
-                let mut core = self.shared.lock();
-                if core.stopping {
-                    return None;
-                }
-                if let Some(entry) = self.ahead.pop_front() {
-                    return Some(hand_out(&mut core, self.output, entry));
-                }
-                match core.next(self.at, self.place) {
-                    Next::Batch(entry) => {
-                        self.at = entry.position;
-                        return Some(hand_out(&mut core, self.output, entry));
-                    }
-                    Next::Read(plan) => Some(plan),
-                    Next::Wait => None,
-                    Next::End => return None,
-                }
-            };
-            match plan {
-                Some(plan) => self.read(plan).await,
-                None => changed.await,
-            }
-        }
-    }
-
-    pub(super) fn confirm(&self, through: Position, note: Bytes) {
-        let mut core = self.shared.lock();
-        core.confirm(self.output, through, note);
-        if core.hurries(self.output) {
-            self.shared.keeper.notify_one();
-        }
-    }
-
-    pub(super) async fn checkpoint(&self) -> io::Result<()> {
-        let (sender, written) = oneshot::channel();
-        {
-            let mut core = self.shared.lock();
-            let output = &mut core.outputs[self.output];
-            output.urgent = true;
-            output.retry_at = None;
-            output.waiters.push(sender);
-        }
-        self.shared.keeper.notify_one();
-        written.await.unwrap_or_else(|_| Err(io::Error::other("the basin was closed")))
-    }
-
-    pub(super) fn note(&self) -> Bytes {
-        self.shared.lock().outputs[self.output].note.clone()
-    }
-
-    async fn read(&mut self, plan: ReadPlan) {
-        let disk = Arc::clone(&self.shared.disk);
-        let ahead = if tokio::runtime::Handle::try_current().is_ok() {
-            match tokio::task::spawn_blocking(move || plan.run(&*disk)).await {
-                Ok(ahead) => ahead,
-                Err(_) => return,
-            }
-        } else {
-            plan.run(&*disk)
-        };
-        if ahead.is_refused() && self.refusals < REFUSALS_MAX {
-            self.refusals += 1;
-            tokio::time::sleep(REFUSAL_PAUSE * self.refusals).await;
-            return;
-        }
-        self.refusals = 0;
-        let ReadAhead { entries, at, place, number, damages } = ahead;
-        if !damages.is_empty() {
-            self.shared.lock().note_damages(number, damages);
-        }
-        self.at = at;
-        self.place = place;
-        self.ahead = entries.into();
-    }
-}
-
-fn hand_out(core: &mut Core, output: usize, entry: Entry) -> Delivery {
-    core.hand_out(output, &entry);
-    Delivery { position: entry.position, batch: entry.batch }
-}
-
 struct Shared {
     core: Mutex<Core>,
     disk: Arc<dyn Disk>,
@@ -265,6 +177,7 @@ struct Shared {
     keeper: Condvar,
     changed: Notify,
     room: Arc<Semaphore>,
+    streams: Streams,
     /// Released by the keeper when it ends, as the last that writes.
     lock: Mutex<Option<Lock>>,
 }
@@ -273,15 +186,6 @@ struct Shared {
 struct Handle {
     shared: Arc<Shared>,
     ended: Mutex<Option<(oneshot::Receiver<()>, oneshot::Receiver<()>)>>,
-}
-
-/// Tells the writer that nobody waits any more.
-struct Withdraw(Arc<AtomicBool>);
-
-impl Drop for Withdraw {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
 }
 
 impl Drop for Handle {
@@ -432,6 +336,3 @@ const PENDING_BYTES_MAX: usize = 64 << 20;
 const WRITER_TICK: Duration = Duration::from_millis(500);
 /// How long the keeper sleeps when nothing wakes it: cursors are due every second.
 const KEEPER_TICK: Duration = Duration::from_millis(250);
-/// How often a read that the disk refused is tried again before its frames are skipped.
-const REFUSALS_MAX: u32 = 3;
-const REFUSAL_PAUSE: Duration = Duration::from_millis(500);

@@ -34,6 +34,8 @@ pub(super) struct ReadAhead {
     pub(super) at: Position,
     pub(super) place: Place,
     pub(super) number: u64,
+    /// The disk refused to read what comes next: worth another try before it is skipped.
+    pub(super) refused: bool,
     /// With the finding of each.
     pub(super) damages: Vec<(Damage, Finding)>,
 }
@@ -74,7 +76,7 @@ impl Core {
 
     pub(super) fn note_damages(&mut self, number: u64, damages: Vec<(Damage, Finding)>) {
         for (damage, finding) in damages {
-            if self.damaged.insert((number, damage.from)) {
+            if self.damaged.insert((number, damage.from, damage.to)) {
                 self.stats.frames_damaged += 1;
                 self.note_finding(finding);
             }
@@ -83,7 +85,8 @@ impl Core {
 }
 
 impl ReadPlan {
-    pub(super) fn run(&self, disk: &dyn Disk) -> ReadAhead {
+    /// `last_try`: what the disk refuses to read is skipped, as what is damaged.
+    pub(super) fn run(&self, disk: &dyn Disk, last_try: bool) -> ReadAhead {
         let segment = &self.segment;
         let mut scanner = Scanner::new(Arc::clone(&segment.file), segment.salt, self.offset, segment.end);
         let sequence = if self.after.epoch == segment.epoch { self.after.sequence } else { 0 };
@@ -92,9 +95,11 @@ impl ReadPlan {
             at: self.after,
             place: Place::default(),
             number: segment.number,
+            refused: false,
             damages: Vec::new(),
         };
         let mut bytes = 0;
+        let mut offset = scanner.at();
         while bytes < READ_BYTES {
             match scanner.next_above(sequence) {
                 Found::Frame { header, payload, .. } if header.kind == FrameKind::Batch => {
@@ -109,6 +114,10 @@ impl ReadPlan {
                     }
                 }
                 Found::Frame { .. } => {}
+                Found::Damage(damage) if damage.unreadable && !last_try => {
+                    ahead.refused = true;
+                    break;
+                }
                 Found::Damage(damage) => {
                     let finding = quarantine::keep(disk, &*segment.file, segment.number, &damage);
                     ahead.damages.push((damage, finding));
@@ -119,16 +128,10 @@ impl ReadPlan {
                     break;
                 }
             }
+            offset = scanner.at();
         }
-        ahead.place = Place { number: segment.number, offset: scanner.at() };
+        ahead.place = Place { number: segment.number, offset };
         ahead
-    }
-}
-
-impl ReadAhead {
-    /// The disk refused part of it: worth another try before it is skipped.
-    pub(super) fn is_refused(&self) -> bool {
-        self.damages.iter().any(|(damage, _)| damage.unreadable)
     }
 }
 

@@ -10,7 +10,7 @@ use super::cursor::{self, CURSORS, CursorRecord, cursor_path};
 use super::file::Disk;
 use super::frame::Totals;
 use super::quarantine::QUARANTINE;
-use super::replay::{self, Replay};
+use super::replay::{self, Reached, Replay};
 use super::segment::{SEGMENTS, segment_path};
 use super::slots::{Flaw, Slots};
 use super::snapshot::{self, Snapshot, SnapshotWrite};
@@ -34,8 +34,8 @@ pub(super) struct Opening<'a> {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) root: &'a Path,
     pub(super) findings: Vec<Finding>,
-    /// Damaged frames: segment and offset.
-    pub(super) damaged: BTreeSet<(u64, u64)>,
+    /// Damage: segment, from and to.
+    pub(super) damaged: BTreeSet<(u64, u64, u64)>,
 }
 
 pub(super) fn open(
@@ -54,8 +54,12 @@ pub(super) fn open(
     let (snapshot, generation) = opening.snapshot()?;
     let stored = opening.stored_cursors()?;
     // Lanes see only what is committed, so a cursor tells as much as a mark.
-    let committed = stored.iter().map(|(record, _)| record.position).fold(snapshot.position, Position::max);
-    let replay = replay::replay(&mut opening, node, &snapshot, committed)?;
+    let cursors = || stored.iter().map(|(record, _)| record.position);
+    let reached = Reached {
+        committed: cursors().fold(snapshot.position, Position::max),
+        done: cursors().fold(snapshot.position, Position::min),
+    };
+    let replay = replay::replay(&mut opening, node, &snapshot, reached)?;
     node = node.or(replay.node).or(Some(entropy.node));
     epoch = epoch.max(replay.epoch).max(snapshot.position.epoch);
     let node = node.unwrap_or(entropy.node);

@@ -6,7 +6,7 @@ use super::file::File;
 use super::frame::{FrameHeader, Link, Totals};
 use super::quarantine::{self, QUARANTINE};
 use super::recovery::Opening;
-use super::segment::{FRAMES_AT, SEGMENTS, SegmentHeader, is_blank, segment_number, segment_path};
+use super::segment::{Damage, FRAMES_AT, SEGMENTS, SegmentHeader, is_blank, segment_number, segment_path};
 use super::slots::Flaw;
 use super::snapshot::Snapshot;
 use super::survey::{self, Known, Survey, survey};
@@ -26,12 +26,20 @@ pub(super) struct Replay {
     pub(super) oldest: Option<(Position, Totals)>,
 }
 
-/// `committed`: everything up to there is known to have been synced.
+/// What cursors and snapshot say of the log.
+#[derive(Clone, Copy)]
+pub(super) struct Reached {
+    /// Everything up to here is known to have been synced.
+    pub(super) committed: Position,
+    /// Nobody needs anything up to here.
+    pub(super) done: Position,
+}
+
 pub(super) fn replay(
     opening: &mut Opening<'_>,
     node: Option<[u8; 16]>,
     snapshot: &Snapshot,
-    committed: Position,
+    reached: Reached,
 ) -> Result<Replay, BasinError> {
     let mut replay = Replay { state: snapshot.state.clone(), ..Replay::default() };
     let files = candidates(opening, node, &mut replay)?;
@@ -44,17 +52,17 @@ pub(super) fn replay(
             header: file.header,
             end: follower.map(|(_, link)| link.previous_end),
             is_last: !files[index + 1..].iter().any(|later| later.was_synced),
-            committed,
+            committed: reached.committed,
         };
         let covered = follower.filter(|(_, link)| link.last <= snapshot.position);
         let segment = match covered {
             Some((header, link)) => Some(file.segment(&header, &link)),
             None => read(opening, file, &known, snapshot.position, &mut replay.state)?,
         };
-        let Some(mut segment) = segment.filter(|segment| segment.end > FRAMES_AT) else {
-            opening.remove(file.number);
-            continue;
-        };
+        let Some(mut segment) = segment else { continue };
+        if let Some((header, link)) = &file.link {
+            replay.bridge(opening, header, link, reached.done);
+        }
         if replay.segments.is_empty() {
             replay.oldest = file.link.map(|(header, link)| (link.last, header.through));
         }
@@ -65,6 +73,32 @@ pub(super) fn replay(
         replay.segments.push_back(segment);
     }
     Ok(replay)
+}
+
+impl Replay {
+    /// Looks for segments that are missing before the one with this link.
+    fn bridge(&mut self, opening: &mut Opening<'_>, header: &FrameHeader, link: &Link, done: Position) {
+        let Some(before) = self.segments.back().filter(|before| before.number != link.previous) else {
+            return;
+        };
+        if link.last <= done {
+            // All were read and deleted, and a crash brought back the names of some.
+            for segment in std::mem::take(&mut self.segments) {
+                opening.remove(segment.number);
+            }
+            return;
+        }
+        opening.findings.push(Finding {
+            what: format!(
+                "basin: {} events are missing between {} and {}",
+                header.through.events.saturating_sub(before.through.events),
+                before.last,
+                link.last
+            ),
+            why: format!("segments behind {} are gone, up to {}", before.number, link.previous),
+            fix: "find out who removed segments of the basin; outputs go on with what is left".into(),
+        });
+    }
 }
 
 /// A segment file that belongs to this basin.
@@ -178,20 +212,30 @@ fn candidate(opening: &mut Opening<'_>, number: u64) -> Result<Option<Candidate>
     }
 }
 
-/// Writes a part of a file as it is once more. A sync alone would not do: when the last run's sync
-/// failed, the kernel may have dropped the pages and call what only its cache has clean.
-fn rewrite(file: &dyn File, mut from: u64, to: u64) -> io::Result<()> {
-    let mut bytes = vec![0; REWRITE_BYTES];
-    while from < to {
-        let count = bytes.len().min((to - from) as usize);
-        let read = file.read_at(from, &mut bytes[..count])?;
+/// Writes what counts of a file from `at` on as it is once more. A sync alone would not do: when the
+/// last run's sync failed, the kernel may have dropped the pages and call what only its cache has
+/// clean.
+fn rewrite(file: &dyn File, mut at: u64, end: u64, rot: &[Damage]) -> io::Result<()> {
+    for damage in rot {
+        rewrite_part(file, at, damage.from)?;
+        at = at.max(damage.to);
+    }
+    rewrite_part(file, at, end)?;
+    file.sync()
+}
+
+fn rewrite_part(file: &dyn File, mut at: u64, end: u64) -> io::Result<()> {
+    let mut bytes = vec![0; REWRITE_BYTES.min(end.saturating_sub(at) as usize)];
+    while at < end {
+        let count = bytes.len().min((end - at) as usize);
+        let read = file.read_at(at, &mut bytes[..count])?;
         if read == 0 {
             break;
         }
-        file.write_at(from, &mut [IoSlice::new(&bytes[..read])])?;
-        from += read as u64;
+        file.write_at(at, &mut [IoSlice::new(&bytes[..read])])?;
+        at += read as u64;
     }
-    file.sync()
+    Ok(())
 }
 
 /// Reads a segment's frames, and applies the bookmarks that the snapshot does not have.
@@ -205,18 +249,19 @@ fn read(
     let path = segment_path(file.number);
     let Survey { end, mark, frames, rot, torn, refused } =
         survey(known).map_err(|source| opening.io("read", &path, source))?;
-    if refused {
-        // Cutting here could cut what was acknowledged.
+    let holds_nothing = frames.is_empty() && (file.link.is_none() || rot.is_empty());
+    if refused || holds_nothing && rot.iter().any(|damage| damage.unreadable) {
+        // Going on here could cut or remove what was acknowledged.
         let source = io::Error::other("the disk refuses to read where the log ends");
         return Err(opening.io("read", &path, source));
     }
     if known.end.is_none() {
         // Frames that only the page cache has are made durable before a lane can see them.
-        rewrite(&*known.file, mark, end).map_err(|source| opening.io("sync", &path, source))?;
+        rewrite(&*known.file, mark, end, &rot).map_err(|source| opening.io("sync", &path, source))?;
     }
     for damage in &rot {
         opening.findings.push(quarantine::keep(&*opening.disk, &*known.file, file.number, damage));
-        opening.damaged.insert((file.number, damage.from));
+        opening.damaged.insert((file.number, damage.from, damage.to));
     }
     if torn {
         opening.findings.push(Finding {
@@ -230,9 +275,18 @@ fn read(
             apply(state, bookmark);
         }
     }
+    if holds_nothing {
+        if rot.is_empty() {
+            opening.remove(file.number);
+        } else {
+            let why = "no frame of it passes its checksum";
+            opening.findings.push(quarantine::set_aside(&*opening.disk, file.number, why));
+        }
+        return Ok(None);
+    }
     let start = file.link.as_ref().map(|(header, link)| (link.last, header.through, header.at));
     let last = frames.last().map(|frame| (frame.position, frame.through, frame.at));
-    Ok(last.or_else(|| start.filter(|_| !rot.is_empty())).map(|(last, through, last_at)| Segment {
+    Ok(last.or(start).map(|(last, through, last_at)| Segment {
         number: file.number,
         epoch: file.header.epoch,
         salt: file.header.salt,

@@ -73,12 +73,17 @@ impl SegmentHeader {
         both
     }
 
-    /// From either copy.
+    /// From either copy; the disk may refuse one of them.
     pub(super) fn read(file: &dyn File) -> io::Result<Result<Self, Flaw>> {
-        let mut bytes = [0; COPY_AT + SEGMENT_HEADER_BYTES];
-        let count = file.read_at(0, &mut bytes)?;
-        let first = Self::decode(&bytes[..count.min(SEGMENT_HEADER_BYTES)]);
-        let second = Self::decode(bytes[..count].get(COPY_AT..).unwrap_or_default());
+        let copy = |at| {
+            let mut bytes = [0; SEGMENT_HEADER_BYTES];
+            file.read_at(at, &mut bytes).map(|count| Self::decode(&bytes[..count]))
+        };
+        let (first, second) = match (copy(0), copy(COPY_AT as u64)) {
+            (Ok(first), second) => (first, second.unwrap_or(Err(Flaw::Damaged))),
+            (Err(_), Ok(second)) => (Err(Flaw::Damaged), second),
+            (Err(error), Err(_)) => return Err(error),
+        };
         Ok(match (first, second) {
             (Ok(header), _) | (_, Ok(header)) => Ok(header),
             (Err(Flaw::Newer(version)), _) | (_, Err(Flaw::Newer(version))) => Err(Flaw::Newer(version)),
@@ -160,14 +165,22 @@ impl Scanner {
         Ok(header.filter(|header| offset + header.size() <= self.limit))
     }
 
-    /// Goes on at the next whole header at or after `next`, or at the limit.
+    /// Goes on at the next whole header at or after `next`, which is aligned, or at the limit.
     fn damage(&mut self, from: u64, mut next: u64, mut unreadable: bool) -> Found {
         self.at = self.limit;
+        // Frames are aligned, and so is what is read here: the magic lies across no two reads.
+        let mut reach = WINDOW_BYTES as u64;
         while next < self.limit {
-            let want = WINDOW_BYTES.min((self.limit - next) as usize);
+            let want = reach.min(self.limit - next) as usize;
             let Ok(bytes) = self.window.read(next, want) else {
-                unreadable = true;
-                next = next_block(next);
+                // The bad block may be far ahead, with whole frames before it.
+                let block = next_block(next);
+                if reach > block - next {
+                    reach = block - next;
+                } else {
+                    unreadable = true;
+                    (next, reach) = (block, WINDOW_BYTES as u64);
+                }
                 continue;
             };
             let read = bytes.len();
@@ -178,12 +191,12 @@ impl Scanner {
                         self.at = offset;
                         break;
                     }
-                    next = offset + 1;
+                    next = (offset + 1).next_multiple_of(ALIGN as u64);
                 }
-                // The magic may lie across the end of the window.
-                None if read == WINDOW_BYTES => next += (read - FRAME_MAGIC.len()) as u64,
+                None if read == want => next += read as u64,
                 None => break,
             }
+            reach = WINDOW_BYTES as u64;
         }
         Found::Damage(Damage { from, to: self.at, header: None, unreadable })
     }

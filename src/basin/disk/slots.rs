@@ -195,7 +195,7 @@ pub(super) const SLOT_HEADER_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{FakeDisk, Random};
+    use super::super::fake::{Fails, FakeDisk, Random};
     use super::*;
 
     const MAGIC: [u8; 8] = *b"TESTTEST";
@@ -260,7 +260,7 @@ mod tests {
             let mut written = (0, 0);
             for _ in 0..6 {
                 disk.crash_in(Some(random.below(30)));
-                disk.fail_syncs([0, 0, 3][random.below(3) as usize]);
+                disk.fail(Fails { syncs: [0, 0, 3][random.below(3) as usize], ..Fails::default() });
                 // However it ends, the next round finds out what is there.
                 let _ = count_up(&disk, &mut random, &mut written);
                 disk.restart(!random.one_in(3));

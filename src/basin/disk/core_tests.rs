@@ -1,0 +1,162 @@
+//! The machine on a disk that fails where a test wants it: one promise each. `model` does the rest.
+
+use super::core::{Core, Options, SECOND};
+use super::fake::{Fails, FakeDisk};
+use super::frame::Framed;
+use super::group::Pending;
+use super::read::{Next, Place};
+use super::recovery::{self, Entropy};
+use super::segment::segment_path;
+use super::stream::{Streams, Underway};
+use crate::basin::{Budget, Full, OutputSpec, Retain, Start};
+use crate::event::receipt::{self, Settled};
+use crate::event::{Bookmark, EventBatch, Origin, Outcome, Timestamp};
+use crate::units::ByteSize;
+use bytes::Bytes;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+fn open(disk: &FakeDisk) -> Core {
+    let options = Options { size_max: 8 << 20, segment_bytes: 1 << 20, retain: Retain::default() };
+    let specs = [OutputSpec { name: "a".into(), start: Start::Oldest, full: Full::Wait }];
+    let (budget, entropy) = (Budget::new(ByteSize::kib(1)), Entropy { node: [7; 16], salt: 11 });
+    let disk = Arc::new(disk.clone());
+    recovery::open(disk, Path::new("x"), options, &specs, &budget, entropy, Timestamp(SECOND)).unwrap()
+}
+
+fn push(core: &mut Core, streams: &Streams, number: u32, size: usize) -> (Underway, Settled) {
+    let origin = Origin {
+        source: "s".into(),
+        host: None,
+        address: None,
+        subscription: None,
+        file: None,
+        received: Timestamp(0),
+    };
+    let batch = EventBatch {
+        text: vec![b'x'; size].into(),
+        events: std::iter::once(0..size as u32).collect(),
+        origin: Arc::new(origin),
+        bookmark: Some(Bookmark { key: "s".into(), value: Bytes::from(number.to_string()) }),
+        notes: Vec::new(),
+    };
+    let underway = streams.begin(&batch.origin);
+    let (receipt, settled) = receipt::ticket();
+    assert!(core.push(Pending::new(Framed::new(batch).unwrap(), receipt, underway.place(), None)));
+    (underway, settled)
+}
+
+/// Writes until nothing waits any more.
+fn work(core: &mut Core, disk: &FakeDisk) {
+    for tick in 2..60 {
+        let now = Timestamp(tick * SECOND);
+        if let Some(group) = core.begin_group(now) {
+            let result = group.run();
+            core.end_group(group, &result, now).into_iter().for_each(receipt::Receipt::kept);
+        }
+        if let Some(chore) = core.begin_chore(now) {
+            let result = chore.run(disk);
+            core.end_chore(chore, result, now);
+        }
+    }
+}
+
+fn outcome(settled: &mut Settled) -> Poll<Outcome> {
+    Pin::new(settled).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn a_batch_that_cannot_be_written_takes_the_later_ones_of_its_stream_with_it() {
+    let (disk, streams) = (FakeDisk::new(1), Streams::default());
+    let mut core = open(&disk);
+    let (first, mut first_settled) = push(&mut core, &streams, 1, 100);
+    let mut second = None;
+    let mut failures = 0;
+    for tick in 2..60 {
+        let now = Timestamp(tick * SECOND);
+        if let Some(group) = core.begin_group(now) {
+            disk.fail(Fails { syncs: u64::from(failures < 3), ..Fails::default() });
+            let result = group.run();
+            disk.fail(Fails::default());
+            failures += u64::from(result.is_err());
+            core.end_group(group, &result, now).into_iter().for_each(receipt::Receipt::kept);
+            // The second comes when the first has failed once, so that it has a try left at the end.
+            second.get_or_insert_with(|| push(&mut core, &streams, 2, 100));
+        }
+        if let Some(chore) = core.begin_chore(now) {
+            let result = chore.run(&disk);
+            core.end_chore(chore, result, now);
+        }
+    }
+    let (later, mut later_settled) = second.unwrap();
+    assert_eq!(failures, 3);
+    assert_eq!(outcome(&mut first_settled), Poll::Ready(Outcome::Lost));
+    assert_eq!(outcome(&mut later_settled), Poll::Ready(Outcome::Lost));
+    assert!(core.state.is_empty(), "no bookmark passes what is lost");
+    drop((first, later));
+    let (_again, mut settled) = push(&mut core, &streams, 1, 100);
+    work(&mut core, &disk);
+    assert_eq!(outcome(&mut settled), Poll::Ready(Outcome::Kept));
+    assert_eq!(core.state["s"], "1");
+}
+
+#[test]
+fn what_a_source_leaves_behind_takes_the_later_ones_and_not_the_earlier() {
+    let (disk, streams) = (FakeDisk::new(1), Streams::default());
+    let mut core = open(&disk);
+    let (_first, mut first) = push(&mut core, &streams, 1, 100);
+    let (left, _) = push(&mut core, &streams, 2, 100);
+    let (_third, mut third) = push(&mut core, &streams, 3, 100);
+    drop(left);
+    work(&mut core, &disk);
+    assert_eq!(outcome(&mut first), Poll::Ready(Outcome::Kept));
+    assert_eq!(outcome(&mut third), Poll::Ready(Outcome::Lost));
+    assert_eq!(core.state["s"], "1");
+}
+
+#[test]
+fn a_bad_block_takes_nothing_that_stands_far_before_it() {
+    let (disk, streams) = (FakeDisk::new(1), Streams::default());
+    let mut core = open(&disk);
+    let underway: Vec<_> = (1..=60).map(|number| push(&mut core, &streams, number, 2000)).collect();
+    work(&mut core, &disk);
+    assert_eq!(core.head.sequence, 60);
+    let path = segment_path(core.segments[0].number);
+    // The header of the second batch, after which the next one has to be searched for.
+    let second = 8192 + 96 + 2150;
+    for offset in second..second + 64 {
+        disk.flip(&path, offset, 1);
+    }
+    disk.ruin(&path, 25 * 4096);
+    let mut read = 0;
+    let (mut at, mut place) = (Default::default(), Place::default());
+    while let Next::Read(plan) = core.next(at, place) {
+        let ahead = plan.run(&disk, true);
+        read += ahead.entries.len();
+        (at, place) = (ahead.at, ahead.place);
+    }
+    // One by the flips, and those that touch the block.
+    assert!((55..=58).contains(&read), "{read}");
+    drop(underway);
+}
+
+#[test]
+fn a_segment_that_the_disk_refuses_to_read_is_not_removed() {
+    let (disk, streams) = (FakeDisk::new(1), Streams::default());
+    let mut core = open(&disk);
+    let (_underway, mut settled) = push(&mut core, &streams, 1, 100);
+    work(&mut core, &disk);
+    assert_eq!(outcome(&mut settled), Poll::Ready(Outcome::Kept));
+    let path = segment_path(core.segments[0].number);
+    drop(core);
+    disk.restart(true);
+    disk.ruin(&path, 8192);
+    let options = Options { size_max: 8 << 20, segment_bytes: 1 << 20, retain: Retain::default() };
+    let entropy = Entropy { node: [7; 16], salt: 12 };
+    let (shared, budget) = (Arc::new(disk.clone()), Budget::new(ByteSize::kib(1)));
+    let opened = recovery::open(shared, Path::new("x"), options, &[], &budget, entropy, Timestamp(SECOND));
+    assert!(opened.is_err());
+    assert!(disk.names("segments").iter().any(|name| path.ends_with(name.as_str())));
+}
