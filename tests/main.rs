@@ -9,6 +9,7 @@ mod encodings;
 mod evtx_oracle;
 mod evtx_written;
 mod fixtures;
+mod order_of_writes;
 #[allow(dead_code, reason = "the bench uses the rest")]
 mod peers;
 mod pipeline_tests;

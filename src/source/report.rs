@@ -76,6 +76,13 @@ impl Report {
         self.shared.findings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
+    /// The basin answered for a batch, and for all before it: from here on the position counts.
+    pub(super) fn kept(&self, batch: Counts) {
+        self.count(batch);
+        let source = &*self.shared.source;
+        tracing::debug!(source, events = self.counts().events, "the basin keeps all up to here");
+    }
+
     /// Adds to the counters.
     pub(super) fn count(&self, more: Counts) {
         let metrics = &self.shared.metrics;

@@ -169,7 +169,7 @@ impl Evtx {
         let thread = std::thread::Builder::new().name("evtx".into());
         // Nobody listens any more when the source was stopped.
         thread.spawn(move || drop(end.send(tail.run()))).map_err(|_| reader())?;
-        let fed = feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.count(*counts)).await;
+        let fed = feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.kept(*counts)).await;
         waker.wake();
         match fed {
             Fed::Ended => {

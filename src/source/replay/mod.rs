@@ -113,7 +113,7 @@ impl Replay {
         // Nobody listens any more when the source was stopped.
         thread.spawn(move || drop(end.send(job.run(outlet)))).map_err(|_| reader())?;
         let report = &self.report;
-        match feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.count(*counts)).await {
+        match feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.kept(*counts)).await {
             Fed::Ended => {
                 let read = ended.await.map_err(|_| reader())?;
                 read.map_err(|finding| SourceError::Input { name: self.name.clone(), finding })?;
