@@ -8,8 +8,10 @@ use super::{Exit, Failure, check};
 use crate::basin::BasinError;
 use crate::config::{LogFormat, LogLevel, Pipeline, Severity};
 use crate::pipeline::{self, Ended, Options, Order, RunError};
+use crate::source::SourceError;
 use crate::telemetry::{Status, logs};
 use crate::units::Span;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,6 +135,12 @@ fn failure(error: RunError) -> Failure {
         RunError::Basin(BasinError::InUse { .. }) | RunError::Listen(_) => Exit::Unavailable,
         RunError::Basin(BasinError::Io { source, .. }) => Exit::of_io(source),
         RunError::Basin(_) | RunError::Output { .. } => Exit::Config,
+        RunError::Source(SourceError::Input { kind, .. }) => match kind {
+            ErrorKind::PermissionDenied => Exit::NoPerm,
+            ErrorKind::InvalidData => Exit::Data,
+            ErrorKind::NotFound | ErrorKind::IsADirectory => Exit::NoInput,
+            _ => Exit::Io,
+        },
         RunError::Source(_) => Exit::NoInput,
         RunError::Lane(_) => Exit::Io,
         RunError::Bug(_) => Exit::Software,

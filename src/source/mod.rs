@@ -16,6 +16,7 @@ use crate::basin::Basin;
 use crate::finding::Finding;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::io;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -56,11 +57,24 @@ pub enum SourceError {
     #[error("source `{name}`: {what}; {fix}")]
     Config { name: Box<str>, what: String, fix: &'static str },
     #[error("source `{name}`: {finding}")]
-    Input { name: Box<str>, finding: Finding },
+    Input { name: Box<str>, finding: Finding, kind: io::ErrorKind },
     #[error("source `{name}`: the basin did not keep a batch of {path}; its position stays before it")]
     NotKept { name: Box<str>, path: Box<str> },
     #[error("source `{name}`: its reader ended unexpectedly; please report this with the log around it")]
     Reader { name: Box<str> },
+}
+
+/// Why an input cannot be read at all.
+#[derive(Debug)]
+struct Unreadable {
+    finding: Finding,
+    kind: io::ErrorKind,
+}
+
+impl Unreadable {
+    fn of(self, source: &str) -> SourceError {
+        SourceError::Input { name: source.into(), finding: self.finding, kind: self.kind }
+    }
 }
 
 impl Source {

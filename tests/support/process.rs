@@ -42,6 +42,14 @@ impl Process {
         self.0.wait().unwrap();
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// SIGTERM.
     pub(crate) fn stop(&self) {
         self.signal(Signal::TERM);

@@ -142,7 +142,14 @@ impl Open {
         let read = fill(&mut *reader, &mut header).map_err(cannot)?;
         header.truncate(read);
         let mut open = Self { name, reader, chunk: 0, ahead: Vec::new() };
-        let Err(error) = FileHeader::parse(&header) else { return Ok((open, None)) };
+        let Err(error) = FileHeader::parse(&header) else {
+            if read < FILE_HEADER_BYTES {
+                let text =
+                    format!("{}: it ends inside its own header; copy the log again", open.name.display());
+                return Err(Failure::new(Exit::Data, text));
+            }
+            return Ok((open, None));
+        };
         // A log whose first page is lost still has its chunks.
         let mut magic = [0; 8];
         let read = fill(&mut *open.reader, &mut magic).unwrap_or(0);

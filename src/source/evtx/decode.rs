@@ -42,25 +42,29 @@ impl Decoding {
     }
 
     /// Hands out the records of `chunk` from the offset of `at` on, and moves `at` behind each.
-    /// Only ids in `ids` are believed to order the log.
+    /// Only ids in `ids` are believed to order the log. Returns what was wrong with the first record
+    /// that could not be decoded.
     pub(super) fn chunk(
         &mut self,
         owner: &Owner,
         chunk: &[u8],
         at: &mut Position,
         ids: &RangeInclusive<u64>,
-    ) -> Result<(), Closed> {
+    ) -> Result<Option<String>, Closed> {
         let from = at.offset as usize;
         let now = batch::now();
         let Self { decoder, filter, filling, outlet, moved, .. } = self;
+        let mut wrong = None;
         let ended = decoder.chunk(chunk, from, |found| {
             let (end, record) = match found {
                 Ok(event) => {
-                    event_into(filling, filter.as_mut(), &event, now, chunk);
+                    let error = event_into(filling, filter.as_mut(), &event, now, chunk);
+                    wrong = wrong.take().or(error);
                     (event.span().end, Some((event.record_id(), event.written())))
                 }
                 Err(error) => {
-                    undecodable(filling, &error, chunk);
+                    let reason = undecodable(filling, &error, chunk);
+                    wrong.get_or_insert(reason);
                     (error.bytes.end, error.record)
                 }
             };
@@ -76,7 +80,7 @@ impl Decoding {
             ControlFlow::Continue(())
         });
         match ended {
-            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Continue(()) => Ok(wrong),
             ControlFlow::Break(()) => Err(Closed),
         }
     }
@@ -117,26 +121,28 @@ fn event_into(
     event: &BinXmlEvent<'_>,
     now: crate::event::Timestamp,
     chunk: &[u8],
-) {
+) -> Option<String> {
     // What the filter cannot read passes it: rendering will say what is wrong.
     if filter.is_some_and(|filter| matches!(filter.keeps(event, now), Ok(false))) {
-        return filling.filtered();
+        filling.filtered();
+        return None;
     }
     let start = filling.text().len();
     match event.xml(filling.text()) {
-        Ok(()) => filling.end(start, None),
+        Ok(()) => {
+            filling.end(start, None);
+            None
+        }
         Err(error) => {
             let record = Some((event.record_id(), event.written()));
-            undecodable(
-                filling,
-                &RecordError { bytes: event.span(), record, at: error.at, what: error.what },
-                chunk,
-            );
+            let error = RecordError { bytes: event.span(), record, at: error.at, what: error.what };
+            Some(undecodable(filling, &error, chunk))
         }
     }
 }
 
-fn undecodable(filling: &mut Filling, error: &RecordError, chunk: &[u8]) {
+/// Returns the reason.
+fn undecodable(filling: &mut Filling, error: &RecordError, chunk: &[u8]) -> String {
     let start = filling.text().len();
     let text = filling.text();
     // Writing into memory does not fail.
@@ -150,5 +156,7 @@ fn undecodable(filling: &mut Filling, error: &RecordError, chunk: &[u8]) {
     let bytes = chunk.get(error.bytes.clone()).unwrap_or_default();
     crate::event::Value::Binary(bytes).write_text(text);
     text.extend_from_slice(b"</Undecodable>");
-    filling.end(start, Some((NoteKind::Undecodable, error.to_string())));
+    let reason = error.to_string();
+    filling.end(start, Some((NoteKind::Undecodable, reason.clone())));
+    reason
 }

@@ -16,7 +16,8 @@ pub(super) struct Listing {
     pub(super) files: BTreeMap<PathBuf, (u64, u64)>,
     /// Where new files may appear.
     pub(super) folders: BTreeSet<PathBuf>,
-    pub(super) trouble: Vec<Finding>,
+    /// What cannot be read, and what kind of error that was.
+    pub(super) trouble: Vec<(Finding, io::ErrorKind)>,
 }
 
 /// Lists files, folders' `*.evtx` and globs. Trouble with one path does not hide the others.
@@ -62,11 +63,12 @@ impl Listing {
         let paths = match glob::glob(pattern) {
             Ok(paths) => paths,
             Err(error) => {
-                return self.trouble.push(Finding {
+                let finding = Finding {
                     what: format!("cannot understand the path {pattern}"),
                     why: error.to_string(),
                     fix: "use `*`, `?`, `**` and `[a-z]`, and `[[]` for a bracket".into(),
-                });
+                };
+                return self.trouble.push((finding, io::ErrorKind::NotFound));
             }
         };
         self.folders.insert(base(pattern));
@@ -78,11 +80,12 @@ impl Listing {
             }
         }
         if self.files.len() == before {
-            self.trouble.push(Finding {
+            let finding = Finding {
                 what: format!("no file matches {pattern}"),
                 why: "nothing of that name is there, or not yet".into(),
                 fix: "check `path`; files that appear later are read".into(),
-            });
+            };
+            self.trouble.push((finding, io::ErrorKind::NotFound));
         }
     }
 
@@ -93,8 +96,8 @@ impl Listing {
                     let what = format!("more than {FILES_MAX} files match");
                     let why = format!("{} and others are not read", path.display());
                     let fix = "use several sources, or move old archives away".into();
-                    if self.trouble.iter().all(|finding| finding.what != what) {
-                        self.trouble.push(Finding { what, why, fix });
+                    if self.trouble.iter().all(|(finding, _)| finding.what != what) {
+                        self.trouble.push((Finding { what, why, fix }, io::ErrorKind::Other));
                     }
                     return;
                 }
@@ -115,7 +118,7 @@ impl Listing {
         if let Some(folder) = path.parent().filter(|folder| folder.is_dir()) {
             self.folders.insert(folder.into());
         }
-        self.trouble.push(trouble::unreadable(&path.display().to_string(), error));
+        self.trouble.push((trouble::unreadable(&path.display().to_string(), error), error.kind()));
     }
 }
 
@@ -173,7 +176,7 @@ mod tests {
         let listing = list(&[at("none.evtx"), at("*.nothing"), at("loop"), at("***"), at("c.txt")]);
         assert_eq!(names(&listing), ["c.txt"]);
         assert_eq!(listing.trouble.len(), 4, "{:?}", listing.trouble);
-        assert!(listing.trouble[2].to_string().contains("lead in a circle"), "{:?}", listing.trouble);
+        assert!(listing.trouble[2].0.to_string().contains("lead in a circle"), "{:?}", listing.trouble);
         assert!(listing.folders.contains(folder.path()));
     }
 

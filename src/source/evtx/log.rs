@@ -10,17 +10,17 @@
 //! while later chunks are there, or nobody writes the file, it is damaged: the decoder then finds
 //! what can be read behind it. Must not know: other files.
 
+mod chunk;
 mod survey;
 
 use super::decode::{Decoding, Owner};
-use super::look::{self, Chunk, Look};
-use super::position::{Identity, Position};
-use super::records::{self, Run};
-use super::slots::Slot;
+use super::look::{Look, Problem};
+use super::position::Position;
 use super::trouble;
-use crate::evtx::chunk::{CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkHeader};
 use crate::finding::Finding;
+use crate::source::Unreadable;
 use crate::source::feed::Closed;
+use chunk::Step;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -33,8 +33,6 @@ use std::time::{Duration, Instant};
 const TURN_CHUNKS: usize = 16;
 /// How long a torn chunk may take until it counts as damaged.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Ids of one chunk are not further apart: a chunk holds 2340 records, and holes are rare.
-const CHUNK_IDS_MAX: u64 = 4096;
 
 /// A log file and how far it has been read.
 #[derive(Debug)]
@@ -60,7 +58,11 @@ pub(super) struct Log {
     torn: Option<Torn>,
     polls: u32,
     changed: Instant,
-    told: Option<String>,
+    told: Option<Finding>,
+    /// One finding for a log full of records that cannot be decoded.
+    undecodable_told: bool,
+    /// The file could not be opened or read.
+    failed: Option<io::ErrorKind>,
 }
 
 /// What the first look does with the position it was given.
@@ -164,6 +166,8 @@ impl Log {
             polls: 0,
             changed: now,
             told: None,
+            undecodable_told: false,
+            failed: None,
         }
     }
 
@@ -175,6 +179,7 @@ impl Log {
             decoding.flush(&self.owner, at)?;
         }
         let progress = result.inspect_err(|_| self.todo.clear())?;
+        self.failed = None;
         self.file = Some(file);
         if progress == Progress::More {
             self.idle_since = pace.now;
@@ -193,11 +198,23 @@ impl Log {
 
     /// Tells of trouble once, until something else happens.
     pub(super) fn tell(&mut self, decoding: &Decoding, finding: Finding) {
-        let line = finding.to_string();
-        if self.told.as_ref() != Some(&line) {
-            self.told = Some(line);
+        if self.told.as_ref() != Some(&finding) {
+            self.told = Some(finding.clone());
             decoding.report.find(finding);
         }
+    }
+
+    /// It could not be opened or read.
+    pub(super) fn fail(&mut self, error: &io::Error, decoding: &Decoding) {
+        self.failed = Some(error.kind());
+        self.tell(decoding, trouble::unreadable(&self.owner.file, error));
+    }
+
+    /// Why nothing of the file can be read, if that is so.
+    pub(super) fn unreadable(&self) -> Option<Unreadable> {
+        let no_log = matches!(self.look.problem, Some(Problem::Empty | Problem::NoLog | Problem::Head));
+        let kind = self.failed.or_else(|| no_log.then_some(io::ErrorKind::InvalidData))?;
+        Some(Unreadable { finding: self.told.clone()?, kind })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -280,91 +297,6 @@ impl Log {
         }
         Ok(if self.todo.is_empty() { Progress::Idle } else { Progress::More })
     }
-
-    fn chunk(
-        &mut self,
-        file: &File,
-        (slot, from): (usize, usize),
-        pace: Pace,
-        decoding: &mut Decoding,
-    ) -> Result<Step, TurnError> {
-        let (Some(mut at), Some(head)) = (self.at, self.look.slots.get(slot).and_then(Slot::head).copied())
-        else {
-            return Ok(Step::Done);
-        };
-        let resumed = from > CHUNK_HEADER_BYTES;
-        let previous = resumed.then_some(Identity { id: at.id, written: at.written });
-        let Some((chunk, run)) = look::read_stable(file, slot, from, previous)? else {
-            return Ok(Step::Wait);
-        };
-        let settled = self.is_settled(pace);
-        let believed = settled || self.look.damaged.contains(&slot);
-        let seen = if believed { Slot::look_settled(&chunk.bytes) } else { Slot::look(&chunk.bytes) };
-        if seen.head().map(|head| head.identity) != Some(head.identity) {
-            return Ok(Step::Changed);
-        }
-        (at.slot, at.offset, at.chunk) = (slot as u64, from as u64, head.identity);
-        at.through = at.through.max(slot as u64);
-        if head.identity.written >= self.since {
-            at.since = self.since;
-        }
-        let (before, last) = (at.id, self.todo.len() == 1);
-        let step = self.take(&chunk, run, &mut at, Tail { last, settled, now: pace.now }, decoding);
-        self.at = Some(at);
-        if let Some(front) = self.todo.front_mut() {
-            front.from = at.offset as usize;
-            if let Some(lost) = front.lost.take_if(|_| at.id != before) {
-                trouble::lost(&self.owner.file, lost, &decoding.report);
-            }
-        }
-        step.map_err(TurnError::from)
-    }
-
-    /// Decodes what can be taken of a chunk.
-    fn take(
-        &mut self,
-        chunk: &Chunk,
-        run: Run,
-        at: &mut Position,
-        tail: Tail,
-        decoding: &mut Decoding,
-    ) -> Result<Step, Closed> {
-        let slot = at.slot as usize;
-        if run.end > at.offset as usize {
-            // The decoder stops where the header says; the run goes on where that is behind.
-            let whole = records::counted(&chunk.bytes, run);
-            decoding.chunk(&self.owner, &whole, at, &(0..=u64::MAX))?;
-            assert!(at.offset as usize == run.end, "a run consists of whole records, each is handed out");
-        }
-        if run.complete {
-            at.offset = at.offset.max(run.end as u64);
-            return Ok(self.done(at));
-        }
-        let torn = self.torn.filter(|torn| (torn.slot, torn.end) == (slot, run.end));
-        let torn = *self.torn.insert(torn.unwrap_or(Torn { slot, end: run.end, since: tail.now }));
-        let patient = tail.now.saturating_duration_since(torn.since) < SETTLE;
-        // In a log that is open, the newest chunk may stay like this until its writer goes on.
-        let open = tail.last && self.look.open && !chunk.cut && !self.superseded;
-        if open && tail.settled {
-            return Ok(self.done(at));
-        }
-        if open || patient && !tail.settled {
-            return Ok(Step::Wait);
-        }
-        let last_id = ChunkHeader::parse(&chunk.bytes).map_or(0, |header| header.last_record_id);
-        let ids_end = at.chunk.id.saturating_add(CHUNK_IDS_MAX).min(last_id.max(at.chunk.id));
-        let (first, before) = (at.chunk.id, at.id);
-        decoding.chunk(&self.owner, &chunk.bytes, at, &(first.max(before)..=ids_end))?;
-        at.offset = CHUNK_BYTES as u64;
-        decoding.moved();
-        Ok(self.done(at))
-    }
-
-    fn done(&self, at: &mut Position) -> Step {
-        at.through = at.through.max(at.slot + 1);
-        at.newest = at.newest.max(at.chunk.written);
-        Step::Done
-    }
 }
 
 /// Whether it is known what to read next.
@@ -374,22 +306,4 @@ enum Found {
     Nothing,
     /// The log is rewritten faster than it can be looked at.
     Unclear,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Done,
-    /// More is being written there.
-    Wait,
-    /// The chunk is not the one that was planned.
-    Changed,
-}
-
-/// How a chunk that ends in a torn record is to be seen.
-#[derive(Clone, Copy, Debug)]
-struct Tail {
-    /// No later chunk is known.
-    last: bool,
-    settled: bool,
-    now: Instant,
 }

@@ -44,6 +44,8 @@ pub(super) enum Problem {
     Cut {
         slot: usize,
     },
+    /// It ends inside its own header.
+    Head,
     TooLarge,
     /// This chunk is neither one nor blank.
     NoChunk {
@@ -72,6 +74,7 @@ pub(super) fn look(file: &File, settled: bool) -> io::Result<Look> {
         (0, ..) => Some(Problem::Empty),
         (_, Err(_), _) if !chunks => Some(Problem::NoLog),
         _ if count > SLOTS_MAX => Some(Problem::TooLarge),
+        _ if bytes < FILE_HEADER_BYTES as u64 => Some(Problem::Head),
         _ if cut => Some(Problem::Cut { slot: count - 1 }),
         (.., Some(slot)) if settled => Some(Problem::NoChunk { slot }),
         _ => None,

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `discover`, `watch` | which files there are; when to look again |
 //! | `tail` | all logs: order, renames, deletions |
-//! | `log` | one log: news, turns, what is torn or damaged |
+//! | `log`, `log/*` | one log: turns; what is new in it; single chunks, torn or damaged |
 //! | `look`, `slots`, `records` | the file's headers; which chunks are unread; which records are whole |
 //! | `position` | how far a log is read, as a bookmark |
 //! | `decode` | records to batches, filtered before they are rendered |
@@ -131,7 +131,7 @@ impl Evtx {
             Some(trouble::unreadable(&path.display().to_string(), &error))
         };
         let closed: Vec<Finding> = listing.files.keys().filter_map(closed).collect();
-        listing.trouble.into_iter().chain(closed).collect()
+        listing.trouble.into_iter().map(|(finding, _)| finding).chain(closed).collect()
     }
 
     /// Reads the logs and hands their events to the basin: until `stop`, or with `once` (or
@@ -174,7 +174,7 @@ impl Evtx {
         match fed {
             Fed::Ended => {
                 let read = ended.await.map_err(|_| reader())?;
-                read.map_err(|finding| SourceError::Input { name, finding })?;
+                read.map_err(|unreadable| unreadable.of(&name))?;
                 Ok(report.summary())
             }
             Fed::Lost if !stop.is_cancelled() => Err(SourceError::NotKept { name, path: "its logs".into() }),

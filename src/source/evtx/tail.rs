@@ -11,6 +11,7 @@ use super::position::Position;
 use super::trouble;
 use super::watch::Watch;
 use crate::finding::Finding;
+use crate::source::Unreadable;
 use crate::source::feed::Closed;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
@@ -41,16 +42,18 @@ pub(super) struct Tail {
     watch: Watch,
     logs: Vec<Log>,
     told: BTreeSet<String>,
+    /// The first path that could not be listed.
+    missing: Option<Unreadable>,
     listed: bool,
 }
 
 impl Tail {
     pub(super) fn new(job: Job, decoding: Decoding, watch: Watch) -> Self {
-        Self { job, decoding, watch, logs: Vec::new(), told: BTreeSet::new(), listed: false }
+        Self { job, decoding, watch, logs: Vec::new(), told: BTreeSet::new(), missing: None, listed: false }
     }
 
     /// Reads until everything is read (`once`) or nobody takes batches any more.
-    pub(super) fn run(mut self) -> Result<(), Finding> {
+    pub(super) fn run(mut self) -> Result<(), Unreadable> {
         loop {
             match self.round() {
                 Err(Closed) => return Ok(()),
@@ -81,30 +84,34 @@ impl Tail {
         }
     }
 
-    /// Without a single log there was nothing to end with.
-    fn conclude(self) -> Result<(), Finding> {
-        if self.logs.is_empty() && !self.listed_any() {
-            return Err(Finding {
+    /// Without a single log that can be read there was nothing to end with.
+    fn conclude(mut self) -> Result<(), Unreadable> {
+        let unreadable: Option<Vec<Unreadable>> = self.logs.iter().map(Log::unreadable).collect();
+        let Some(unreadable) = unreadable.filter(|_| self.decoding.report.counts().events == 0) else {
+            return Ok(());
+        };
+        let missing = self.missing.take();
+        Err(missing.into_iter().chain(unreadable).next().unwrap_or_else(|| Unreadable {
+            finding: Finding {
                 what: format!("nothing to read in {}", self.job.patterns.join(", ")),
-                why: self.told.iter().next().cloned().unwrap_or_else(|| "no event log is there".into()),
+                why: "no event log is there".into(),
                 fix: "check `path`".into(),
-            });
-        }
-        Ok(())
-    }
-
-    fn listed_any(&self) -> bool {
-        self.decoding.report.counts().events > 0
+            },
+            kind: io::ErrorKind::NotFound,
+        }))
     }
 
     fn tell(&mut self, listing: &Listing) {
-        let lines: BTreeSet<String> = listing.trouble.iter().map(ToString::to_string).collect();
-        for finding in &listing.trouble {
+        let lines: BTreeSet<String> =
+            listing.trouble.iter().map(|(finding, _)| finding.to_string()).collect();
+        for (finding, _) in &listing.trouble {
             if !self.told.contains(&finding.to_string()) {
                 self.decoding.report.find(finding.clone());
             }
         }
         self.told = lines;
+        let first = listing.trouble.first().cloned();
+        self.missing = first.map(|(finding, kind)| Unreadable { finding, kind });
     }
 
     /// Brings the logs in line with the files that are there.
@@ -225,10 +232,7 @@ impl Tail {
                 Err(TurnError::Closed) => return Err(Closed),
                 // Deleted or replaced since it was listed: the next listing finds out.
                 Err(TurnError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(TurnError::Io(error)) => {
-                    let finding = trouble::unreadable(&log.owner.file, &error);
-                    log.tell(decoding, finding);
-                }
+                Err(TurnError::Io(error)) => log.fail(&error, decoding),
             }
         }
         Ok(round)

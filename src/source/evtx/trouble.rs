@@ -17,6 +17,15 @@ pub(super) fn lost(file: &str, ids: RangeInclusive<u64>, report: &Report) {
     });
 }
 
+/// The first record of a log that cannot be decoded; the others are counted.
+pub(super) fn undecodable(file: &str, why: String) -> Finding {
+    Finding {
+        what: format!("{file}: a record cannot be read"),
+        why,
+        fix: "it travels on raw with the reason beside it, as all others of this log do".into(),
+    }
+}
+
 /// `id` is the last record read before.
 pub(super) fn cleared(file: &str, id: u64) -> Finding {
     Finding {
@@ -60,6 +69,11 @@ pub(super) fn explain(problem: Problem, file: &str) -> Finding {
             "is truncated",
             format!("it ends inside chunk {slot}"),
             "copy the log again; what is there is read",
+        ),
+        Problem::Head => (
+            "is truncated",
+            "it ends inside its own header, before its first record".into(),
+            "copy the log again",
         ),
         Problem::TooLarge => (
             "is too large",

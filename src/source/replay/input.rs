@@ -9,9 +9,9 @@ use super::split::{EVENT_BYTES_MAX, Kind, Splitter, Step};
 use crate::event::xml::XmlEvent;
 use crate::event::{Bookmark, Event, NoteKind, Part, Value, Visitor};
 use crate::finding::Finding;
-use crate::source::Report;
 use crate::source::batch::{self, Filling};
 use crate::source::feed::{Closed, Outlet};
+use crate::source::{Report, Unreadable};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::fs::File;
@@ -33,8 +33,9 @@ const POSITION_VERSION: u8 = 1;
 
 impl Job {
     /// Reads to the end, or until nobody takes batches any more.
-    pub(super) fn run(self, outlet: Outlet) -> Result<(), Finding> {
-        let failed = |error: io::Error| unreadable(&self.path, &error);
+    pub(super) fn run(self, outlet: Outlet) -> Result<(), Unreadable> {
+        let failed =
+            |error: io::Error| Unreadable { finding: unreadable(&self.path, &error), kind: error.kind() };
         let (input, start) = self.open().map_err(failed)?;
         let mut reading = Reading::new(&self, start);
         match reading.all(input, &outlet) {
@@ -165,6 +166,7 @@ struct Reading<'j> {
     filling: Filling,
     position: Option<Position>,
     broken: u64,
+    doctype_told: bool,
 }
 
 impl<'j> Reading<'j> {
@@ -179,6 +181,7 @@ impl<'j> Reading<'j> {
             filling: Filling::default(),
             position: start.position,
             broken: 0,
+            doctype_told: false,
         }
     }
 
@@ -228,6 +231,9 @@ impl<'j> Reading<'j> {
             {
                 let replaced = self.transcoder.replaced_before(self.before + range.end as u64);
                 self.piece(kind, &text[range], replaced);
+            }
+            if self.splitter.skipped_doctype() && !self.doctype_told {
+                self.doctype();
             }
             self.advance(&text[..self.splitter.done()]);
             self.keep(text);
@@ -296,6 +302,15 @@ impl<'j> Reading<'j> {
                 self.before
             ),
             fix: "it travels on raw, in parts; check what wrote the file".into(),
+        });
+    }
+
+    fn doctype(&mut self) {
+        self.doctype_told = true;
+        self.job.report.find(Finding {
+            what: format!("{}: a document type declaration is left out", self.job.path),
+            why: "no event of Windows has one, and what it declares is never expanded".into(),
+            fix: "nothing to do if the entities it declares are not missed; check what wrote the file".into(),
         });
     }
 

@@ -116,7 +116,7 @@ impl Replay {
         match feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.kept(*counts)).await {
             Fed::Ended => {
                 let read = ended.await.map_err(|_| reader())?;
-                read.map_err(|finding| SourceError::Input { name: self.name.clone(), finding })?;
+                read.map_err(|unreadable| unreadable.of(&self.name))?;
                 Ok(report.summary())
             }
             Fed::Stopped => Ok(report.summary()),

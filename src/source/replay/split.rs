@@ -47,6 +47,7 @@ pub(super) struct Splitter {
     /// Open `Event` elements at `at`.
     depth: u32,
     state: State,
+    doctype: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +67,11 @@ impl Splitter {
     /// Bytes at the front of the buffer that are done with.
     pub(super) fn done(&self) -> usize {
         self.start
+    }
+
+    /// Whether a document type declaration was among what was skipped.
+    pub(super) fn skipped_doctype(&self) -> bool {
+        self.doctype
     }
 
     /// The owner removed `done()` bytes from the front.
@@ -128,7 +134,10 @@ impl Splitter {
                 _ => State::Between,
             };
             match skipped(rest, end) {
-                Skip::To(length) => self.start += length,
+                Skip::To(length) => {
+                    self.doctype |= rest.starts_with(DOCTYPE);
+                    self.start += length;
+                }
                 Skip::Unfinished | Skip::No => return,
             }
         }
@@ -223,6 +232,8 @@ impl Splitter {
 /// With this many bytes, `<![CDATA[`, `<!DOCTYPE`, `</Events>` and everything else can be told apart.
 const UNDECIDED_BYTES: usize = 10;
 
+const DOCTYPE: &[u8] = b"<!DOCTYPE";
+
 enum Skip {
     To(usize),
     Unfinished,
@@ -238,7 +249,7 @@ fn skipped(rest: &[u8], end: bool) -> Skip {
         until(b"-->")
     } else if rest.starts_with(b"<?") {
         until(b"?>")
-    } else if rest.starts_with(b"<!DOCTYPE") {
+    } else if rest.starts_with(DOCTYPE) {
         // With an internal subset, the declaration ends after its bracket.
         match memchr::memchr2(b'[', b'>', rest) {
             Some(at) if rest[at] == b'[' => until(b"]>"),
