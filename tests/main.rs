@@ -18,6 +18,7 @@ mod pipelines;
 mod probe;
 mod readme;
 mod run;
+mod stop;
 mod support;
 mod tail;
 mod tidy;
