@@ -2,59 +2,17 @@
 //! it still arrive.
 
 use crate::support::live_log::LiveLog;
+use crate::support::once::{events, findings, pipeline, run_once, text};
 use crate::support::process::{Process, eventually, forebay, quiet, told};
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 const SAMPLE: &[u8] = include_bytes!("../pipelines/sample.evtx");
 const SAMPLE_EVENTS: usize = 160;
 const CHUNK_BYTES: usize = 65536;
-
-/// Runs `--once` over what the source says, with JSON lines in `events.jsonl`.
-fn run_once(folder: &Path, source: &str, input: &[u8]) -> Output {
-    pipeline(folder, source);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_forebay"))
-        .args(["run", "--once", "pipeline.toml"])
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // It may have ended already, which its exit code tells.
-    let _ = stdin.write_all(input);
-    drop(stdin);
-    child.wait_with_output().unwrap()
-}
-
-fn pipeline(folder: &Path, source: &str) {
-    let pipeline = format!(
-        "[log]\nformat = 'json'\n[basin.disk]\npath = 'basin'\nsize_max = '512MiB'\n\
-         [source.dc.{source}\n[output.lake]\nsink.file.path = './events.jsonl'\n"
-    );
-    fs::write(folder.join("pipeline.toml"), pipeline).unwrap();
-}
-
-fn events(folder: &Path) -> Vec<serde_json::Value> {
-    let text = fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
-    assert!(text.is_empty() || text.ends_with('\n'));
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// What of each finding in a log.
-fn findings(stderr: &str) -> Vec<String> {
-    let lines = stderr.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    lines.filter_map(|line| line["what"].as_str().map(str::to_owned)).collect()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// The sample with bits flipped in the records of its second chunk.
 fn flipped() -> Vec<u8> {

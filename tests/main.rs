@@ -17,6 +17,7 @@ mod pipeline_tests;
 mod pipelines;
 mod probe;
 mod readme;
+mod replay;
 mod run;
 mod stop;
 mod support;

@@ -2,4 +2,5 @@
 
 pub(crate) mod dice;
 pub(crate) mod live_log;
+pub(crate) mod once;
 pub(crate) mod process;
