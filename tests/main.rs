@@ -4,6 +4,7 @@
 
 mod allocations;
 mod bad_input;
+mod basin_cli;
 mod config;
 mod convert;
 mod encodings;

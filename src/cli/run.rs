@@ -134,6 +134,7 @@ fn failure(error: RunError) -> Failure {
     let exit = match &error {
         RunError::Basin(BasinError::InUse { .. }) | RunError::Listen(_) => Exit::Unavailable,
         RunError::Basin(BasinError::Io { source, .. }) => Exit::of_io(source),
+        RunError::Basin(BasinError::Newer { .. }) => Exit::Data,
         RunError::Basin(_) | RunError::Output { .. } => Exit::Config,
         RunError::Source(SourceError::Input { kind, .. }) => match kind {
             ErrorKind::PermissionDenied => Exit::NoPerm,

@@ -317,6 +317,8 @@ pub(super) fn probe(path: &Path) -> Result<(), BasinError> {
 
 /// For `forget` of a basin that no process has open.
 pub(super) fn forget(path: &Path, name: &str) -> Result<(), BasinError> {
+    // Nothing is made in a folder that is no basin, and nothing removed from one we do not understand.
+    inspect::check(path)?;
     let _lock = Lock::take(path)?;
     let disk = Folder::new(path);
     let cursor = cursor::cursor_path(name);
