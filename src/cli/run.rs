@@ -136,15 +136,37 @@ fn failure(error: RunError) -> Failure {
         RunError::Basin(BasinError::Io { source, .. }) => Exit::of_io(source),
         RunError::Basin(BasinError::Newer { .. }) => Exit::Data,
         RunError::Basin(_) | RunError::Output { .. } => Exit::Config,
-        RunError::Source(SourceError::Input { kind, .. }) => match kind {
+        RunError::Source(source) => of_source(source),
+        RunError::Lane(_) => Exit::Io,
+        RunError::Bug(_) => Exit::Software,
+    };
+    Failure::new(exit, error)
+}
+
+fn of_source(error: &SourceError) -> Exit {
+    match error {
+        SourceError::Kind { .. } | SourceError::Config { .. } => Exit::Config,
+        SourceError::Input { kind, .. } => match kind {
             ErrorKind::PermissionDenied => Exit::NoPerm,
             ErrorKind::InvalidData => Exit::Data,
             ErrorKind::NotFound | ErrorKind::IsADirectory => Exit::NoInput,
             _ => Exit::Io,
         },
-        RunError::Source(_) => Exit::NoInput,
-        RunError::Lane(_) => Exit::Io,
-        RunError::Bug(_) => Exit::Software,
-    };
-    Failure::new(exit, error)
+        // The input is there; the basin's disk is not.
+        SourceError::NotKept { .. } => Exit::Io,
+        SourceError::Reader { .. } => Exit::Software,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_the_basin_does_not_keep_is_no_missing_input() {
+        let lost = SourceError::NotKept { name: "dc".into(), path: "a.evtx".into() };
+        assert_eq!(failure(RunError::Source(lost)).exit, Exit::Io);
+        let reader = SourceError::Reader { name: "dc".into() };
+        assert_eq!(failure(RunError::Source(reader)).exit, Exit::Software);
+    }
 }
