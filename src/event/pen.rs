@@ -4,7 +4,7 @@
 //! Each piece takes the pen and gives it back, so that it may live in registers. A pen that is
 //! dropped without `finish` has written nothing.
 
-use super::{render, utf16};
+use super::{render, time, utf16};
 
 /// Writes at the end of a buffer.
 #[derive(Debug)]
@@ -32,13 +32,8 @@ impl<'o> Pen<'o> {
                 let (digits, count) = render::digits8(number as u32);
                 self.block(digits, count)
             }
-            _ => self.long(number),
+            _ => self.apart(|pen| render::long(number, pen)),
         }
-    }
-
-    #[cold]
-    fn long(self, number: u64) -> Self {
-        self.with(|out| render::write_u64(number, out))
     }
 
     /// `0x` and lower-case hex, without padding.
@@ -50,7 +45,22 @@ impl<'o> Pen<'o> {
 
     #[inline(always)]
     pub fn guid(self, guid: &[u8; 16]) -> Self {
-        self.block(render::guid(guid), 38)
+        self.apart(|pen| pen.block(render::guid(guid), 38))
+    }
+
+    /// `S-1-…`, from its binary form.
+    #[inline(always)]
+    pub fn sid(self, sid: &[u8]) -> Self {
+        self.apart(|pen| render::sid(sid, pen))
+    }
+
+    /// A FILETIME, with seven digits.
+    #[inline(always)]
+    pub fn filetime(self, ticks: u64) -> Self {
+        self.apart(|pen| match time::filetime(ticks) {
+            Some(text) => pen.block(text, text.len()),
+            None => pen.with(|out| time::write_filetime(ticks, out)),
+        })
     }
 
     /// UTF-16 up to its first NUL, for the inside of a JSON string. The text takes `bytes` of
@@ -89,10 +99,21 @@ mod kernel {
         }
 
         /// Lets something else write, as it writes to any buffer.
+        #[inline(always)]
         pub fn with(self, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-            let out = self.settle();
-            write(out);
-            Self::new(out)
+            self.apart(|pen| {
+                let out = pen.settle();
+                write(out);
+                Pen::new(out)
+            })
+        }
+
+        /// Writes in a function of its own.
+        #[inline(always)]
+        pub(in crate::event) fn apart(self, write: impl for<'p> FnOnce(Pen<'p>) -> Pen<'p>) -> Self {
+            let Self { out, to, end } = self;
+            let (to, end) = apart(out, to, end, write);
+            Self { out, to, end }
         }
 
         /// Sees to it that at least `bytes` may be stored from `place` on.
@@ -175,7 +196,21 @@ mod kernel {
         }
     }
 
-    /// The pointers of a pen, to keep them in registers where a buffer has to grow.
+    /// Only the pointers come back, so that they stay in registers.
+    #[inline(never)]
+    fn apart(
+        out: &mut Vec<u8>,
+        to: *mut u8,
+        end: *mut u8,
+        write: impl for<'p> FnOnce(Pen<'p>) -> Pen<'p>,
+    ) -> (*mut u8, *mut u8) {
+        let buffer: *const Vec<u8> = out;
+        let pen = write(Pen { out, to, end });
+        assert!(std::ptr::eq(buffer, pen.out), "a pen comes back to its buffer");
+        (pen.to, pen.end)
+    }
+
+    /// As `apart`, where a buffer has to grow.
     #[cold]
     #[inline(never)]
     fn grown(out: &mut Vec<u8>, to: *mut u8, bytes: usize) -> (*mut u8, *mut u8) {

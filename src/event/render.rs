@@ -1,6 +1,6 @@
 //! Typed values as text: numbers, GUIDs, SIDs, times and bytes, each in a few stores.
 
-use super::put;
+use super::{Pen, put};
 
 /// Two digits at a time.
 const PAIRS: [[u8; 2]; 100] = {
@@ -46,20 +46,44 @@ fn decimal(mut number: u64, digits: &mut [u8; 20]) -> usize {
     start
 }
 
-/// The digits of a number below 10^8 and their count, 1 to 8. All eight are made side by side:
-/// halves, then halves of these, in lanes that never carry into each other.
+/// The digits of a number below 10^8 and their count, 1 to 8.
 #[inline]
 pub(super) fn digits8(number: u32) -> ([u8; 8], usize) {
+    let digits = eight(number);
+    // The first digit is the lowest byte; the last counts even when it is 0.
+    let zeros = ((digits | 1 << 56).trailing_zeros() / 8) as usize;
+    (((digits | ZEROS) >> (8 * zeros)).to_le_bytes(), 8 - zeros)
+}
+
+/// A number of nine digits or more in decimal.
+pub(super) fn long(number: u64, pen: Pen<'_>) -> Pen<'_> {
+    const EIGHT: u64 = 100_000_000;
+    if number >= EIGHT * EIGHT {
+        return pen.with(|out| write_u64(number, out));
+    }
+    let (digits, count) = digits8((number / EIGHT) as u32);
+    pen.block(digits, count).block(padded8((number % EIGHT) as u32), 8)
+}
+
+/// All eight digits of a number below 10^8, with leading zeros.
+#[inline]
+fn padded8(number: u32) -> [u8; 8] {
+    (eight(number) | ZEROS).to_le_bytes()
+}
+
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// Digits as numbers, made side by side: halves, then halves of these, in lanes that never carry
+/// into each other.
+#[inline]
+fn eight(number: u32) -> u64 {
     debug_assert!(number < 100_000_000);
     let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
     // x / 100 for x below 10 000, x / 10 for x below 100.
     let hundreds = (fours * 5243) >> 19 & 0x0000_007f_0000_007f;
     let pairs = hundreds | (fours - hundreds * 100) << 16;
     let tens = (pairs * 103) >> 10 & 0x000f_000f_000f_000f;
-    let digits = tens | (pairs - tens * 10) << 8;
-    // The first digit is the lowest byte; the last counts even when it is 0.
-    let zeros = ((digits | 1 << 56).trailing_zeros() / 8) as usize;
-    (((digits | 0x3030_3030_3030_3030) >> (8 * zeros)).to_le_bytes(), 8 - zeros)
+    tens | (pairs - tens * 10) << 8
 }
 
 /// `0x` and lower-case hex, without leading zeros.
@@ -123,24 +147,15 @@ pub(super) fn guid(guid: &[u8; 16]) -> [u8; 38] {
 }
 
 /// MS-DTYP 2.4.2: revision, count, 48-bit authority big-endian, sub-authorities little-endian.
-pub(super) fn write_sid(sid: &[u8], out: &mut Vec<u8>) {
-    let [revision, _, a, b, c, d, e, f, rest @ ..] = sid else { return };
+pub(super) fn sid<'o>(sid: &[u8], pen: Pen<'o>) -> Pen<'o> {
+    let [revision, _, a, b, c, d, e, f, rest @ ..] = sid else { return pen };
     let authority = u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]);
-    out.extend_from_slice(b"S-");
-    write_u64(u64::from(*revision), out);
-    out.push(b'-');
-    if authority >> 32 == 0 {
-        write_u64(authority, out);
-    } else {
-        write_hex(authority, out);
-    }
+    let pen = pen.block(*b"S-", 2).decimal(u64::from(*revision)).byte(b'-');
+    let mut pen = if authority >> 32 == 0 { pen.decimal(authority) } else { pen.hex(authority) };
     for part in rest.as_chunks::<4>().0 {
-        // The dash before the digits, in the same block.
-        let mut digits = [0; 20];
-        let start = decimal(u64::from(u32::from_le_bytes(*part)), &mut digits) - 1;
-        digits[start] = b'-';
-        put::short(&digits[start..], out);
+        pen = pen.byte(b'-').decimal(u64::from(u32::from_le_bytes(*part)));
     }
+    pen
 }
 
 /// SYSTEMTIME as Windows renders it, in FILETIME's seven fraction digits.
@@ -167,15 +182,16 @@ pub(super) fn write_systemtime(fields: &[u8; 16], out: &mut Vec<u8>) {
 
 /// Upper-case hex without separators.
 pub(super) fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
-    out.reserve(bytes.len() * 2);
+    let mut pen = Pen::new(out).room(bytes.len() * 2);
     let (words, rest) = bytes.as_chunks::<4>();
     for word in words {
-        out.extend_from_slice(&hex8(u32::from_be_bytes(*word), UPPER));
+        pen = pen.block(hex8(u32::from_be_bytes(*word), UPPER), 8);
     }
     for byte in rest {
         let [.., high, low] = hex8(u32::from(*byte), UPPER);
-        out.extend_from_slice(&[high, low]);
+        pen = pen.block([high, low], 2);
     }
+    pen.finish();
 }
 
 /// `2020-12-29T07:20:00.0000001Z`, of a time whose year has four digits.

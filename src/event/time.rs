@@ -91,13 +91,7 @@ impl std::fmt::Display for Timestamp {
 
 /// Appends a FILETIME the way Windows renders `SystemTime`: seven digits. Exact for every input.
 pub fn write_filetime(ticks: u64, out: &mut Vec<u8>) {
-    const SECOND_TICKS: u64 = 10_000_000;
-    const DAY_TICKS: u64 = 86_400 * SECOND_TICKS;
-    // Up to the year 9999 all is four digits and small numbers.
-    if ticks < YEAR_10000_TICKS {
-        let date = date_since_1601((ticks / DAY_TICKS) as u32);
-        let of_day = ticks % DAY_TICKS;
-        let text = render::time(date, (of_day / SECOND_TICKS) as u32, (of_day % SECOND_TICKS) as u32);
+    if let Some(text) = filetime(ticks) {
         return out.extend_from_slice(&text);
     }
     let unix = i128::from(ticks) - i128::from(FILETIME_UNIX_TICKS);
@@ -110,6 +104,19 @@ pub fn write_filetime(ticks: u64, out: &mut Vec<u8>) {
         scale /= 10;
     }
     out.push(b'Z');
+}
+
+/// The same up to the year 9999, where all is four digits and small numbers.
+#[inline]
+pub(super) fn filetime(ticks: u64) -> Option<[u8; 28]> {
+    const SECOND_TICKS: u64 = 10_000_000;
+    const DAY_TICKS: u64 = 86_400 * SECOND_TICKS;
+    if ticks >= YEAR_10000_TICKS {
+        return None;
+    }
+    let date = date_since_1601((ticks / DAY_TICKS) as u32);
+    let of_day = ticks % DAY_TICKS;
+    Some(render::time(date, (of_day / SECOND_TICKS) as u32, (of_day % SECOND_TICKS) as u32))
 }
 
 /// FILETIME of 10000-01-01.

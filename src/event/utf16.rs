@@ -23,20 +23,18 @@ pub fn json_from_utf16(units: &[u8], out: &mut Vec<u8>) {
     scalar::json(units, out);
 }
 
+/// What should stand behind a text that `json_until_nul` reads, so that it may read whole lanes.
+pub const LOOKAHEAD: usize = 32;
+
 /// The first `bytes` of `units` up to their first NUL, as `json_from_utf16`. What stands behind
 /// them may be looked at.
 #[inline(always)]
 pub(super) fn json_until_nul<'o>(units: &[u8], bytes: usize, pen: Pen<'o>) -> Pen<'o> {
     let bytes = bytes.min(units.len()) & !1;
     #[cfg(target_arch = "x86_64")]
-    if units.len() - bytes >= lanes::LOOKAHEAD {
+    if units.len() - bytes >= LOOKAHEAD {
         return lanes::json_until_nul(units, bytes, pen);
     }
-    at_the_end(units, bytes, pen)
-}
-
-#[cold]
-fn at_the_end<'o>(units: &[u8], bytes: usize, pen: Pen<'o>) -> Pen<'o> {
     pen.with(|out| json_from_utf16(until_nul(&units[..bytes]), out))
 }
 
@@ -111,7 +109,7 @@ mod scalar {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "16 units at a time is about ten times the scalar form")]
 mod lanes {
-    use super::Pen;
+    use super::{LOOKAHEAD, Pen};
     use std::arch::x86_64::{
         __m128i, _mm_cmpeq_epi8, _mm_cmpeq_epi16, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_loadu_si128,
         _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_packus_epi16, _mm_set1_epi8, _mm_setzero_si128,
@@ -234,9 +232,6 @@ mod lanes {
             out.set_len(length);
         }
     }
-
-    /// What has to stand behind a text that `json_until_nul` reads.
-    pub(super) const LOOKAHEAD: usize = 32;
 
     /// Whole lanes only: what a lane holds behind the text is not looked at, and what is stored of
     /// it is written over.

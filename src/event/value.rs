@@ -6,7 +6,7 @@
 //! Rendering of BinXML types: MS-EVEN6 2.2.12 and what Windows' own rendering shows.
 
 use super::text::{self, Place};
-use super::{put, render, time};
+use super::{Pen, put, render, time};
 
 /// One attribute value or piece of text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,7 +143,7 @@ impl<'a> Value<'a> {
             }
             Value::Hex(number) => render::write_hex(number, out),
             Value::Guid(guid) => render::write_guid(guid, out),
-            Value::Sid(sid) => render::write_sid(sid, out),
+            Value::Sid(sid) => Pen::new(out).sid(sid).finish(),
             Value::FileTime(ticks) => time::write_filetime(ticks, out),
             Value::SystemTime(fields) => render::write_systemtime(fields, out),
             Value::Bool(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),

@@ -2,6 +2,7 @@
 
 use super::program::Frame;
 use super::values::{self, Slot, kind};
+use crate::event::utf16::LOOKAHEAD;
 use crate::event::{Instance, Pen, Template, Value};
 
 /// An element of a template; none of the values is an array.
@@ -68,29 +69,36 @@ impl<'a> Instance<'a> for Filled<'_, 'a> {
 
     #[inline(always)]
     fn write_json<'o>(&self, slot: u16, pen: Pen<'o>) -> Option<Pen<'o>> {
-        let (place, bytes) = self.slot(slot);
+        let Some(&place) = self.frame.slots.get(usize::from(slot)) else { return Some(pen) };
+        let at = place.at as usize;
+        let length = usize::from(place.bytes);
+        if place.kind == kind::STRING
+            && let Some(window) = self.chunk.get(at..at + length + LOOKAHEAD)
+        {
+            return Some(pen.json_until_nul(window, length));
+        }
+        let Some(bytes) = self.chunk.get(at..at + length) else { return Some(pen) };
         Some(match place.kind {
-            kind::STRING => match self.chunk.get(place.at as usize..) {
-                Some(from) => pen.json_until_nul(from, bytes.len()),
-                None => pen,
-            },
-            kind::UINT8 | kind::UINT16 | kind::UINT32 | kind::UINT64
-                if let Some(number) = self.unsigned(slot) =>
-            {
-                pen.decimal(number)
+            kind::UINT8 if let [byte, ..] = bytes => pen.decimal((*byte).into()),
+            kind::UINT16 if let Some(&word) = bytes.first_chunk() => {
+                pen.decimal(u16::from_le_bytes(word).into())
             }
+            kind::UINT32 if let Some(&word) = bytes.first_chunk() => {
+                pen.decimal(u32::from_le_bytes(word).into())
+            }
+            kind::UINT64 if let Some(&word) = bytes.first_chunk() => pen.decimal(u64::from_le_bytes(word)),
             kind::HEX_INT32 if let Some(&word) = bytes.first_chunk() => {
                 pen.hex(u32::from_le_bytes(word).into())
             }
             kind::HEX_INT64 if let Some(&word) = bytes.first_chunk() => pen.hex(u64::from_le_bytes(word)),
             kind::GUID if let Some(guid) = bytes.first_chunk() => pen.guid(guid),
+            kind::SID if let Some(sid) = values::whole_sid(bytes) => pen.sid(sid),
+            kind::FILETIME if let Some(&ticks) = bytes.first_chunk() => {
+                pen.filetime(u64::from_le_bytes(ticks))
+            }
+            kind::NULL => pen,
             kind::BINXML if !bytes.is_empty() => return None,
-            kind => rarer(kind, bytes, pen),
+            kind => pen.with(|out| values::value(kind, bytes).write_json(out)),
         })
     }
-}
-
-#[inline(never)]
-fn rarer<'o>(kind: u8, bytes: &[u8], pen: Pen<'o>) -> Pen<'o> {
-    pen.with(|out| values::value(kind, bytes).write_json(out))
 }

@@ -155,10 +155,14 @@ fn signed(kind: u8, bytes: &[u8]) -> i64 {
     (little(kind, bytes) << unused) as i64 >> unused
 }
 
-/// MS-DTYP 2.4.2: 8 bytes and 4 for each sub-authority. A SID is read as long as it says.
 fn sid(bytes: &[u8]) -> Value<'_> {
-    let length = 8 + 4 * bytes.get(1).map_or(0, |&count| usize::from(count));
-    bytes.get(..length).map_or(Value::Binary(bytes), Value::Sid)
+    whole_sid(bytes).map_or(Value::Binary(bytes), Value::Sid)
+}
+
+/// MS-DTYP 2.4.2: 8 bytes and 4 for each sub-authority. A SID is read as long as it says.
+#[inline]
+pub(super) fn whole_sid(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(..8 + 4 * usize::from(*bytes.get(1)?))
 }
 
 #[cfg(test)]

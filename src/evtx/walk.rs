@@ -318,7 +318,11 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             && !range.is_empty()
             && let Some(filled) = Filled::new(self.chunk, frame, range.start)
         {
-            let values = frame.slots.iter().map(|slot| usize::from(slot.bytes)).sum::<usize>();
+            // They stand one behind the other.
+            let values = match frame.slots {
+                [first, .., last] => last.range().end - first.at as usize,
+                slots => slots.first().map_or(0, |slot| usize::from(slot.bytes)),
+            };
             let cost = template.text.len() + range.len() * NODE_BYTES + values;
             if cost <= self.budget && self.visitor.instance(filled) {
                 return self.charge(cost);

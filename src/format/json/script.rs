@@ -38,8 +38,10 @@ struct Step {
     from: u32,
     bytes: u32,
     slot: u16,
-    when: When,
     write: Write,
+    /// Whether `when` is anything but `Always`: on its own, so that most steps cost one look.
+    depends: bool,
+    when: When,
 }
 
 /// What has to be looked at before a step.
@@ -112,7 +114,7 @@ impl Script {
         while let Some(step) = self.steps.get(at) {
             at += 1;
             let mut comma = false;
-            if step.when != When::Always {
+            if step.depends {
                 let go = match step.when {
                     When::Always | When::Comma => true,
                     When::Present | When::PresentComma => !instance.is_absent(step.slot),

@@ -6,12 +6,11 @@ use super::system::system;
 use super::{Script, Scripts, When, Write};
 use crate::event::Template;
 use crate::event::template::{Constant, ConstantKind, Op, Part};
-use crate::format::json::KEYS_MAX;
 use crate::format::json::body::is_reserved;
-use std::collections::HashSet;
 
-/// Deepest element.
+/// Deepest element, and most names beside each other, all of which are compared.
 const DEPTH_MAX: usize = 32;
+const NAMES_MAX: usize = 128;
 
 pub(super) fn compile(template: &Template) -> Scripts {
     let mut scripts = Scripts { system: None, children: Vec::new() };
@@ -50,7 +49,7 @@ impl Draft<'_> {
     /// The value of EventData.
     fn event_data(&mut self, start: usize) -> Option<()> {
         let template = self.template;
-        let mut names = HashSet::new();
+        let mut names = Vec::new();
         let mut list = Vec::new();
         self.open(b'{');
         let mut at = start + 1;
@@ -62,9 +61,7 @@ impl Draft<'_> {
                 Op::Attribute { name, part } => self.member(b"@", template.name(name), Some(part), false)?,
                 Op::Data { name, part } => {
                     let key = plain(template, name).filter(|name| !is_reserved(name))?;
-                    if !names.insert(key) || names.len() > KEYS_MAX {
-                        return None;
-                    }
+                    take(key, &mut names)?;
                     self.guarded(guard, |draft| {
                         draft.key(b"", key);
                         draft.string(part)
@@ -72,10 +69,13 @@ impl Draft<'_> {
                 }
                 Op::Start { name, .. } => match template.name(name) {
                     b"Data" => list.push((guard, inner)),
-                    b"Binary" if names.insert(b"Binary") => self.guarded(guard, |draft| {
-                        draft.key(b"", b"Binary");
-                        draft.leaf(inner)
-                    })?,
+                    b"Binary" => {
+                        take(b"Binary", &mut names)?;
+                        self.guarded(guard, |draft| {
+                            draft.key(b"", b"Binary");
+                            draft.leaf(inner)
+                        })?;
+                    }
                     _ => return None,
                 },
                 _ => return None,
@@ -151,15 +151,13 @@ impl Draft<'_> {
 
     fn children(&mut self, content: std::ops::Range<usize>, depth: usize) -> Option<()> {
         let template = self.template;
-        let mut names = HashSet::new();
+        let mut names = Vec::new();
         let mut at = content.start;
         while at < content.end {
             let guard = if let Op::Guard { slot, .. } = template.ops[at] { Some(slot) } else { None };
             let inner = at + usize::from(guard.is_some());
             let Op::Start { name, .. } = template.ops[inner] else { return None };
-            if !names.insert(template.name(name)) {
-                return None;
-            }
+            take(template.name(name), &mut names)?;
             self.guarded(guard, |draft| {
                 draft.key(b"", template.name(name));
                 draft.element(inner, depth + 1)
@@ -186,6 +184,15 @@ impl Draft<'_> {
         let Op::Text(part) = *last else { return None };
         self.rest_of_string(Some(part))
     }
+}
+
+/// None when the name is taken, or there are too many.
+fn take<'t>(name: &'t [u8], names: &mut Vec<&'t [u8]>) -> Option<()> {
+    if names.len() == NAMES_MAX || names.contains(&name) {
+        return None;
+    }
+    names.push(name);
+    Some(())
 }
 
 fn plain(template: &Template, name: Constant) -> Option<&[u8]> {

@@ -5,7 +5,6 @@ use crate::event::Template;
 use crate::event::pen::PIECE_PADDING;
 use crate::event::template::{Constant, Part};
 use crate::format::json::system::number_or_string;
-use std::collections::HashSet;
 
 /// Longest text of a script and most steps: far beyond what events have.
 const TEXT_BYTES_MAX: usize = 32 << 10;
@@ -27,7 +26,8 @@ pub(super) struct Draft<'t> {
     from: usize,
     comma: bool,
     open: Vec<Fill>,
-    slots: HashSet<u16>,
+    /// By slot: its value has been written.
+    slots: Vec<bool>,
 }
 
 impl<'t> Draft<'t> {
@@ -39,7 +39,7 @@ impl<'t> Draft<'t> {
             from: 0,
             comma: false,
             open: vec![Fill::Empty],
-            slots: HashSet::new(),
+            slots: Vec::new(),
         }
     }
 
@@ -119,7 +119,7 @@ impl<'t> Draft<'t> {
         self.step(When::Guard(0), Write::Piece, slot);
         write(self)?;
         self.flush();
-        self.steps[index].when = match self.steps[index + 1..] {
+        let when = match self.steps[index + 1..] {
             // Nearly always an element is left out when its own value is NULL.
             [Step { when: when @ (When::Always | When::Comma), slot: own, .. }] if own == slot => {
                 self.steps.remove(index);
@@ -127,6 +127,8 @@ impl<'t> Draft<'t> {
             }
             _ => When::Guard(u16::try_from(self.steps.len() - index - 1).ok()?),
         };
+        let step = &mut self.steps[index];
+        (step.when, step.depends) = (when, true);
         self.may_be_missing(before);
         Some(())
     }
@@ -182,9 +184,12 @@ impl<'t> Draft<'t> {
 
     /// Writes a slot's value; None when one before did.
     pub(super) fn value(&mut self, when: When, write: Write, slot: u16) -> Option<()> {
-        let first = self.slots.insert(slot);
+        let index = usize::from(slot);
+        if self.slots.len() <= index {
+            self.slots.resize(index + 1, false);
+        }
         self.step(when, write, slot);
-        first.then_some(())
+        (!std::mem::replace(&mut self.slots[index], true)).then_some(())
     }
 
     pub(super) fn flush(&mut self) {
@@ -202,7 +207,8 @@ impl<'t> Draft<'t> {
             when => when,
         };
         let bytes = (self.text.len() - self.from) as u32;
-        self.steps.push(Step { from: self.from as u32, bytes, slot, when, write });
+        let depends = when != When::Always;
+        self.steps.push(Step { from: self.from as u32, bytes, slot, write, depends, when });
         (self.from, self.comma) = (self.text.len(), false);
     }
 }
