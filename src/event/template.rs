@@ -133,7 +133,8 @@ pub trait Instance<'a>: Copy {
         self.value(slot).is_absent()
     }
 
-    /// The value, where it is an unsigned number by its type.
+    /// The value, where it is an unsigned number by its type, or its text is one without leading
+    /// zeros.
     fn unsigned(&self, slot: u16) -> Option<u64>;
 
     /// Writes the text of a value for the inside of a JSON string. None: it holds elements.

@@ -4,6 +4,8 @@
 use super::arena::Arena;
 use super::chunk::{CHUNK_BYTES, RawRecord, Records};
 use super::event::BinXmlEvent;
+use super::forms::Forms;
+use super::labels::{DataList, Labels};
 use super::names::Names;
 use super::template::Programs;
 use super::values::Slot;
@@ -93,10 +95,13 @@ impl Decoder {
 pub(super) struct Store {
     pub(super) names: Names,
     pub(super) programs: Programs,
+    pub(super) labels: Labels,
+    pub(super) forms: Forms,
     /// Values that had to be put together, of the current record.
     joined: Arena<Box<[u8]>>,
     joined_bytes: Cell<usize>,
     lent: RefCell<Vec<Vec<Slot>>>,
+    list: RefCell<DataList>,
     /// What the records of a chunk may together be walked beyond their usual size.
     pub(super) spare_budget: Cell<usize>,
 }
@@ -114,6 +119,10 @@ impl Store {
         if self.names.crowded() || self.programs.crowded() {
             self.programs.clear();
             self.names.clear();
+        }
+        if self.labels.crowded() || self.forms.crowded() {
+            self.labels.clear();
+            self.forms.clear();
         }
     }
 
@@ -140,6 +149,14 @@ impl Store {
 
     pub(super) fn lend_slots(&self) -> Vec<Slot> {
         self.lent.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn lend_list(&self) -> DataList {
+        self.list.take()
+    }
+
+    pub(super) fn return_list(&self, list: DataList) {
+        self.list.replace(list);
     }
 
     pub(super) fn return_slots(&self, slots: Vec<Slot>) {

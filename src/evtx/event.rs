@@ -3,9 +3,11 @@
 use super::chunk::RawRecord;
 use super::cursor::Cursor;
 use super::decoder::Store;
+use super::forms::SystemForm;
 use super::instance::Filled;
 use super::program::{EventPlan, Frame, HeaderPlan};
 use super::system::{self, EMPTY, HeaderBuilder};
+use super::usual::{Head, Usual};
 use super::values::{self, Slot};
 use super::walk::{self, Until, WALKED_BYTES_MAX, Walk, token};
 use crate::event::canonical::XmlWriter;
@@ -30,9 +32,9 @@ pub struct BinXmlEvent<'a> {
 enum Shape<'a> {
     /// One template instance that is the whole event.
     Planned { plan: &'a EventPlan, template: &'a Template, slots: &'a [Slot], arrays: bool },
-    /// Plain tokens: where System starts and where it ends.
-    /// `odd` as in `EventPlan`.
-    Streamed { system: usize, rest: usize, odd: bool },
+    /// Plain tokens: where System starts and where it ends, `odd` as in `EventPlan`, and the form
+    /// of System with its values.
+    Streamed { system: usize, rest: usize, odd: bool, form: Option<(&'a SystemForm, &'a [Slot])> },
     /// Anything else.
     Other,
 }
@@ -91,7 +93,17 @@ impl<'a> BinXmlEvent<'a> {
                         Shape::Planned { plan, template: &program.template, slots: &slots[..count], arrays };
                 }
             }
-            token @ (token::OPEN | token::OPEN_ATTRIBUTES) => event.find_system(&mut cursor, token)?,
+            token @ (token::OPEN | token::OPEN_ATTRIBUTES) => {
+                let start = Cursor { at: cursor.at - 1, ..cursor };
+                let mut usual = Usual::new(&store.names, chunk, &start);
+                if let Some(Head { shape, system, rest }) = usual.head(slots)
+                    && let Some(form) = store.forms.system(shape)
+                {
+                    event.shape = Shape::Streamed { system, rest, odd: false, form: Some((form, slots)) };
+                    return Ok(event);
+                }
+                event.find_system(&mut cursor, token)?;
+            }
             _ => {}
         }
         event.read_header()?;
@@ -108,7 +120,7 @@ impl<'a> BinXmlEvent<'a> {
         self.walker(&mut root).tag(cursor, token)?;
         let system = cursor.at;
         if root.open && root.name == b"Event" && self.names_system(*cursor) {
-            self.shape = Shape::Streamed { system, rest: system, odd: root.odd };
+            self.shape = Shape::Streamed { system, rest: system, odd: root.odd, form: None };
         }
         Ok(())
     }
@@ -134,7 +146,7 @@ impl<'a> BinXmlEvent<'a> {
                 let mut cursor = self.cursor();
                 cursor.at = system;
                 self.walker(&mut builder).tokens(&mut cursor, Until::Element)?;
-                self.shape = Shape::Streamed { system, rest: cursor.at, odd };
+                self.shape = Shape::Streamed { system, rest: cursor.at, odd, form: None };
                 odd
             }
             Shape::Planned { plan, .. } => {
@@ -156,6 +168,9 @@ impl<'a> BinXmlEvent<'a> {
     fn header_plan(&self) -> Option<(&'a EventPlan, &'a HeaderPlan, Frame<'a, 'a>)> {
         match self.shape {
             Shape::Planned { plan, template, slots, arrays: false } => {
+                Some((plan, plan.header.as_ref()?, Frame { template, slots, arrays: false }))
+            }
+            Shape::Streamed { form: Some((SystemForm { plan, template, .. }, slots)), .. } => {
                 Some((plan, plan.header.as_ref()?, Frame { template, slots, arrays: false }))
             }
             _ => None,

@@ -63,6 +63,7 @@ impl<'a> Instance<'a> for Filled<'_, 'a> {
             kind::UINT16 => bytes.first_chunk().map(|&word| u16::from_le_bytes(word).into()),
             kind::UINT32 => bytes.first_chunk().map(|&word| u32::from_le_bytes(word).into()),
             kind::UINT64 => bytes.first_chunk().map(|&word| u64::from_le_bytes(word)),
+            kind::STRING => canonical(bytes),
             _ => None,
         }
     }
@@ -100,5 +101,37 @@ impl<'a> Instance<'a> for Filled<'_, 'a> {
             kind::BINXML if !bytes.is_empty() => return None,
             kind => pen.with(|out| values::value(kind, bytes).write_json(out)),
         })
+    }
+}
+
+/// The number that a text is, where decimal gives back the same text.
+#[inline]
+fn canonical(units: &[u8]) -> Option<u64> {
+    /// Digits that every u64 holds.
+    const DIGITS_MAX: usize = 19;
+    let (units, _) = units.as_chunks::<2>();
+    let leading_zero = units.len() > 1 && units[0] == [b'0', 0];
+    if units.is_empty() || units.len() > DIGITS_MAX || leading_zero {
+        return None;
+    }
+    units.iter().try_fold(0_u64, |number, &[low, high]| {
+        (low.is_ascii_digit() && high == 0).then(|| number * 10 + u64::from(low - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::canonical;
+
+    #[test]
+    fn a_text_is_a_number_when_the_number_is_the_same_text() {
+        let number =
+            |text: &str| canonical(&text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+        assert_eq!(number("0"), Some(0));
+        assert_eq!(number("4624"), Some(4624));
+        assert_eq!(number("9999999999999999999"), Some(9_999_999_999_999_999_999));
+        for text in ["", "00", "07", "0x1", "-1", "1 ", "1\0", "\u{131}", "18446744073709551615"] {
+            assert_eq!(number(text), None, "{text}");
+        }
     }
 }

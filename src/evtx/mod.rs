@@ -17,14 +17,17 @@ pub mod chunk;
 mod cursor;
 mod decoder;
 mod event;
+mod forms;
 pub mod header;
 mod instance;
+mod labels;
 mod names;
 mod program;
 mod system;
 mod template;
 #[cfg(test)]
 mod tests;
+mod usual;
 pub mod values;
 mod walk;
 pub mod write;

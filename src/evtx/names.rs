@@ -15,28 +15,79 @@ pub(super) const NAMES_BYTES_MAX: usize = 1 << 20;
 const NAME_UNITS_MAX: usize = 1024;
 const OFFSETS: usize = 1024;
 
+/// Names that records without templates are read by. They are interned first, so that the id of
+/// each is its place here.
+pub(super) const KNOWN: [&[u8]; 34] = [
+    b"Event",
+    b"xmlns",
+    b"System",
+    b"EventData",
+    b"Data",
+    b"Name",
+    b"Provider",
+    b"EventID",
+    b"Version",
+    b"Level",
+    b"Task",
+    b"Opcode",
+    b"Keywords",
+    b"TimeCreated",
+    b"EventRecordID",
+    b"Correlation",
+    b"Execution",
+    b"Channel",
+    b"Computer",
+    b"Security",
+    b"Guid",
+    b"EventSourceName",
+    b"Qualifiers",
+    b"SystemTime",
+    b"ActivityID",
+    b"RelatedActivityID",
+    b"ProcessID",
+    b"ThreadID",
+    b"ProcessorID",
+    b"SessionID",
+    b"KernelTime",
+    b"UserTime",
+    b"ProcessorTime",
+    b"UserID",
+];
+
+/// Ids of some of them.
+pub(super) mod known {
+    pub(crate) const EVENT: u32 = 0;
+    pub(crate) const XMLNS: u32 = 1;
+    pub(crate) const SYSTEM: u32 = 2;
+    pub(crate) const EVENT_DATA: u32 = 3;
+    pub(crate) const DATA: u32 = 4;
+    pub(crate) const NAME: u32 = 5;
+}
+
 #[derive(Debug)]
 pub(super) struct Names {
     names: Arena<Box<[u8]>>,
     bytes: Cell<usize>,
     /// Open addressing over the hash of a name; 0 is free, else id + 1.
     index: Vec<Cell<u32>>,
-    /// Direct-mapped by offset: (chunk generation, offset, id).
-    offsets: Vec<Cell<(u32, u32, u32)>>,
+    /// Direct-mapped by offset: (chunk generation and offset, id).
+    offsets: Box<[Cell<(u64, u32)>; OFFSETS]>,
     generation: u32,
     scratch: RefCell<Vec<u8>>,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self {
+        let names = Self {
             names: Arena::default(),
             bytes: Cell::new(0),
             index: vec![Cell::new(0); NAMES_MAX * 2],
-            offsets: vec![Cell::new((0, 0, 0)); OFFSETS],
-            generation: 0,
+            offsets: Box::new([const { Cell::new((0, 0)) }; OFFSETS]),
+            generation: 1,
             scratch: RefCell::default(),
-        }
+        };
+        names.intern_known();
+        names
     }
 }
 
@@ -47,7 +98,7 @@ impl Names {
             Some(next) => self.generation = next,
             None => {
                 self.generation = 1;
-                self.offsets.fill(Cell::new((0, 0, 0)));
+                self.offsets.fill(Cell::new((0, 0)));
             }
         }
     }
@@ -57,12 +108,20 @@ impl Names {
         self.names.len() > NAMES_MAX / 2 || self.bytes.get() > NAMES_BYTES_MAX / 2
     }
 
-    /// Forgets all names; every id is void.
+    /// Forgets all names that are not known; every other id is void.
     pub(super) fn clear(&mut self) {
         self.names.clear();
         self.bytes.set(0);
         self.index.fill(Cell::new(0));
         self.next_chunk();
+        self.intern_known();
+    }
+
+    fn intern_known(&self) {
+        for (name, place) in KNOWN.iter().zip(0..) {
+            let id = self.intern(name);
+            debug_assert_eq!(id, Ok(place));
+        }
     }
 
     pub(super) fn name(&self, id: u32) -> &[u8] {
@@ -76,12 +135,13 @@ impl Names {
     #[inline]
     pub(super) fn resolve(&self, chunk: &[u8], offset: u32) -> Result<u32, &'static str> {
         let near = &self.offsets[offset as usize / 2 % OFFSETS];
-        let (generation, known, id) = near.get();
-        if generation == self.generation && known == offset && generation != 0 {
+        let key = u64::from(self.generation) << 32 | u64::from(offset);
+        let (known, id) = near.get();
+        if known == key {
             return Ok(id);
         }
         let id = self.read(chunk, offset as usize)?;
-        near.set((self.generation, offset, id));
+        near.set((key, id));
         Ok(id)
     }
 
@@ -201,14 +261,29 @@ mod tests {
     #[test]
     fn more_names_than_any_event_has_are_refused_until_cleared() {
         let mut names = Names::default();
-        for number in 0..NAMES_MAX {
+        for number in KNOWN.len()..NAMES_MAX {
             names.intern(format!("n{number}").as_bytes()).unwrap();
         }
         assert!(names.intern(b"one-more").is_err());
-        assert!(names.intern(b"n0").is_ok());
+        assert!(names.intern(b"n100").is_ok());
         assert!(names.crowded());
         names.clear();
         assert!(!names.crowded());
         assert!(names.intern(b"one-more").is_ok());
+    }
+
+    #[test]
+    fn known_names_have_their_ids_before_and_after_a_clear() {
+        let mut names = Names::default();
+        for _ in 0..2 {
+            assert_eq!(names.intern(b"Event"), Ok(known::EVENT));
+            assert_eq!(names.intern(b"xmlns"), Ok(known::XMLNS));
+            assert_eq!(names.intern(b"System"), Ok(known::SYSTEM));
+            assert_eq!(names.intern(b"EventData"), Ok(known::EVENT_DATA));
+            assert_eq!(names.intern(b"Data"), Ok(known::DATA));
+            assert_eq!(names.intern(b"Name"), Ok(known::NAME));
+            assert_eq!(names.intern(b"Forwarded"), Ok(KNOWN.len() as u32));
+            names.clear();
+        }
     }
 }

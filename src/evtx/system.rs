@@ -1,5 +1,6 @@
 //! Which element and attribute of System is which field of `Header`.
 
+use super::names::KNOWN;
 use crate::event::header::Seen;
 use crate::event::{Header, Value, Visitor};
 
@@ -32,8 +33,11 @@ pub(super) enum Field {
     UserId,
 }
 
+/// How many fields there are.
+pub(super) const FIELDS: usize = Field::UserId as usize + 1;
+
 /// The bit of an element of System, and the field that its text is.
-pub(super) fn element(name: &[u8]) -> Option<(u32, Option<Field>)> {
+pub(super) const fn element(name: &[u8]) -> Option<(u32, Option<Field>)> {
     Some(match name {
         b"Provider" => (Seen::PROVIDER, None),
         b"EventID" => (Seen::EVENT_ID, Some(Field::EventId)),
@@ -54,7 +58,7 @@ pub(super) fn element(name: &[u8]) -> Option<(u32, Option<Field>)> {
 }
 
 /// The field that an attribute of the element with this bit is.
-pub(super) fn attribute(element: u32, name: &[u8]) -> Option<Field> {
+pub(super) const fn attribute(element: u32, name: &[u8]) -> Option<Field> {
     Some(match (element, name) {
         (Seen::PROVIDER, b"Name") => Field::ProviderName,
         (Seen::PROVIDER, b"Guid") => Field::ProviderGuid,
@@ -74,6 +78,33 @@ pub(super) fn attribute(element: u32, name: &[u8]) -> Option<Field> {
         _ => return None,
     })
 }
+
+/// What a name is in System.
+#[derive(Clone, Copy)]
+pub(super) struct Meaning {
+    /// The bit of an element, and the field that its text is.
+    pub(super) element: Option<(u32, Option<Field>)>,
+    /// The element of an attribute, and its field.
+    pub(super) attribute: Option<(u32, Field)>,
+}
+
+/// By the ids of known names.
+pub(super) const MEANINGS: [Meaning; KNOWN.len()] = {
+    let mut meanings = [Meaning { element: None, attribute: None }; KNOWN.len()];
+    let mut id = 0;
+    while id < KNOWN.len() {
+        meanings[id].element = element(KNOWN[id]);
+        let mut bit = 1;
+        while bit <= Seen::SECURITY {
+            if let Some(field) = attribute(bit, KNOWN[id]) {
+                meanings[id].attribute = Some((bit, field));
+            }
+            bit <<= 1;
+        }
+        id += 1;
+    }
+    meanings
+};
 
 #[inline]
 pub(super) fn field<'h, 'a>(header: &'h mut Header<'a>, field: Field) -> &'h mut Value<'a> {

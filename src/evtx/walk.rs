@@ -8,7 +8,10 @@
 use super::cursor::Cursor;
 use super::decoder::Store;
 use super::instance::Filled;
+use super::labels::DataList;
+use super::names::known;
 use super::program::{Frame, Program};
+use super::usual::Usual;
 use super::values::{self, Slot, kind};
 use crate::event::template::{Constant, Op, Part};
 use crate::event::utf16::until_nul;
@@ -186,12 +189,15 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
     /// A start tag; true when the element stays open.
     fn element(&mut self, cursor: &mut Cursor<'a>, token: u8) -> Result<bool, EventError> {
         cursor.u32()?;
-        let name = self.name(cursor)?;
+        let id = self.name_id(cursor)?;
+        let name = self.store.names.name(id);
         if token == token::OPEN_ATTRIBUTES {
             cursor.u32()?;
-            if name == b"Data" && self.data(cursor)? {
+            if id == known::DATA && self.data(cursor)? {
                 return Ok(false);
             }
+        } else if id == known::EVENT_DATA && self.event_data(cursor)? {
+            return Ok(false);
         }
         self.charge(name.len() + NODE_BYTES)?;
         self.visitor.start(name);
@@ -234,7 +240,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
     fn data(&mut self, cursor: &mut Cursor<'a>) -> Result<bool, EventError> {
         let mut ahead = *cursor;
         if !matches!(ahead.u8()?, token::ATTRIBUTE | token::ATTRIBUTE_MORE)
-            || self.name(&mut ahead)? != b"Name"
+            || self.name_id(&mut ahead)? != known::NAME
         {
             return Ok(false);
         }
@@ -263,13 +269,45 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
         Ok(true)
     }
 
+    /// All of an EventData that is of the usual form. Anything else: false, nothing read.
+    fn event_data(&mut self, cursor: &mut Cursor<'a>) -> Result<bool, EventError> {
+        let mut list = self.store.lend_list();
+        let mut usual = Usual::new(&self.store.names, self.chunk, cursor);
+        let reported = usual.event_data(&self.store.labels, &mut list).map(|()| self.list(&list));
+        self.store.return_list(list);
+        let Some(reported) = reported else { return Ok(false) };
+        cursor.at = usual.at();
+        reported.map(|()| true)
+    }
+
+    fn list(&mut self, list: &DataList) -> Result<(), EventError> {
+        let store = self.store;
+        if let Some(template) = store.forms.list(&store.labels, &list.labels) {
+            let frame = Frame { template, slots: &list.values, arrays: false };
+            return self.element_of(&frame, 0..template.ops.len());
+        }
+        let name = store.names.name(known::EVENT_DATA);
+        self.charge(name.len() + NODE_BYTES)?;
+        self.visitor.start(name);
+        self.visitor.distinct_data();
+        for (&label, &slot) in list.labels.iter().zip(&list.values) {
+            let name = store.labels.text(label);
+            self.charge(name.len() + NODE_BYTES * 2 + usize::from(slot.bytes))?;
+            self.visitor.data(Value::Plain(name), self.value(slot));
+        }
+        self.visitor.end();
+        Ok(())
+    }
+
     #[inline]
     fn name(&self, cursor: &mut Cursor<'a>) -> Result<&'a [u8], EventError> {
+        self.name_id(cursor).map(|id| self.store.names.name(id))
+    }
+
+    #[inline]
+    fn name_id(&self, cursor: &mut Cursor<'a>) -> Result<u32, EventError> {
         let (offset, _) = cursor.name()?;
-        match self.store.names.resolve(self.chunk, offset) {
-            Ok(id) => Ok(self.store.names.name(id)),
-            Err(what) => Err(cursor.fail(what)),
-        }
+        self.store.names.resolve(self.chunk, offset).map_err(|what| cursor.fail(what))
     }
 
     /// A value that is BinXML itself.

@@ -1,0 +1,331 @@
+//! Records without templates in the form that collectors write them: one pass, by the ids of names.
+//!
+//! ```text
+//! Event xmlns ‖ System of known elements, each once ‖ EventData of Data with distinct names ‖ …
+//! ```
+//!
+//! Promise: what is read here is what `walk` would have reported. At the first token of another
+//! form the answer is None, and the caller walks the long way from where it was.
+
+use super::cursor::Cursor;
+use super::forms::SystemShape;
+use super::labels::{DataList, Labels};
+use super::names::{Names, known};
+use super::system::{FIELDS, MEANINGS};
+use super::values::{Slot, kind};
+use super::walk::token;
+use crate::event::utf16::until_nul;
+use crate::event::xml::EVENT_XMLNS;
+
+#[cfg(test)]
+mod tests;
+
+/// An event up to the end of its System.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) shape: SystemShape,
+    /// Where System starts in the chunk.
+    pub(super) system: usize,
+    /// Behind System.
+    pub(super) rest: usize,
+}
+
+/// Reads one record.
+pub(super) struct Usual<'s, 'a> {
+    names: &'s Names,
+    chunk: &'a [u8],
+    /// What of the record has not been read.
+    rest: &'a [u8],
+    /// Of the record, in the chunk.
+    end: usize,
+}
+
+impl<'s, 'a> Usual<'s, 'a> {
+    pub(super) fn new(names: &'s Names, chunk: &'a [u8], cursor: &Cursor<'a>) -> Self {
+        Self { names, chunk, rest: &cursor.chunk[cursor.at..], end: cursor.chunk.len() }
+    }
+
+    /// Where in the chunk reading goes on.
+    #[inline]
+    pub(super) fn at(&self) -> usize {
+        self.end - self.rest.len()
+    }
+
+    /// An event from its start tag on to the end of its System, of which the fields go to `slots`.
+    pub(super) fn head(&mut self, slots: &mut Vec<Slot>) -> Option<Head> {
+        self.root()?;
+        let system = self.at();
+        slots.clear();
+        slots.resize(FIELDS, Slot::default());
+        let shape = self.system(slots.first_chunk_mut()?)?;
+        Some(Head { shape, system, rest: self.at() })
+    }
+
+    /// `<Event xmlns='…'>`
+    fn root(&mut self) -> Option<()> {
+        self.expect([token::OPEN_ATTRIBUTES])?;
+        self.opened(known::EVENT)?;
+        self.skip_size()?;
+        self.expect([token::ATTRIBUTE])?;
+        let xmlns = self.name()? == known::XMLNS && until_nul(self.string()?.of(self.chunk)) == XMLNS;
+        if !xmlns {
+            return None;
+        }
+        self.expect([token::CLOSE_START])
+    }
+
+    fn system(&mut self, slots: &mut [Slot; FIELDS]) -> Option<SystemShape> {
+        self.expect([token::OPEN])?;
+        self.opened(known::SYSTEM)?;
+        self.expect([token::CLOSE_START])?;
+        let mut shape = SystemShape::default();
+        loop {
+            let open = self.token()?;
+            if open == token::CLOSE {
+                return Some(shape);
+            }
+            if !matches!(open, token::OPEN | token::OPEN_ATTRIBUTES) {
+                return None;
+            }
+            self.skip_size()?;
+            let (element, text) = MEANINGS.get(self.name()? as usize)?.element?;
+            if shape.elements & element != 0 {
+                return None;
+            }
+            shape.elements |= element;
+            if open == token::OPEN_ATTRIBUTES {
+                self.skip_size()?;
+            }
+            let content = self.element(element, &mut shape, slots)?;
+            match text {
+                Some(field) => slots[field as usize] = content,
+                None if content.bytes == 0 => {}
+                None => return None,
+            }
+        }
+    }
+
+    /// Attributes and content of a child of System; the content.
+    #[inline]
+    fn element(&mut self, element: u32, shape: &mut SystemShape, slots: &mut [Slot; FIELDS]) -> Option<Slot> {
+        const NOTHING: Slot = Slot { at: 0, bytes: 0, kind: kind::STRING };
+        loop {
+            match self.token()? {
+                token::ATTRIBUTE | token::ATTRIBUTE_MORE => {
+                    let (owner, field) = MEANINGS.get(self.name()? as usize)?.attribute?;
+                    let bit = 1 << field as u32;
+                    if owner != element || shape.attributes & bit != 0 {
+                        return None;
+                    }
+                    shape.attributes |= bit;
+                    slots[field as usize] = self.string()?;
+                }
+                token::CLOSE_START => {
+                    return if self.expect([token::CLOSE]).is_some() {
+                        Some(NOTHING)
+                    } else {
+                        let text = self.string()?;
+                        self.expect([token::CLOSE]).map(|()| text)
+                    };
+                }
+                token::CLOSE_EMPTY => return Some(NOTHING),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The content of an EventData with its last token, from the end of the start tag on.
+    pub(super) fn event_data(&mut self, labels: &Labels, list: &mut DataList) -> Option<()> {
+        list.clear();
+        labels.next_list();
+        self.expect([token::CLOSE_START])?;
+        let mut usual = DataTag::default();
+        loop {
+            match self.data_like(&usual, labels) {
+                Some((label, value, rest)) => {
+                    self.rest = rest;
+                    list.push(label, value);
+                }
+                None if self.expect([token::CLOSE]).is_some() => return Some(()),
+                None => {
+                    let (label, value) = self.data(&mut usual, labels)?;
+                    list.push(label, value);
+                }
+            }
+        }
+    }
+
+    /// A Data with the tokens of the one before, and what stands behind it.
+    #[inline(always)]
+    fn data_like(&self, usual: &DataTag, labels: &Labels) -> Option<(u32, Slot, &'a [u8])> {
+        let (tag, rest) = self.rest.split_first_chunk()?;
+        if !usual.is(tag, self.at()) {
+            return None;
+        }
+        let (label, rest) = rest.split_at_checked(units([tag[20], tag[21]]))?;
+        let (&[start, value, string, low, high], rest) = rest.split_first_chunk()?;
+        let bytes = units([low, high]);
+        let end = *rest.get(bytes)?;
+        if [start, value, string, end] != [token::CLOSE_START, token::VALUE, kind::STRING, token::CLOSE] {
+            return None;
+        }
+        let slot = Slot { at: (self.end - rest.len()) as u32, bytes: bytes as u16, kind: kind::STRING };
+        Some((labels.take(label)?, slot, &rest[bytes + 1..]))
+    }
+
+    #[inline(never)]
+    fn data(&mut self, usual: &mut DataTag, labels: &Labels) -> Option<(u32, Slot)> {
+        let label = self.data_tag(usual)?;
+        // In order even where nothing stands: whoever takes the list measures it by its ends.
+        let mut value = Slot { at: self.at() as u32, bytes: 0, kind: kind::STRING };
+        if self
+            .expect([token::CLOSE_EMPTY])
+            .or_else(|| self.expect([token::CLOSE_START, token::CLOSE]))
+            .is_none()
+        {
+            self.expect([token::CLOSE_START])?;
+            value = self.string()?;
+            self.expect([token::CLOSE])?;
+        }
+        Some((labels.take(label)?, value))
+    }
+
+    /// A Data up to its label, which is returned. What it looks like goes to `usual` when others may
+    /// look the same.
+    fn data_tag(&mut self, usual: &mut DataTag) -> Option<&'a [u8]> {
+        let (start, at) = (self.rest, self.at());
+        self.expect([token::OPEN_ATTRIBUTES])?;
+        self.opened(known::DATA)?;
+        self.skip_size()?;
+        self.expect([token::ATTRIBUTE])?;
+        if self.name()? != known::NAME {
+            return None;
+        }
+        let &[token::VALUE, kind::STRING, low, high] = self.chunk_of()? else { return None };
+        if let Some(tag) = start.first_chunk().filter(|_| self.at() - at == DATA_TAG_BYTES) {
+            *usual = DataTag::of(tag);
+        }
+        self.take(units([low, high]))
+    }
+
+    #[inline]
+    fn token(&mut self) -> Option<u8> {
+        let (token, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*token)
+    }
+
+    /// Reads exactly these tokens, or nothing.
+    #[inline]
+    fn expect<const N: usize>(&mut self, tokens: [u8; N]) -> Option<()> {
+        let (found, rest) = self.rest.split_first_chunk()?;
+        (*found == tokens).then(|| self.rest = rest)
+    }
+
+    #[inline]
+    fn chunk_of<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    #[inline]
+    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(bytes)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// What stands behind the token of a start tag of this name.
+    #[inline]
+    fn opened(&mut self, name: u32) -> Option<()> {
+        self.skip_size()?;
+        (self.name()? == name).then_some(())
+    }
+
+    /// Of an element or of its attributes; the tokens show it too.
+    #[inline]
+    fn skip_size(&mut self) -> Option<()> {
+        self.chunk_of::<4>().map(|_| ())
+    }
+
+    #[inline]
+    fn name(&mut self) -> Option<u32> {
+        let offset = u32::from_le_bytes(*self.chunk_of()?);
+        if offset as usize == self.at() {
+            self.skip_name()?;
+        }
+        self.names.resolve(self.chunk, offset).ok()
+    }
+
+    /// A name that is used for the first time in the chunk stands behind its offset.
+    #[cold]
+    fn skip_name(&mut self) -> Option<()> {
+        let mut cursor = Cursor { chunk: &self.chunk[..self.end], at: self.at() - 4 };
+        cursor.name().ok()?;
+        self.rest = &cursor.chunk[cursor.at..];
+        Some(())
+    }
+
+    /// A string literal with its token.
+    #[inline]
+    fn string(&mut self) -> Option<Slot> {
+        let &[token::VALUE, kind::STRING, low, high] = self.chunk_of()? else { return None };
+        let (at, bytes) = (self.at() as u32, units([low, high]));
+        self.take(bytes)?;
+        Some(Slot { at, bytes: bytes as u16, kind: kind::STRING })
+    }
+}
+
+/// Bytes of as many UTF-16 units.
+#[inline]
+fn units(count: [u8; 2]) -> usize {
+    usize::from(u16::from_le_bytes(count)) * 2
+}
+
+/// Up to the label of a Data: `41 size u32 ‖ Data u32 ‖ size u32 ‖ 06 Name u32 ‖ 05 01 units u16`.
+const DATA_TAG_BYTES: usize = 22;
+
+/// How a Data with a Name starts in this chunk, without its sizes: the next one is compared with it.
+#[derive(Default)]
+struct DataTag {
+    tokens: (u64, u64, u32),
+    data: usize,
+    name: usize,
+}
+
+impl DataTag {
+    /// Of one that has been read and in which no name stands itself.
+    fn of(tag: &[u8; DATA_TAG_BYTES]) -> Self {
+        let offset =
+            |at: usize| u32::from_le_bytes([tag[at], tag[at + 1], tag[at + 2], tag[at + 3]]) as usize;
+        Self { tokens: Self::tokens(tag), data: offset(5), name: offset(14) }
+    }
+
+    /// Whether the tag at offset `at` of the chunk is read the same way. Where an offset points
+    /// right behind itself the name stands there, and everything is further on.
+    #[inline]
+    fn is(&self, tag: &[u8; DATA_TAG_BYTES], at: usize) -> bool {
+        Self::tokens(tag) == self.tokens && self.data != at + 9 && self.name != at + 18
+    }
+
+    /// All but sizes, which are not looked at, and the number of units.
+    #[inline]
+    fn tokens(tag: &[u8; DATA_TAG_BYTES]) -> (u64, u64, u32) {
+        const SIZES: u64 = 0x0000_00ff_ffff_ff00;
+        let (words, _) = tag.as_chunks::<8>();
+        let high = u32::from_le_bytes([tag[16], tag[17], tag[18], tag[19]]);
+        (u64::from_le_bytes(words[0]) & !SIZES, u64::from_le_bytes(words[1]) & !SIZES, high)
+    }
+}
+
+/// The usual namespace in UTF-16.
+const XMLNS: [u8; EVENT_XMLNS.len() * 2] = {
+    let mut units = [0; EVENT_XMLNS.len() * 2];
+    let mut index = 0;
+    while index < EVENT_XMLNS.len() {
+        units[index * 2] = EVENT_XMLNS[index];
+        index += 1;
+    }
+    units
+};
