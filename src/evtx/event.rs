@@ -139,7 +139,7 @@ impl<'a> BinXmlEvent<'a> {
         if self.header_plan().is_some() {
             return Ok(());
         }
-        let mut builder = HeaderBuilder::default();
+        let mut builder = HeaderBuilder::new(self.store);
         // Of a shape that is not known anything may be odd.
         let odd = match self.shape {
             Shape::Streamed { system, odd, .. } => {
@@ -158,8 +158,10 @@ impl<'a> BinXmlEvent<'a> {
                 true
             }
         };
-        builder.header.odd |= odd;
-        self.header = OnceCell::from(builder.header);
+        let at = self.record.offset;
+        let mut header = builder.finish().map_err(|what| EventError { at, what })?;
+        header.odd |= odd;
+        self.header = OnceCell::from(header);
         Ok(())
     }
 
@@ -335,7 +337,8 @@ impl<'a, V: Visitor<'a>> Visitor<'a> for Children<'_, V> {
     }
 
     fn text(&mut self, value: Value<'a>) {
-        if self.depth >= 2 && !self.hidden {
+        let between = self.depth == 1 && self.part == EventPart::Body;
+        if between || (self.depth >= 2 && !self.hidden) {
             self.visitor.text(value);
         }
     }

@@ -1,6 +1,8 @@
 //! Which element and attribute of System is which field of `Header`.
 
+use super::decoder::Store;
 use super::names::KNOWN;
+use super::walk::is_empty;
 use crate::event::header::Seen;
 use crate::event::{Header, Value, Visitor};
 
@@ -140,15 +142,27 @@ pub(super) fn field<'h, 'a>(header: &'h mut Header<'a>, field: Field) -> &'h mut
 pub(super) const EMPTY: Value<'static> = Value::Plain(b"");
 
 /// Fills a `Header` from a walk of `System`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HeaderBuilder<'a> {
-    pub(super) header: Header<'a>,
+    header: Header<'a>,
+    store: &'a Store,
     depth: u32,
     element: u32,
     text: Option<Field>,
+    failed: Option<&'static str>,
 }
 
 impl<'a> HeaderBuilder<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self { header: Header::default(), store, depth: 0, element: 0, text: None, failed: None }
+    }
+
+    /// # Errors
+    /// When a text was in more pieces than can be put together.
+    pub(super) fn finish(self) -> Result<Header<'a>, &'static str> {
+        self.failed.map_or(Ok(self.header), Err)
+    }
+
     /// The name without its prefix, which no usual event has there.
     fn local(&mut self, name: &'a [u8]) -> &'a [u8] {
         match memchr::memchr(b':', name) {
@@ -197,10 +211,15 @@ impl<'a> Visitor<'a> for HeaderBuilder<'a> {
     }
 
     fn text(&mut self, value: Value<'a>) {
-        // The first piece is kept, a second one makes the header odd.
-        match self.text.take().filter(|_| self.depth == 2) {
-            Some(text) => *field(&mut self.header, text) = value,
-            None => self.header.odd = true,
+        let Some(known) = self.text.filter(|_| self.depth == 2) else {
+            self.header.odd = true;
+            return;
+        };
+        let place = field(&mut self.header, known);
+        let joined = if is_empty(*place) { Ok(value) } else { self.store.join(&[*place, value]) };
+        match joined {
+            Ok(text) => *place = text,
+            Err(what) => self.failed = Some(what),
         }
     }
 
@@ -218,7 +237,8 @@ mod tests {
 
     #[test]
     fn what_has_no_field_makes_a_header_odd() {
-        let mut builder = HeaderBuilder::default();
+        let store = Store::default();
+        let mut builder = HeaderBuilder::new(&store);
         builder.start(b"System");
         builder.start(b"EventID");
         builder.attribute(b"Qualifiers", Value::Plain(b"0"));
@@ -236,6 +256,20 @@ mod tests {
         assert!(builder.header.odd);
         builder.end();
         builder.end();
-        assert!(builder.header.event_id.is("4624"));
+        assert!(builder.finish().unwrap().event_id.is("4624"));
+    }
+
+    #[test]
+    fn a_text_in_pieces_is_put_together() {
+        let store = Store::default();
+        let mut builder = HeaderBuilder::new(&store);
+        builder.start(b"System");
+        builder.start(b"Computer");
+        for piece in [&b"a"[..], b"&", b"b"] {
+            builder.text(Value::Text(piece));
+        }
+        let header = builder.finish().unwrap();
+        assert!(header.computer.is("a&b"));
+        assert!(!header.odd);
     }
 }
