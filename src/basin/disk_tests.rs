@@ -268,3 +268,30 @@ fn a_cursor_past_the_end_of_the_log_is_clamped_aloud_and_no_position_comes_again
         basin.close().await;
     });
 }
+
+#[test]
+fn a_damaged_newest_snapshot_is_told_when_the_log_before_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("basin");
+    run(async {
+        for count in [3, 3, 0] {
+            let (basin, findings) = open(&folder, &[]);
+            assert_eq!(findings, []);
+            for _ in 0..count {
+                assert_eq!(basin.append(batch("text")).await, Outcome::Kept);
+            }
+            // The next start lets its segment go, for nobody reads it.
+            basin.close().await;
+        }
+        let newest = ["state.0", "state.1"]
+            .map(|name| path.join(name))
+            .into_iter()
+            .max_by_key(|path| fs::read(path).unwrap()[16]);
+        let newest = fs::OpenOptions::new().write(true).open(newest.unwrap()).unwrap();
+        newest.write_all_at(b"X", 60).unwrap();
+        let (basin, findings) = open(&folder, &[]);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].what.contains("newest snapshot"), "{findings:?}");
+        basin.close().await;
+    });
+}

@@ -51,7 +51,7 @@ pub(super) fn open(
         Opening { disk: Arc::clone(&disk), root, findings: Vec::new(), damaged: BTreeSet::new() };
     opening.folders()?;
     let (identity, mut node, mut epoch) = opening.identity()?;
-    let (snapshot, generation) = opening.snapshot()?;
+    let (snapshot, generation, is_older) = opening.snapshot()?;
     let stored = opening.stored_cursors()?;
     // Lanes see only what is committed, so a cursor tells as much as a mark.
     let cursors = || stored.iter().map(|(record, _)| record.position);
@@ -60,6 +60,9 @@ pub(super) fn open(
         done: cursors().fold(snapshot.position, Position::min),
     };
     let replay = replay::replay(&mut opening, node, &snapshot, reached)?;
+    if is_older {
+        opening.miss_bookmarks(&snapshot, &replay);
+    }
     node = node.or(replay.node).or(Some(entropy.node));
     epoch = epoch.max(replay.epoch).max(snapshot.position.epoch);
     let node = node.unwrap_or(entropy.node);
@@ -150,7 +153,8 @@ impl Opening<'_> {
         result.map_err(|source| self.io("write", IDENTITY, source))
     }
 
-    fn snapshot(&mut self) -> Result<(Snapshot, u64), BasinError> {
+    /// The newest whole snapshot, its generation, and whether the other file may have been newer.
+    fn snapshot(&mut self) -> Result<(Snapshot, u64, bool), BasinError> {
         let (snapshot, generation, flaws) =
             snapshot::load(&*self.disk).map_err(|source| self.io("read", "state", source))?;
         for flaw in &flaws {
@@ -172,7 +176,27 @@ impl Opening<'_> {
                 .run(&*self.disk)
                 .map_err(|source| self.io("write", "state", source))?;
         }
-        Ok((snapshot, generation))
+        Ok((snapshot, generation, generation > 0 && !flaws.is_empty()))
+    }
+
+    /// What a snapshot that a crash tore would have covered is still in the log; one that was damaged
+    /// later may have let it go.
+    fn miss_bookmarks(&mut self, snapshot: &Snapshot, replay: &Replay) {
+        if replay.oldest.is_some_and(|(oldest, _)| oldest <= snapshot.position) {
+            return;
+        }
+        self.findings.push(Finding {
+            what: format!(
+                "basin: the newest snapshot of the bookmarks in {} is damaged",
+                self.root.display()
+            ),
+            why: format!(
+                "its checksum is wrong; the other one ends at {}, where the log does not go on",
+                snapshot.position
+            ),
+            fix: "check the disk; some bookmarks are older than they were, and hosts may send events again"
+                .into(),
+        });
     }
 
     fn outputs(
