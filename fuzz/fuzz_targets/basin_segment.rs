@@ -32,7 +32,7 @@ fuzz_target!(|data: &[u8]| {
         let mut reader = basin.reader("a").expect("it was named");
         basin.finish();
         while let Some(delivery) = reader.next().await {
-            reader.confirm(delivery.position, Default::default());
+            reader.cursor().confirm(delivery.position, Default::default());
         }
         basin.close().await;
     });

@@ -51,7 +51,7 @@ async fn texts(reader: &mut Reader) -> Vec<String> {
     let mut texts = Vec::new();
     while let Some(delivery) = reader.next().await {
         texts.push(String::from_utf8(delivery.batch.text.to_vec()).unwrap());
-        reader.confirm(delivery.position, Bytes::from_static(b"note"));
+        reader.cursor().confirm(delivery.position, Bytes::from_static(b"note"));
     }
     texts
 }
@@ -67,15 +67,15 @@ fn what_was_kept_comes_back_after_a_restart_from_the_cursor_on() {
         }
         let mut reader = basin.reader("a").unwrap();
         let one = reader.next().await.unwrap();
-        reader.confirm(one.position, Bytes::from_static(b"at one"));
-        reader.checkpoint().await.unwrap();
+        reader.cursor().confirm(one.position, Bytes::from_static(b"at one"));
+        reader.cursor().checkpoint().await.unwrap();
         basin.close().await;
         let (basin, findings) =
             open(&folder, &[spec("a", Start::Oldest), spec("b", Start::Newest), spec("c", Start::Oldest)]);
         assert_eq!(findings, []);
         assert_eq!(basin.bookmark("test/a"), Some(Bytes::from("three")));
         let mut reader = basin.reader("a").unwrap();
-        assert_eq!(reader.note(), "at one");
+        assert_eq!(reader.cursor().note(), "at one");
         assert_eq!(basin.append(batch("four")).await, Outcome::Kept);
         basin.finish();
         assert_eq!(basin.append(batch("late")).await, Outcome::Lost);
@@ -201,7 +201,7 @@ fn a_full_basin_lets_intake_wait_until_the_output_reads_on() {
         let mut reader = basin.reader("a").unwrap();
         for _ in 0..kept {
             let delivery = reader.next().await.unwrap();
-            reader.confirm(delivery.position, Bytes::new());
+            reader.cursor().confirm(delivery.position, Bytes::new());
         }
         assert_eq!(basin.append(batch("room again")).await, Outcome::Kept);
         assert!(basin.take_findings().iter().any(|finding| finding.what.contains("intake waits")));
@@ -251,7 +251,7 @@ fn a_cursor_past_the_end_of_the_log_is_clamped_aloud_and_no_position_comes_again
         for _ in 0..16 {
             let delivery = reader.next().await.unwrap();
             last = delivery.position;
-            reader.confirm(last, Bytes::new());
+            reader.cursor().confirm(last, Bytes::new());
         }
         drop(reader);
         basin.close().await;

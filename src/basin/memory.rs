@@ -26,6 +26,11 @@ pub(super) struct MemoryReader {
     at: u64,
 }
 
+pub(super) struct MemoryCursor {
+    shared: Arc<Shared>,
+    output: usize,
+}
+
 impl Memory {
     pub(super) fn open(config: &MemoryConfig, outputs: &[OutputSpec]) -> Self {
         let units = u32::try_from(config.size_max.0 / budget::UNIT).unwrap_or(u32::MAX).max(1);
@@ -117,6 +122,12 @@ impl MemoryReader {
         }
     }
 
+    pub(super) fn cursor(&self) -> MemoryCursor {
+        MemoryCursor { shared: Arc::clone(&self.shared), output: self.output }
+    }
+}
+
+impl MemoryCursor {
     pub(super) fn confirm(&self, through: Position, note: Bytes) {
         let mut queue = self.shared.lock();
         let last = queue.next;

@@ -52,12 +52,12 @@ fn a_batch_is_kept_when_every_output_has_confirmed_it() {
     let mut append = pin!(basin.append(batch("one")));
     assert!(poll(append.as_mut()).is_pending());
     let delivery = next(&mut a);
-    a.confirm(delivery.position, Bytes::new());
+    a.cursor().confirm(delivery.position, Bytes::new());
     assert!(poll(append.as_mut()).is_pending());
     assert_eq!(basin.bookmark("test/a"), None);
     assert_eq!(basin.stats().outputs[1].lag_events, 1);
     let delivery = next(&mut b);
-    b.confirm(delivery.position, Bytes::new());
+    b.cursor().confirm(delivery.position, Bytes::new());
     assert_eq!(poll(append.as_mut()), Poll::Ready(Outcome::Kept));
     assert_eq!(basin.bookmarks("test/"), [("test/a".into(), Bytes::from("one"))]);
 }
@@ -72,7 +72,7 @@ fn a_batch_beyond_the_bytes_waits_until_others_are_confirmed() {
     assert!(poll(second.as_mut()).is_pending());
     let one = next(&mut reader);
     assert!(poll(pin!(reader.next())).is_pending());
-    reader.confirm(one.position, Bytes::new());
+    reader.cursor().confirm(one.position, Bytes::new());
     assert!(poll(second.as_mut()).is_pending());
     assert_eq!(&next(&mut reader).batch.text[..], b"two");
 }

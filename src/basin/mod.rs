@@ -25,8 +25,8 @@ pub use stats::{Latency, OutputStats, Stats};
 use crate::event::{Bookmark, EventBatch, Outcome, Timestamp};
 use crate::finding::Finding;
 use bytes::Bytes;
-use disk::{DiskBasin, DiskReader};
-use memory::{Memory, MemoryReader};
+use disk::{DiskBasin, DiskCursor, DiskReader};
+use memory::{Memory, MemoryCursor, MemoryReader};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -39,6 +39,8 @@ use thiserror::Error;
 #[derive(Clone)]
 pub struct Basin {
     kind: Kind,
+    /// What batches count in until the basin has answered for them.
+    budget: Budget,
 }
 
 /// A batch on its way to an output.
@@ -86,6 +88,11 @@ pub struct Reader {
     kind: ReaderKind,
 }
 
+/// How far one output has come, kept across restarts.
+pub struct Cursor {
+    kind: CursorKind,
+}
+
 impl Basin {
     /// Opens the basin and starts its own threads; no runtime is needed. The findings say what was
     /// repaired, skipped or left over.
@@ -96,11 +103,12 @@ impl Basin {
     ) -> Result<(Self, Vec<Finding>), BasinError> {
         config.check()?;
         if let Some(memory) = &config.memory {
-            return Ok((Self { kind: Kind::Memory(Memory::open(memory, outputs)) }, Vec::new()));
+            let kind = Kind::Memory(Memory::open(memory, outputs));
+            return Ok((Self { kind, budget: budget.clone() }, Vec::new()));
         }
         let Some(disk) = &config.disk else { unreachable!("checked above") };
         let (basin, findings) = DiskBasin::open(disk, outputs, budget)?;
-        Ok((Self { kind: Kind::Disk(basin) }, findings))
+        Ok((Self { kind: Kind::Disk(basin), budget: budget.clone() }, findings))
     }
 
     /// Waits for room, then until the basin answers for the batch. Dropping the future withdraws a
@@ -111,8 +119,11 @@ impl Basin {
     /// not yet written, for their bookmarks would pass it.
     pub async fn append(&self, batch: EventBatch) -> Outcome {
         match &self.kind {
-            Kind::Disk(disk) => disk.append(batch).await,
-            Kind::Memory(memory) => memory.append(batch, now()).await,
+            Kind::Disk(disk) => disk.append(batch, &self.budget).await,
+            Kind::Memory(memory) => {
+                let _memory = self.budget.reserve(batch.weight()).await;
+                memory.append(batch, now()).await
+            }
         }
     }
 
@@ -191,13 +202,24 @@ impl Reader {
         }
     }
 
+    /// The output's cursor, to be moved while this goes on reading.
+    pub fn cursor(&self) -> Cursor {
+        let kind = match &self.kind {
+            ReaderKind::Disk(reader) => CursorKind::Disk(reader.cursor()),
+            ReaderKind::Memory(reader) => CursorKind::Memory(reader.cursor()),
+        };
+        Cursor { kind }
+    }
+}
+
+impl Cursor {
     /// Everything up to `through` is confirmed, filtered out or dead-lettered. `note` (at most
     /// `NOTE_BYTES_MAX`) is the sink's own state at this point, stored with the cursor.
     pub fn confirm(&self, through: Position, note: Bytes) {
         assert!(note.len() <= NOTE_BYTES_MAX, "a sink's note has at most {NOTE_BYTES_MAX} bytes");
         match &self.kind {
-            ReaderKind::Disk(reader) => reader.confirm(through, note),
-            ReaderKind::Memory(reader) => reader.confirm(through, note),
+            CursorKind::Disk(cursor) => cursor.confirm(through, note),
+            CursorKind::Memory(cursor) => cursor.confirm(through, note),
         }
     }
 
@@ -205,16 +227,16 @@ impl Reader {
     /// and at `close`.
     pub async fn checkpoint(&self) -> io::Result<()> {
         match &self.kind {
-            ReaderKind::Disk(reader) => reader.checkpoint().await,
-            ReaderKind::Memory(_) => Ok(()),
+            CursorKind::Disk(cursor) => cursor.checkpoint().await,
+            CursorKind::Memory(_) => Ok(()),
         }
     }
 
     /// The note that was confirmed last; after `open`, the durable one.
     pub fn note(&self) -> Bytes {
         match &self.kind {
-            ReaderKind::Disk(reader) => reader.note(),
-            ReaderKind::Memory(reader) => reader.note(),
+            CursorKind::Disk(cursor) => cursor.note(),
+            CursorKind::Memory(cursor) => cursor.note(),
         }
     }
 }
@@ -243,6 +265,11 @@ pub const NOTE_BYTES_MAX: usize = 60 << 10;
 enum Kind {
     Disk(DiskBasin),
     Memory(Memory),
+}
+
+enum CursorKind {
+    Disk(DiskCursor),
+    Memory(MemoryCursor),
 }
 
 enum ReaderKind {

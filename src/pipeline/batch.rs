@@ -7,7 +7,7 @@
 //! This is the CPU work of a lane; it runs on the threads for blocking calls, a delivery at a time.
 //! Must not know: sinks, retry, cursors.
 
-use crate::basin::Position;
+use crate::basin::{Permit, Position};
 use crate::event::xml::XmlEvent;
 use crate::event::{Event, EventBatch, EventId, Note, NoteKind, Timestamp};
 use crate::filter::Filter;
@@ -31,6 +31,15 @@ pub struct BatchConfig {
     /// How long to wait for more. With `0s` what is there is sent at once, and what arrives
     /// meanwhile is the next batch.
     pub wait: Span,
+}
+
+impl BatchConfig {
+    /// Memory that an output of this setting needs to go at full speed: one batch being sent, one
+    /// being filled, each with the text it was made from, and the delivery that closes it.
+    pub(super) fn share(&self) -> ByteSize {
+        const DELIVERY: u64 = 1024 * 1024;
+        ByteSize(self.bytes.0.saturating_mul(6).saturating_add(2 * DELIVERY))
+    }
 }
 
 impl Default for BatchConfig {
@@ -80,6 +89,8 @@ pub(super) struct Batch {
     pub(super) undecodable: u64,
     /// Everything up to here is in this batch or before it.
     pub(super) through: Position,
+    /// What its deliveries and their encoding count for.
+    pub(super) room: Vec<Permit>,
 }
 
 impl Encoder {
@@ -216,6 +227,11 @@ impl Encoder {
 }
 
 impl Batch {
+    /// Bytes in the shape of the output.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether nothing would be sent.
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -242,6 +258,7 @@ impl Batch {
         self.origins.clear();
         self.deliveries.clear();
         self.dead.clear();
+        self.room.clear();
         (self.filtered, self.undecodable) = (0, 0);
     }
 

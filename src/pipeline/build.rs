@@ -5,6 +5,7 @@
 
 use super::RunError;
 use super::batch::Encoder;
+use super::fill::Filler;
 use super::lane::Lane;
 use super::letter::{Letter, Letters};
 use super::retry::Backoff;
@@ -13,6 +14,7 @@ use crate::config::{DeadLetter, Output, Pipeline};
 use crate::source::Source;
 use crate::telemetry::control::Control;
 use crate::telemetry::{Status, metrics};
+use crate::units::ByteSize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -21,11 +23,43 @@ use tokio::sync::mpsc;
 /// Everything a life starts.
 pub(super) struct Parts {
     pub(super) basin: Basin,
+    pub(super) budgets: Budgets,
     pub(super) on_disk: bool,
     pub(super) sources: Vec<Source>,
     pub(super) lanes: Vec<Lane>,
     pub(super) http: Option<(TcpListener, Vec<String>)>,
     pub(super) control: Option<Control>,
+}
+
+/// How `memory_max` is shared out.
+pub(super) struct Budgets {
+    /// What comes in, until the basin has answered for it; the basin's tail.
+    pub(super) intake: Budget,
+    /// Each output's own, which intake cannot take.
+    pub(super) shares: Vec<Budget>,
+}
+
+impl Budgets {
+    /// At most half is for the outputs; where that is less than they would like, batches are smaller.
+    pub(super) fn new(pipeline: &Pipeline) -> Self {
+        let memory_max = pipeline.limits.memory_max;
+        let each = memory_max.0 / 2 / pipeline.outputs.len().max(1) as u64;
+        let intake = Budget::new(memory_max);
+        let share = |output: &Output| {
+            let share = ByteSize(output.batch.share().0.min(each));
+            intake.carve(share).unwrap_or_else(|| Budget::new(share))
+        };
+        let shares = pipeline.outputs.iter().map(share).collect();
+        Self { intake, shares }
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.intake.used() + self.shares.iter().map(Budget::used).sum::<u64>()
+    }
+
+    pub(super) fn max(&self) -> u64 {
+        self.intake.max().0 + self.shares.iter().map(|share| share.max().0).sum::<u64>()
+    }
 }
 
 pub(super) async fn build(pipeline: Pipeline, status: &Arc<Status>) -> Result<Parts, RunError> {
@@ -34,7 +68,8 @@ pub(super) async fn build(pipeline: Pipeline, status: &Arc<Status>) -> Result<Pa
         None => None,
     };
     let (config, specs) = (pipeline.basin.clone(), pipeline.output_specs());
-    let budget = Budget::new(pipeline.limits.memory_max);
+    let budgets = Budgets::new(&pipeline);
+    let budget = budgets.intake.clone();
     let opened = tokio::task::spawn_blocking(move || Basin::open(&config, &specs, &budget)).await;
     let (basin, findings) = opened.map_err(|panic| RunError::Bug(panic.to_string()))??;
     findings.into_iter().for_each(|finding| status.finding(finding));
@@ -54,12 +89,12 @@ pub(super) async fn build(pipeline: Pipeline, status: &Arc<Status>) -> Result<Pa
     let senders: BTreeMap<String, mpsc::Sender<Letter>> =
         inboxes.iter().map(|(name, (sender, _))| (name.clone(), sender.clone())).collect();
     let mut lanes = Vec::with_capacity(pipeline.outputs.len());
-    for output in pipeline.outputs {
+    for (output, share) in pipeline.outputs.into_iter().zip(&budgets.shares) {
         let inbox = inboxes.remove(&output.name).map(|(_, inbox)| inbox);
-        lanes.push(lane(output, inbox, &basin, &senders, status)?);
+        lanes.push(lane(output, inbox, &basin, &senders, share, status)?);
     }
     let on_disk = pipeline.basin.disk.is_some();
-    Ok(Parts { basin, on_disk, sources: pipeline.sources, lanes, http, control })
+    Ok(Parts { basin, budgets, on_disk, sources: pipeline.sources, lanes, http, control })
 }
 
 fn lane(
@@ -67,6 +102,7 @@ fn lane(
     inbox: Option<mpsc::Receiver<Letter>>,
     basin: &Basin,
     senders: &BTreeMap<String, mpsc::Sender<Letter>>,
+    share: &Budget,
     status: &Arc<Status>,
 ) -> Result<Lane, RunError> {
     let wrong = |reason: String| RunError::Output { output: output.name.clone(), reason };
@@ -88,14 +124,13 @@ fn lane(
         route: String::new(),
     };
     let status = Arc::clone(status);
+    let inbox = inbox.ok_or_else(|| wrong("there are two outputs of this name".into()))?;
     Ok(Lane {
-        reader,
+        cursor: reader.cursor(),
+        filler: Filler::new(reader, inbox, encoder, output.batch, share.clone()),
         sink,
-        encoder,
-        limits: output.batch,
         backoff: Backoff::new(output.retry.pause_min.0, output.retry.pause_max.0),
         letters,
-        inbox: inbox.ok_or_else(|| wrong("there are two outputs of this name".into()))?,
         metrics: metrics().output(&output.name),
         report: Arc::new(move |finding| status.finding(finding)),
         output: output.name,

@@ -1,40 +1,39 @@
 //! One output's way: reader, filter, format, batch, sink, cursor. Written once for all sinks.
 //!
 //! ```text
-//! reader.next ─► batch ─► sink.send ─┬─ Confirmed ───────────────────────► reader.confirm
-//!                  ▲                 ├─ CheckpointFirst ─► checkpoint ─► again
-//!                  └── recycled      ├─ Retry ─► pause ─► again, without end
-//!                                    └─ Refused ─► halves … one event ─► dead letter
+//! filler.next ─► batch ─► sink.send ─┬─ Confirmed ───────────────────────► cursor.confirm
+//!      ▲                             ├─ CheckpointFirst ─► checkpoint ─► again
+//!      │ the next one meanwhile      ├─ Retry ─► pause ─► again, without end
+//!      └── recycled                  └─ Refused ─► halves … one event ─► dead letter
 //! ```
 //!
 //! Promises: the cursor passes an event only when it is confirmed, filtered out or in the dead
 //! letter; order is kept; one output's trouble is only its own.
 //! Must not know: sources, other outputs, what a sink's note says.
 
-use super::batch::{Batch, BatchConfig, Encoder};
-use super::letter::{Dead, Letter, Letters};
+use super::batch::Batch;
+use super::fill::{Filled, Filler, Panicked};
+use super::letter::{Dead, Letters};
 use super::retry::Backoff;
-use crate::basin::{Delivery, Position, Reader};
+use crate::basin::{Cursor, Position};
 use crate::event::{EventBatch, Timestamp};
 use crate::finding::Finding;
 use crate::sink::{Encoded, SendError, Sent, Sink};
 use crate::telemetry::metrics::OutputMetrics;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 pub(super) struct Lane {
     pub(super) output: String,
-    pub(super) reader: Reader,
+    pub(super) filler: Filler,
+    pub(super) cursor: Cursor,
     pub(super) sink: Box<dyn Sink>,
-    pub(super) encoder: Encoder,
-    pub(super) limits: BatchConfig,
     pub(super) backoff: Backoff,
     pub(super) letters: Letters,
-    /// Dead letters of other outputs.
-    pub(super) inbox: mpsc::Receiver<Letter>,
     pub(super) metrics: OutputMetrics,
     /// What happened that an operator should know.
     pub(super) report: Arc<dyn Fn(Finding) + Send + Sync>,
@@ -52,64 +51,51 @@ pub enum LaneError {
     Bug { output: String, reason: String },
 }
 
-/// Deliveries below this size are encoded where they are: moving them costs more than it saves.
-const INLINE_BYTES_MAX: usize = 32 * 1024;
-
-struct Work {
-    encoder: Encoder,
-    batch: Batch,
-}
-
-enum Next {
-    Delivery(Delivery),
-    Letter(Letter),
-    End,
-}
-
 impl Lane {
     /// Runs until the reader ends: the basin is closed, or finished and all of it delivered.
     ///
     /// # Errors
     /// When the sink is gone for good.
     pub(super) async fn run(self) -> Result<(), LaneError> {
-        let Self { output, reader, sink, encoder, limits, backoff, letters, inbox, metrics, report } = self;
-        let mut way = Way { output, sink, backoff, letters, metrics, through: Position::default(), reader };
+        let Self { output, mut filler, cursor, sink, backoff, letters, metrics, report } = self;
+        let bug = |Panicked(reason)| LaneError::Bug { output: output.clone(), reason };
+        let mut way = Way {
+            output: output.clone(),
+            sink,
+            backoff,
+            letters,
+            metrics,
+            through: Position::default(),
+            cursor,
+        };
         way.resume(&report).await;
-        let mut work = Work { encoder, batch: Batch::default() };
-        let mut inbox = inbox;
-        let mut end = false;
-        while !end {
-            match next(&mut way.reader, &mut inbox).await {
-                Next::End => break,
-                Next::Letter(letter) => work = way.take_letter(work, letter).await?,
-                Next::Delivery(first) => {
-                    (work, end) = way.fill(work, first, &limits).await?;
-                    way.deliver(&mut work.batch).await?;
+        let mut next = filler.next(std::future::ready(())).await.map_err(bug)?;
+        loop {
+            let (sent, idle) = oneshot::channel::<()>();
+            // Told by the end of the sending side, in whatever way.
+            let idle = async move { drop(idle.await) };
+            let sending = async {
+                let _sent = sent;
+                match next {
+                    Filled::End => Ok(None),
+                    Filled::Letter(batch, taken) => way.take_letter(batch, taken).await.map(Some),
+                    Filled::Batch(batch) => way.deliver(batch).await.map(Some),
                 }
-            }
+            };
+            let filling = async { filler.next(idle).await.map_err(bug) };
+            let (batch, filled) = tokio::try_join!(sending, filling)?;
+            let Some(batch) = batch else { break };
+            filler.recycle(batch);
+            next = filled;
         }
         // Nobody is waiting for this lane from here on; others may still have dead letters for it.
         way.letters = Letters::Nowhere;
-        while let Some(letter) = inbox.recv().await {
-            work = way.take_letter(work, letter).await?;
-        }
-        way.close().await
-    }
-}
-
-async fn next(reader: &mut Reader, inbox: &mut mpsc::Receiver<Letter>) -> Next {
-    let mut open = !inbox.is_closed() || !inbox.is_empty();
-    loop {
-        tokio::select! {
-            biased;
-            letter = inbox.recv(), if open => match letter {
-                Some(letter) => return Next::Letter(letter),
-                None => open = false,
-            },
-            delivery = reader.next() => {
-                return delivery.map_or(Next::End, Next::Delivery);
+        while let Some(filled) = filler.last_letter().await.map_err(bug)? {
+            if let Filled::Letter(batch, taken) = filled {
+                filler.recycle(way.take_letter(batch, taken).await?);
             }
         }
+        way.close().await
     }
 }
 
@@ -121,12 +107,12 @@ struct Way {
     letters: Letters,
     metrics: OutputMetrics,
     through: Position,
-    reader: Reader,
+    cursor: Cursor,
 }
 
 impl Way {
     async fn resume(&mut self, report: &Arc<dyn Fn(Finding) + Send + Sync>) {
-        let note = self.reader.note();
+        let note = self.cursor.note();
         loop {
             match self.sink.resume(&note) {
                 Ok(findings) => {
@@ -138,50 +124,9 @@ impl Way {
         }
     }
 
-    /// Adds deliveries until the batch is full or has waited; true: there will be no more.
-    async fn fill(
-        &mut self,
-        mut work: Work,
-        first: Delivery,
-        limits: &BatchConfig,
-    ) -> Result<(Work, bool), LaneError> {
-        let deadline = tokio::time::Instant::now() + limits.wait.0;
-        let mut delivery = first;
-        loop {
-            work = self.encode(work, delivery).await?;
-            if work.encoder.is_full(&work.batch, limits) {
-                return Ok((work, false));
-            }
-            let more = self.reader.next();
-            let more = if limits.wait.0.is_zero() {
-                once(more).await
-            } else {
-                tokio::time::timeout_at(deadline, more).await.ok()
-            };
-            match more {
-                Some(Some(next)) => delivery = next,
-                Some(None) => return Ok((work, true)),
-                None => return Ok((work, false)),
-            }
-        }
-    }
-
-    async fn encode(&mut self, mut work: Work, delivery: Delivery) -> Result<Work, LaneError> {
-        let is_small = delivery.batch.text.len() <= INLINE_BYTES_MAX;
-        let encode = move || {
-            work.encoder.add(&mut work.batch, &delivery.batch, delivery.position, now());
-            work
-        };
-        if is_small {
-            return Ok(encode());
-        }
-        tokio::task::spawn_blocking(encode)
-            .await
-            .map_err(|panic| LaneError::Bug { output: self.output.clone(), reason: panic.to_string() })
-    }
-
-    /// Brings the whole batch to its end, whatever it takes, and moves the cursor.
-    async fn deliver(&mut self, batch: &mut Batch) -> Result<(), LaneError> {
+    /// Brings the whole batch to its end, whatever it takes, and moves the cursor; its buffers come
+    /// back empty.
+    async fn deliver(&mut self, mut batch: Batch) -> Result<Batch, LaneError> {
         self.metrics.filtered.inc_by(batch.filtered);
         self.metrics.undecodable.inc_by(batch.undecodable);
         let dead: Vec<Dead> = batch
@@ -193,13 +138,13 @@ impl Way {
         let mut sent = None;
         if !batch.is_empty() {
             let encoded = Arc::new(batch.encoded());
-            self.send(&encoded, batch).await?;
+            self.send(&encoded, &batch).await?;
             sent = Arc::try_unwrap(encoded).ok();
         }
         self.through = batch.through;
-        self.reader.confirm(self.through, self.sink.note());
+        self.cursor.confirm(self.through, self.sink.note());
         batch.recycle(sent);
-        Ok(())
+        Ok(batch)
     }
 
     /// Sends the batch, in halves where something in it is refused, down to the event itself.
@@ -255,8 +200,8 @@ impl Way {
 
     /// Cursor and note on disk; where that fails, again.
     async fn make_durable(&mut self) {
-        self.reader.confirm(self.through, self.sink.note());
-        while let Err(error) = self.reader.checkpoint().await {
+        self.cursor.confirm(self.through, self.sink.note());
+        while let Err(error) = self.cursor.checkpoint().await {
             let pause = self.backoff.pause();
             warn!(output = self.output, %error, retry_in = ?pause, "the cursor could not be made durable; trying again");
             tokio::time::sleep(pause).await;
@@ -278,11 +223,12 @@ impl Way {
 
     /// Sends what another output could not deliver. What is refused here too is held: a dead letter
     /// has no dead letter.
-    async fn take_letter(&mut self, mut work: Work, letter: Letter) -> Result<Work, LaneError> {
-        for dead in &letter.events {
-            work.encoder.add_letter(&mut work.batch, &dead.delivery, dead.event, &dead.error);
-        }
-        let encoded = Arc::new(work.batch.encoded());
+    async fn take_letter(
+        &mut self,
+        mut batch: Batch,
+        taken: oneshot::Sender<()>,
+    ) -> Result<Batch, LaneError> {
+        let encoded = Arc::new(batch.encoded());
         while let Err(error) = self.send_part(&encoded).await {
             if matches!(error, SendError::Gone { .. }) {
                 return Err(LaneError::Gone { output: self.output.clone(), error });
@@ -291,10 +237,10 @@ impl Way {
         }
         // The other lane moves its cursor next, so what was just written may not be taken back.
         self.make_durable().await;
-        work.batch.recycle(None);
+        batch.recycle(Arc::try_unwrap(encoded).ok());
         // Nobody listens when the other lane was stopped meanwhile; its cursor stays before these.
-        let _ = letter.taken.send(());
-        Ok(work)
+        let _ = taken.send(());
+        Ok(batch)
     }
 
     async fn pause(&mut self, error: &SendError) {
@@ -316,18 +262,6 @@ impl Way {
 
 fn dead(deliveries: &[Arc<EventBatch>], (delivery, event): (u32, u32), error: String) -> Dead {
     Dead { delivery: Arc::clone(&deliveries[delivery as usize]), event: event as usize, error }
-}
-
-/// What is there without waiting; `None` when there is nothing yet.
-async fn once<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|context| {
-        std::task::Poll::Ready(match future.as_mut().poll(context) {
-            std::task::Poll::Ready(value) => Some(value),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 fn now() -> Timestamp {

@@ -3,11 +3,10 @@
 //!
 //! Must not know: how a part does its work.
 
-use super::build::{Parts, build};
+use super::build::{Budgets, Parts, build};
 use super::lane::LaneError;
 use super::{Options, Order, Reload, RunError};
-use crate::basin::Basin;
-use crate::basin::Stats;
+use crate::basin::{Basin, BasinConfig, Stats};
 use crate::config::Pipeline;
 use crate::source::{Report, Source, SourceError, Summary};
 use crate::telemetry::notify::Notifier;
@@ -39,6 +38,9 @@ pub(super) enum Next {
 pub(super) struct Life {
     options: Options,
     basin: Basin,
+    budgets: Budgets,
+    /// What the basin may hold.
+    size_max: u64,
     on_disk: bool,
     outputs: Vec<String>,
     reports: Vec<Report>,
@@ -52,6 +54,8 @@ pub(super) struct Life {
     notifier: Notifier,
     status: Arc<Status>,
     stage: Stage,
+    /// What the metrics have of the basin: it counts anew in every life, they do not.
+    told: Stats,
     failure: Option<RunError>,
     /// An output's far end is gone for good.
     is_closed: bool,
@@ -87,10 +91,17 @@ impl Life {
         status: &Arc<Status>,
     ) -> Result<Self, RunError> {
         status.enter(Phase::Starting);
-        let Parts { basin, on_disk, sources, lanes, http, control } = build(pipeline, status).await?;
+        let size_max = match &pipeline.basin {
+            BasinConfig { disk: Some(disk), .. } => disk.size_max.0,
+            BasinConfig { memory, .. } => memory.as_ref().map_or(0, |memory| memory.size_max.0),
+        };
+        let Parts { basin, budgets, on_disk, sources, lanes, http, control } =
+            build(pipeline, status).await?;
         let mut life = Self {
             options,
             basin,
+            budgets,
+            size_max,
             on_disk,
             outputs: lanes.iter().map(|lane| lane.output.clone()).collect(),
             reports: sources.iter().map(Source::report).collect(),
@@ -103,6 +114,7 @@ impl Life {
             notifier: Notifier::from_env(),
             status: Arc::clone(status),
             stage: Stage::Running,
+            told: Stats::default(),
             failure: None,
             is_closed: false,
         };
@@ -290,18 +302,26 @@ impl Life {
     }
 
     /// Figures that only the basin knows, and what it and the sources found.
-    fn tell(&self) {
+    fn tell(&mut self) {
         self.notifier.alive();
         self.basin.take_findings().into_iter().for_each(|finding| self.status.finding(finding));
         self.reports.iter().flat_map(Report::take_fresh).for_each(|finding| self.status.keep(finding));
         let stats = self.basin.stats();
-        tell_of_basin(&stats);
+        let before = std::mem::replace(&mut self.told, stats.clone());
+        tell_of_basin(&before, &stats);
+        metrics().basin.max_bytes.set(gauge(self.size_max));
+        metrics().memory.used_bytes.set(gauge(self.budgets.used()));
+        metrics().memory.max_bytes.set(gauge(self.budgets.max()));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut events = 0;
         for output in stats.outputs.iter().filter(|output| self.outputs.contains(&output.name)) {
             let of = metrics().output(&output.name);
-            of.lag_events.set(i64::try_from(output.lag_events).unwrap_or(i64::MAX));
-            of.lag_bytes.set(i64::try_from(output.lag_bytes).unwrap_or(i64::MAX));
+            of.lag_events.set(gauge(output.lag_events));
+            of.lag_bytes.set(gauge(output.lag_bytes));
+            let skipped = before.outputs.iter().find(|before| before.name == output.name);
+            of.skipped.inc_by(
+                output.skipped_events.saturating_sub(skipped.map_or(0, |before| before.skipped_events)),
+            );
             let age = output
                 .oldest
                 .filter(|_| output.lag_events > 0)
@@ -313,18 +333,22 @@ impl Life {
     }
 }
 
-fn tell_of_basin(stats: &Stats) {
+fn tell_of_basin(before: &Stats, stats: &Stats) {
     let basin = &metrics().basin;
-    basin.bytes.set(i64::try_from(stats.bytes).unwrap_or(i64::MAX));
-    basin.segments.set(i64::try_from(stats.segments).unwrap_or(i64::MAX));
-    for (counter, now) in [
-        (&basin.frames, stats.frames_appended),
-        (&basin.written_bytes, stats.bytes_appended),
-        (&basin.sync_failures, stats.sync_failures),
-        (&basin.quarantined, stats.frames_damaged),
+    basin.bytes.set(gauge(stats.bytes));
+    basin.segments.set(gauge(stats.segments));
+    for (counter, before, now) in [
+        (&basin.frames, before.frames_appended, stats.frames_appended),
+        (&basin.written_bytes, before.bytes_appended, stats.bytes_appended),
+        (&basin.sync_failures, before.sync_failures, stats.sync_failures),
+        (&basin.quarantined, before.frames_damaged, stats.frames_damaged),
     ] {
-        counter.inc_by(now.saturating_sub(counter.get()));
+        counter.inc_by(now.saturating_sub(before));
     }
+}
+
+fn gauge(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -11,13 +11,14 @@
 //! | `build` | from a checked pipeline to parts that can be started |
 //! | `probe` | whether what it opens can be opened |
 //! | `life` | starts the parts, waits, stops them in three steps |
-//! | `lane`, `batch`, `retry`, `letter` | an output's way |
+//! | `lane`, `fill`, `batch`, `retry`, `letter` | an output's way |
 //!
 //! Promise: an orderly end loses nothing that was acknowledged, and says so when it cannot know.
 //! Must not know: command lines, terminals.
 
 mod batch;
 mod build;
+mod fill;
 mod lane;
 mod letter;
 mod life;

@@ -24,7 +24,7 @@ impl Harness {
         tokio::task::spawn(async move {
             while let Some(delivery) = reader.next().await {
                 kept.lock().unwrap().push(delivery.batch);
-                reader.confirm(delivery.position, Bytes::new());
+                reader.cursor().confirm(delivery.position, Bytes::new());
             }
         });
         Self { basin, batches }

@@ -52,7 +52,7 @@ use file::{Disk, Folder};
 use frame::Framed;
 use group::Pending;
 use lock::Lock;
-pub(super) use reader::DiskReader;
+pub(super) use reader::{DiskCursor, DiskReader};
 use recovery::Entropy;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -105,8 +105,10 @@ impl DiskBasin {
         Ok((Self { shared, handle }, findings))
     }
 
-    pub(super) async fn append(&self, batch: EventBatch) -> Outcome {
+    /// `memory` is what the batch counts in until its answer.
+    pub(super) async fn append(&self, batch: EventBatch, memory: &Budget) -> Outcome {
         let underway = self.shared.streams.begin(&batch.origin);
+        let _memory = memory.reserve(batch.weight()).await;
         let units = budget::units(batch.weight()).min((PENDING_BYTES_MAX as u64 / budget::UNIT) as u32);
         let Ok(room) = Arc::clone(&self.shared.room).acquire_many_owned(units).await else {
             return Outcome::Lost;

@@ -22,6 +22,11 @@ pub(in crate::basin) struct DiskReader {
     refusals: u32,
 }
 
+pub(in crate::basin) struct DiskCursor {
+    shared: Arc<Shared>,
+    output: usize,
+}
+
 impl DiskReader {
     pub(super) fn new(shared: Arc<Shared>, output: usize, at: Position) -> Self {
         Self { shared, output, at, place: Place::default(), ahead: VecDeque::new(), refusals: 0 }
@@ -56,29 +61,8 @@ impl DiskReader {
         }
     }
 
-    pub(in crate::basin) fn confirm(&self, through: Position, note: Bytes) {
-        let mut core = self.shared.lock();
-        core.confirm(self.output, through, note);
-        if core.hurries(self.output) {
-            self.shared.keeper.notify_one();
-        }
-    }
-
-    pub(in crate::basin) async fn checkpoint(&self) -> io::Result<()> {
-        let (sender, written) = oneshot::channel();
-        {
-            let mut core = self.shared.lock();
-            let output = &mut core.outputs[self.output];
-            output.urgent = true;
-            output.retry_at = None;
-            output.waiters.push(sender);
-        }
-        self.shared.keeper.notify_one();
-        written.await.unwrap_or_else(|_| Err(io::Error::other("the basin was closed")))
-    }
-
-    pub(in crate::basin) fn note(&self) -> Bytes {
-        self.shared.lock().outputs[self.output].note.clone()
+    pub(in crate::basin) fn cursor(&self) -> DiskCursor {
+        DiskCursor { shared: Arc::clone(&self.shared), output: self.output }
     }
 
     async fn read(&mut self, plan: ReadPlan) {
@@ -103,6 +87,33 @@ impl DiskReader {
         self.at = at;
         self.place = place;
         self.ahead = entries.into();
+    }
+}
+
+impl DiskCursor {
+    pub(in crate::basin) fn confirm(&self, through: Position, note: Bytes) {
+        let mut core = self.shared.lock();
+        core.confirm(self.output, through, note);
+        if core.hurries(self.output) {
+            self.shared.keeper.notify_one();
+        }
+    }
+
+    pub(in crate::basin) async fn checkpoint(&self) -> io::Result<()> {
+        let (sender, written) = oneshot::channel();
+        {
+            let mut core = self.shared.lock();
+            let output = &mut core.outputs[self.output];
+            output.urgent = true;
+            output.retry_at = None;
+            output.waiters.push(sender);
+        }
+        self.shared.keeper.notify_one();
+        written.await.unwrap_or_else(|_| Err(io::Error::other("the basin was closed")))
+    }
+
+    pub(in crate::basin) fn note(&self) -> Bytes {
+        self.shared.lock().outputs[self.output].note.clone()
     }
 }
 
