@@ -115,6 +115,28 @@ fn every_file_opens_with_what_it_is() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
+/// Longest file of the product, and those that are longer: they may shrink, no other may join them.
+const LINES_MAX: usize = 400;
+const LONGER: &[(&str, usize)] =
+    &[("src/event/utf16.rs", 580), ("src/evtx/walk.rs", 730), ("src/source/evtx/slots.rs", 410)];
+
+#[test]
+fn files_stay_short_enough_to_be_read() {
+    let mut wrong = String::new();
+    for (path, text) in sources() {
+        let longer = LONGER.iter().find(|(name, _)| Path::new(name) == path);
+        let (lines, max) = (text.lines().count(), longer.map_or(LINES_MAX, |(_, max)| *max));
+        if lines > max && !is_for_tests(&path) {
+            writeln!(wrong, "{}: {lines} lines, at most {max}; split it along a seam", path.display())
+                .unwrap();
+        }
+        if longer.is_some() && lines <= LINES_MAX {
+            writeln!(wrong, "{}: is short now, take it off the list", path.display()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
 #[test]
 fn nothing_is_left_for_later() {
     // Spelled in halves so that this file does not find itself.
@@ -161,7 +183,8 @@ fn room_of(path: &Path) -> String {
 
 /// A file that only the tests of a room are made of; golden files are read there.
 fn is_for_tests(path: &Path) -> bool {
-    path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")))
+    path.components()
+        .any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs" | "contract.rs")))
 }
 
 /// The text before the test module at the file's end; test files of a room import what they like.

@@ -3,15 +3,18 @@
 //! | file | what |
 //! |---|---|
 //! | `logs` | the open logs: prepare, append, sync, and back again when something fails |
+//! | `archive` | names of logs that were set aside |
 //! | `store` | a file as the place where a log's bytes are |
 //!
 //! Takes events as `format.xml` writes them. Promises those of the `file` sink: confirmed is
 //! synced, and after a crash every event is in the logs exactly once (with a disk basin). An event
 //! that no log can hold is refused, with the reason. Must not know: filters, what an event says.
 
+mod archive;
 mod logs;
 mod store;
 
+use super::keep::Keep;
 use super::path::{PathTemplate, Router};
 use super::{Closing, Encoded, SendError, Sending, Sink, SinkError};
 use crate::evtx::write::CHUNKS_MAX;
@@ -46,6 +49,9 @@ pub struct Config {
     /// What happens to a full log.
     #[serde(default)]
     pub full: Full,
+    /// What is deleted of logs that are not being written; without it nothing is.
+    #[serde(default)]
+    pub keep: Keep,
     /// Logs that are kept open at a time (64 if not set).
     pub open_max: Option<usize>,
 }
@@ -96,7 +102,7 @@ impl Config {
             },
             open_max: self.open_max.unwrap_or(OPEN_MAX),
         };
-        let logs = Logs::new(template.clone(), limits);
+        let logs = Logs::new(template.clone(), limits, self.keep);
         Ok(EvtxSink { router: Router::new(template), logs: Arc::new(Mutex::new(logs)) })
     }
 }

@@ -3,19 +3,22 @@
 //! | file | what |
 //! |---|---|
 //! | `files` | the open files: prepare, write, sync, and back again when something fails |
+//! | `entry` | one of them: append, cut back, open again |
 //! | `note` | which files were how long, stored with the cursor |
 //! | `compress` | one gzip member or zstd frame per batch |
-//! | `keep` | deletes what is older or more than was asked for |
+//! | `stamp` | names of files that were set aside |
 //!
 //! Promises: confirmed is synced, names included. After a crash every event is in the files
 //! exactly once and no line is torn, also across creation and rotation (with a disk basin; the
 //! argument is in `files`). A full disk is waited for. Must not know: filters, what a line means.
 
 mod compress;
-pub(super) mod files;
-mod keep;
+pub(super) mod entry;
+mod files;
 pub(super) mod note;
+mod stamp;
 
+use super::keep::Keep;
 use super::path::{PathTemplate, Router};
 use super::{Closing, Encoded, SendError, Sending, Sink, SinkError};
 use crate::finding::Finding;
@@ -59,16 +62,6 @@ pub struct Rotate {
     pub size: Option<ByteSize>,
     /// At every full span since midnight UTC: `"1h"`, `"1d"`.
     pub every: Option<Span>,
-}
-
-/// Files that have the path's shape and are not being written are deleted, oldest first.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Keep {
-    /// Last written longer ago than this.
-    pub age: Option<Span>,
-    /// What all files together may take.
-    pub size: Option<ByteSize>,
 }
 
 impl Config {

@@ -8,6 +8,7 @@
 
 pub mod evtx;
 pub mod file;
+pub mod keep;
 pub mod path;
 pub mod stdout;
 
@@ -203,3 +204,6 @@ pub enum SinkError {
     #[error("{setting}: {why}")]
     Setting { setting: &'static str, why: String },
 }
+
+#[cfg(test)]
+mod contract;

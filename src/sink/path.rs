@@ -7,11 +7,12 @@
 //! The number of distinct paths is capped too, or one lying host could fill a disk with inodes.
 
 mod confined;
+mod router;
 
 pub use confined::{Confined, Place};
+pub use router::{BATCH_PATH_BYTES_MAX, PATH_OVERHEAD_BYTES, ROUTES_MAX, Router};
 
 use crate::event::{Header, Origin, Timestamp, Value};
-use std::collections::HashMap;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -20,12 +21,6 @@ pub const VALUE_BYTES_MAX: usize = 100;
 /// Longest name of a file or folder below the root; file systems allow 255, and rotation and
 /// compression add to it.
 pub const COMPONENT_BYTES_MAX: usize = 200;
-/// Bytes of the distinct paths of one batch: a sink notes them all with its cursor.
-pub const BATCH_PATH_BYTES_MAX: usize = super::NOTE_BYTES_MAX - 4096;
-/// What a note holds beside a path, at most.
-pub const PATH_OVERHEAD_BYTES: usize = 32;
-/// Distinct paths of one output within an hour before further ones share a path of `_other`.
-pub const ROUTES_MAX: usize = 4096;
 
 /// A checked template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,85 +205,6 @@ impl RouteValues<'_, '_> {
     }
 }
 
-/// Gives each event its path and holds the caps on distinct ones.
-#[derive(Clone, Debug)]
-pub struct Router {
-    template: PathTemplate,
-    /// Paths given out, and when last, in the seconds of the events' receipt.
-    known: HashMap<Box<str>, Known>,
-    routes_max: usize,
-    batch: u64,
-    /// Bytes of the distinct paths of this batch.
-    batch_bytes: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    seconds: i64,
-    batch: u64,
-}
-
-impl Router {
-    pub fn new(template: PathTemplate) -> Self {
-        Self { template, known: HashMap::new(), routes_max: ROUTES_MAX, batch: 0, batch_bytes: 0 }
-    }
-
-    #[must_use]
-    pub fn with_routes_max(mut self, routes_max: usize) -> Self {
-        self.routes_max = routes_max;
-        self
-    }
-
-    /// A new batch begins.
-    pub fn begin(&mut self) {
-        self.batch += 1;
-        self.batch_bytes = 0;
-    }
-
-    /// Whether the batch should be sent before more paths come together.
-    pub fn is_full(&self) -> bool {
-        self.batch_bytes > BATCH_PATH_BYTES_MAX / 2
-    }
-
-    /// The path of an event, into `out`.
-    pub fn route(&mut self, values: &RouteValues<'_, '_>, out: &mut String) {
-        out.clear();
-        self.template.render(values, out);
-        if self.template.is_fixed() {
-            return;
-        }
-        let now = values.origin.received.0.div_euclid(1_000_000_000);
-        if !self.admit(out, now) {
-            out.clear();
-            self.template.write(values, true, out);
-        }
-    }
-
-    fn admit(&mut self, path: &str, now: i64) -> bool {
-        const FORGET_AFTER_SECONDS: i64 = 3600;
-        let known = self.known.get_mut(path);
-        let is_new_here = known.as_ref().is_none_or(|known| known.batch != self.batch);
-        let bytes = if is_new_here { path.len() + PATH_OVERHEAD_BYTES } else { 0 };
-        if self.batch_bytes + bytes > BATCH_PATH_BYTES_MAX {
-            return false;
-        }
-        let seen = Known { seconds: now, batch: self.batch };
-        if let Some(known) = known {
-            *known = seen;
-        } else {
-            if self.known.len() >= self.routes_max {
-                self.known.retain(|_, known| known.seconds + FORGET_AFTER_SECONDS > now);
-            }
-            if self.known.len() >= self.routes_max {
-                return false;
-            }
-            self.known.insert(path.into(), seen);
-        }
-        self.batch_bytes += bytes;
-        true
-    }
-}
-
 /// Literal pieces, and `None` for one or more characters of one name.
 fn fits(pieces: &[Option<&str>], path: &str) -> bool {
     let Some((first, rest)) = pieces.split_first() else { return path.is_empty() };
@@ -403,105 +319,4 @@ fn write_date(format: &str, time: Timestamp, out: &mut String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn origin() -> Origin {
-        Origin {
-            source: "dc".into(),
-            host: None,
-            address: None,
-            subscription: None,
-            file: None,
-            received: Timestamp::parse(b"2026-01-02T03:04:05Z").unwrap(),
-        }
-    }
-
-    fn render(path: &str, channel: &str, computer: &str) -> String {
-        let header = Header {
-            channel: Value::Text(channel.as_bytes()),
-            computer: Value::Text(computer.as_bytes()),
-            ..Header::default()
-        };
-        let origin = origin();
-        let mut out = String::new();
-        let values = RouteValues { header: Some(&header), origin: &origin, time: origin.received };
-        PathTemplate::parse(path).unwrap().render(&values, &mut out);
-        out
-    }
-
-    #[test]
-    fn values_and_dates_stand_where_the_template_says() {
-        assert_eq!(render("/log/{channel}/{computer}.json", "Security", "dc1"), "Security/dc1.json");
-        assert_eq!(
-            render("/log/{date:%Y-%m-%d}/{yyyy}{mm}{dd}{hh}.json", "", ""),
-            "2026-01-02/2026010203.json"
-        );
-        assert_eq!(render("/log/x.json", "", ""), "x.json");
-    }
-
-    #[test]
-    fn no_value_can_leave_its_place_in_the_path() {
-        for hostile in
-            ["..", ".", "../../etc/passwd", "/etc/passwd", "a\0b", "a\nb", "..\\..", "", "\u{202e}x"]
-        {
-            let path = render("/log/{channel}{computer}/f", hostile, hostile);
-            let (folder, file) = path.split_once('/').unwrap();
-            assert_eq!(file, "f");
-            assert!(!folder.starts_with('.') && !folder.chars().any(char::is_control), "{path:?}");
-        }
-        assert!(render("/log/{channel}.json", &"é".repeat(5000), "").len() <= VALUE_BYTES_MAX + 5);
-        assert!(
-            render("/l/{channel}{computer}{channel}", &"x".repeat(500), &"y".repeat(500)).len()
-                <= COMPONENT_BYTES_MAX
-        );
-    }
-
-    #[test]
-    fn a_wrong_template_is_refused_in_words() {
-        for (path, part) in [
-            ("{channel}.json", "begin with a folder"),
-            ("/log/{chanel}", "{channel}"),
-            ("/log/{channel", "without"),
-            ("/log/channel}", "without"),
-            ("/log/{channel}/../x", "may not stand"),
-            ("/log/{channel}/", "name a file"),
-            ("/log/", "name a file"),
-            ("/log/{date:%s}", "%Y"),
-            ("/log/{date:../%Y}", "%Y"),
-        ] {
-            let error = PathTemplate::parse(path).unwrap_err().to_string();
-            assert!(error.contains(part), "{path}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_template_knows_its_own_paths() {
-        let template = PathTemplate::parse("/log/{channel}/{date:%Y/%m}-{computer}.json.gz").unwrap();
-        assert!(template.matches("Security/2026/01-dc1.json.gz"));
-        for other in ["Security/2026-dc1.json.gz", "Security/2026/01-dc1.json", "a/b/2026/01-dc1.json.gz", ""]
-        {
-            assert!(!template.matches(other), "{other}");
-        }
-        assert_eq!((template.extension(), template.depth()), (".json.gz", 3));
-        assert_eq!(PathTemplate::parse("/log/{computer}").unwrap().extension(), "");
-    }
-
-    #[test]
-    fn past_the_cap_new_paths_share_one() {
-        let mut router =
-            Router::new(PathTemplate::parse("/log/{computer}/{host}").unwrap()).with_routes_max(2);
-        let origin = origin();
-        let mut route = |name: &str| {
-            let header = Header { computer: Value::Text(name.as_bytes()), ..Header::default() };
-            let mut out = String::new();
-            router
-                .route(&RouteValues { header: Some(&header), origin: &origin, time: Timestamp(0) }, &mut out);
-            out
-        };
-        assert_eq!(route("a"), "a/_");
-        assert_eq!(route("b"), "b/_");
-        assert_eq!(route("c"), "_other/_other");
-        assert_eq!(route("a"), "a/_");
-    }
-}
+mod tests;

@@ -7,12 +7,14 @@
 //! aside only while the note has its exact next id. Taking back is dropping every record from that
 //! id on: records are only appended, so that rewrites one chunk header and cuts the file.
 
+use super::archive::{archive, unarchived};
 use crate::event::Timestamp;
 use crate::event::xml::XmlEvent;
 use crate::evtx::write::{CHUNKS_MAX, LogWriter, Options, PushError, ResumeError};
 use crate::finding::Finding;
-use crate::sink::file::files::lock;
+use crate::sink::file::entry::lock;
 use crate::sink::file::note::{self, Noted};
+use crate::sink::keep::{Keep, Keeper};
 use crate::sink::path::{Confined, PathTemplate, Place};
 use crate::sink::{Encoded, SendError, Sent};
 use bytes::Bytes;
@@ -34,6 +36,7 @@ pub(super) struct Limits {
 pub(super) struct Logs {
     template: PathTemplate,
     limits: Limits,
+    keeper: Keeper,
     root: Option<Confined>,
     entries: HashMap<Box<str>, Entry>,
     /// Counts batches, for what was used last.
@@ -74,8 +77,9 @@ impl From<io::Error> for Trouble {
 }
 
 impl Logs {
-    pub(super) fn new(template: PathTemplate, limits: Limits) -> Self {
-        Self { template, limits, root: None, entries: HashMap::new(), batches: 0, asked: false }
+    pub(super) fn new(template: PathTemplate, limits: Limits, keep: Keep) -> Self {
+        let keeper = Keeper::new(keep, &template, unarchived);
+        Self { template, limits, keeper, root: None, entries: HashMap::new(), batches: 0, asked: false }
     }
 
     /// All of the batch or nothing of it.
@@ -119,6 +123,10 @@ impl Logs {
             if let Some(entry) = self.entries.get_mut(route) {
                 (entry.next_id, entry.exact) = (next_id, false);
             }
+        }
+        if let Some(root) = &self.root {
+            let (entries, seconds) = (&self.entries, u64::try_from(now.0 / 1_000_000_000).unwrap_or(0));
+            self.keeper.thin_out(root, seconds, &|path| entries.contains_key(path));
         }
         Ok(Sent::Confirmed)
     }
@@ -223,6 +231,7 @@ impl Logs {
             close(open)?;
         }
         place.rename(&archive(&place, now)?)?;
+        self.keeper.wake();
         // Record ids go on in the new log, as they do on Windows.
         let entry = begin(&place, next_id, limits, batches)?;
         self.entries.insert(route.into(), entry);
@@ -357,26 +366,6 @@ fn close(mut open: Open) -> io::Result<()> {
 fn options(limits: Limits, first_record_id: u64) -> Options {
     let chunks_max = limits.ring.unwrap_or(CHUNKS_MAX);
     Options { chunks_max, wrap: limits.ring.is_some(), first_record_id, ..Options::default() }
-}
-
-/// A free name for a full log, as Windows makes it: `Archive-Security-2019-01-14-18-33-55-830.evtx`.
-fn archive(place: &Place, now: Timestamp) -> io::Result<Place> {
-    const TRIES_MAX: i64 = 1000;
-    let stem = place.name().trim_end_matches(".evtx");
-    for later in 0..TRIES_MAX {
-        let mut stamp = Vec::new();
-        Timestamp(now.0.saturating_add(later * 1_000_000)).write(3, &mut stamp);
-        stamp.pop();
-        let stamp: String = stamp
-            .into_iter()
-            .map(|byte| if byte.is_ascii_digit() { char::from(byte) } else { '-' })
-            .collect();
-        let aside = place.sibling(&format!("Archive-{stem}-{stamp}.evtx"))?;
-        if aside.inode()?.is_none() {
-            return Ok(aside);
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 fn now() -> Timestamp {

@@ -16,10 +16,13 @@
 //! checkpoint, whose C covers all that was written to it.
 
 use super::compress::Compression;
+use super::entry::{Entry, append, is_due, lock, recut};
 use super::note::{self, Noted};
-use super::{Config, Rotate, keep};
+use super::stamp::without_stamp;
+use super::{Config, Rotate};
 use crate::event::Timestamp;
 use crate::finding::Finding;
+use crate::sink::keep::Keeper;
 use crate::sink::path::{Confined, PathTemplate, Place};
 use crate::sink::{Encoded, SendError, Sent};
 use bytes::Bytes;
@@ -36,7 +39,7 @@ pub(super) struct Files {
     rotate: Rotate,
     compression: Option<Compression>,
     open_max: usize,
-    keeper: keep::Keeper,
+    keeper: Keeper,
     root: Option<Confined>,
     pub(super) entries: HashMap<Box<str>, Entry>,
     /// Counts batches, for what was used last.
@@ -49,29 +52,12 @@ pub(super) struct Files {
     packed: Vec<u8>,
 }
 
-/// A file that the note lists.
-pub(super) struct Entry {
-    inode: u64,
-    /// After the last confirmed batch.
-    length: u64,
-    /// Unix seconds; the span it belongs to for rotation by time.
-    begun: u64,
-    pub(super) file: Option<File>,
-    used: u64,
-    /// The durable note lists it (rule 1).
-    noted: bool,
-    /// The durable note has this very length (rule 3).
-    exact: bool,
-    /// There may be bytes past `length` that are to be removed before anything else.
-    cut: bool,
-}
-
 type Reason = (String, io::Error);
 
 impl Files {
     pub(super) fn new(template: PathTemplate, config: &Config, open_max: usize) -> Self {
         Self {
-            keeper: keep::Keeper::new(config.keep, &template),
+            keeper: Keeper::new(config.keep, &template, without_stamp),
             template,
             rotate: config.rotate,
             compression: config.compression,
@@ -285,7 +271,7 @@ impl Files {
     /// A free name for a file that is set aside: the time before the extension.
     fn aside(&self, place: &Place, now: u64) -> io::Result<Place> {
         const TRIES_MAX: u32 = 10_000;
-        let extension = self.keeper.extension();
+        let extension = self.template.extension();
         let (stem, extension) = match place.name().strip_suffix(extension) {
             Some(stem) => (stem, extension),
             None => (place.name(), ""),
@@ -385,68 +371,6 @@ impl Files {
             Some(root) => root.place(route, create),
             None => Err(io::ErrorKind::NotFound.into()),
         }
-    }
-}
-
-fn is_due(rotate: &Rotate, entry: &Entry, now: u64) -> bool {
-    let span = rotate.every.map(|span| span.0.as_secs());
-    entry.length > 0
-        && (rotate.size.is_some_and(|size| entry.length >= size.0)
-            || span.is_some_and(|span| entry.begun / span < now / span))
-}
-
-/// Writes at the end of what is confirmed, and syncs.
-fn append(entry: &mut Entry, place: &Place, bytes: &[u8]) -> io::Result<u64> {
-    if entry.cut {
-        recut(entry, place)?;
-    }
-    let file = match entry.file.take() {
-        Some(file) => file,
-        None => reopen(entry, place)?,
-    };
-    let there = file.metadata()?.len();
-    if there != entry.length {
-        // Never over foreign bytes, and never past a hole.
-        warn!(path = place.name(), was = entry.length, is = there, "something else changed the file");
-        entry.length = there;
-    }
-    file.write_all_at(bytes, entry.length)?;
-    file.sync_data()?;
-    entry.file = Some(file);
-    Ok(entry.length + bytes.len() as u64)
-}
-
-fn recut(entry: &mut Entry, place: &Place) -> io::Result<()> {
-    let file = reopen(entry, place)?;
-    if file.metadata()?.len() > entry.length {
-        file.set_len(entry.length)?;
-        file.sync_all()?;
-    }
-    entry.cut = false;
-    entry.file = Some(file);
-    Ok(())
-}
-
-fn reopen(entry: &mut Entry, place: &Place) -> io::Result<File> {
-    entry.file = None;
-    let file = place.open()?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    if file.metadata()?.ino() != entry.inode {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has taken its place"));
-    }
-    lock(&file, place)?;
-    Ok(file)
-}
-
-/// Two writers of one file would cut each other's lines. Where the file system has no locks, nobody
-/// can be kept out.
-pub(in crate::sink) fn lock(file: &File, place: &Place) -> io::Result<()> {
-    match file.try_lock() {
-        Err(std::fs::TryLockError::WouldBlock) => Err(io::Error::new(
-            io::ErrorKind::WouldBlock,
-            format!("another output or process is writing `{}`", place.name()),
-        )),
-        Err(std::fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => Err(error),
-        _ => Ok(()),
     }
 }
 

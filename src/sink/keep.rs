@@ -1,10 +1,13 @@
 //! Deletes files by age and by total size, oldest first.
 //!
 //! Only what this sink could have written is looked at: regular files below the root whose path has
-//! the template's shape, with or without the stamp of a rotation, and that are not being written.
+//! the template's shape, with or without what a rotation adds to a name, and that are not being
+//! written. Must not know: what is in the files.
 
-use super::Keep;
-use crate::sink::path::{Confined, PathTemplate};
+use super::path::{Confined, PathTemplate};
+use crate::units::{ByteSize, Span};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -14,12 +17,27 @@ use tracing::{info, warn};
 const FILES_MAX: usize = 100_000;
 const ROUND_SECONDS: u64 = 60;
 
+/// Files that have the path's shape and are not being written are deleted, oldest first.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    /// Last written longer ago than this.
+    pub age: Option<Span>,
+    /// What all files together may take.
+    pub size: Option<ByteSize>,
+}
+
 pub(super) struct Keeper {
     keep: Keep,
     template: PathTemplate,
+    /// The path that a file had before it was set aside.
+    bare: Bare,
     /// Unix seconds before which nothing needs to be looked at.
     next: u64,
 }
+
+/// From a path and the template's extension to the path without what setting aside added.
+type Bare = fn(&str, &str) -> String;
 
 struct Found {
     written: u64,
@@ -28,13 +46,8 @@ struct Found {
 }
 
 impl Keeper {
-    pub(super) fn new(keep: Keep, template: &PathTemplate) -> Self {
-        Self { keep, template: template.clone(), next: 0 }
-    }
-
-    /// What follows the first dot of the last literal part, such as `.jsonl.gz`.
-    pub(super) fn extension(&self) -> &str {
-        self.template.extension()
+    pub(super) fn new(keep: Keep, template: &PathTemplate, bare: Bare) -> Self {
+        Self { keep, template: template.clone(), bare, next: 0 }
     }
 
     /// There are more files than before: look again with the next batch.
@@ -80,53 +93,13 @@ impl Keeper {
             if kind.is_dir() && path.split('/').count() <= self.template.depth() {
                 self.collect(&entry.path(), &path, found);
             } else if kind.is_file()
-                && self.template.matches(&without_stamp(&path, self.extension()))
+                && self.template.matches(&(self.bare)(&path, self.template.extension()))
                 && let Ok(metadata) = entry.metadata()
             {
                 let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
                 let written = written.map_or(0, |since| since.as_secs());
                 found.push(Found { written, bytes: metadata.len(), path });
             }
-        }
-    }
-}
-
-/// `a/x-20260102T030405Z-1.json` to `a/x.json`.
-fn without_stamp(path: &str, extension: &str) -> String {
-    let stem = path.strip_suffix(extension).unwrap_or(path);
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_stamp = |text: &str| {
-        text.len() == 16
-            && text.ends_with('Z')
-            && text
-                .split_once('T')
-                .is_some_and(|(day, time)| digits(day) && digits(time.trim_end_matches('Z')))
-    };
-    let bare = match stem.rsplit_once('-') {
-        Some((bare, stamp)) if is_stamp(stamp) => bare,
-        Some((rest, count)) if digits(count) => match rest.rsplit_once('-') {
-            Some((bare, stamp)) if is_stamp(stamp) => bare,
-            _ => stem,
-        },
-        _ => stem,
-    };
-    format!("{bare}{}", &path[stem.len()..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stamp_is_told_from_a_name() {
-        for (path, bare) in [
-            ("x-20260102T030405Z.json", "x.json"),
-            ("a/x-20260102T030405Z-12.json", "a/x.json"),
-            ("x-2026.json", "x-2026.json"),
-            ("x.json", "x.json"),
-            ("x-y-7.json", "x-y-7.json"),
-        ] {
-            assert_eq!(without_stamp(path, ".json"), bare);
         }
     }
 }

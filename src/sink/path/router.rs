@@ -1,0 +1,94 @@
+//! Which path each event gets, and the caps on how many different ones there are: paths are named by
+//! text from remote machines.
+//!
+//! Must not know: how a path is made from an event.
+
+use super::{PathTemplate, RouteValues};
+use crate::sink::NOTE_BYTES_MAX;
+use std::collections::HashMap;
+
+/// Bytes of the distinct paths of one batch: a sink notes them all with its cursor.
+pub const BATCH_PATH_BYTES_MAX: usize = NOTE_BYTES_MAX - 4096;
+/// What a note holds beside a path, at most.
+pub const PATH_OVERHEAD_BYTES: usize = 32;
+/// Distinct paths of one output within an hour before further ones share a path of `_other`.
+pub const ROUTES_MAX: usize = 4096;
+
+/// Gives each event its path and holds the caps on distinct ones.
+#[derive(Clone, Debug)]
+pub struct Router {
+    template: PathTemplate,
+    /// Paths given out, and when last, in the seconds of the events' receipt.
+    known: HashMap<Box<str>, Known>,
+    routes_max: usize,
+    batch: u64,
+    /// Bytes of the distinct paths of this batch.
+    batch_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    seconds: i64,
+    batch: u64,
+}
+
+impl Router {
+    pub fn new(template: PathTemplate) -> Self {
+        Self { template, known: HashMap::new(), routes_max: ROUTES_MAX, batch: 0, batch_bytes: 0 }
+    }
+
+    #[must_use]
+    pub fn with_routes_max(mut self, routes_max: usize) -> Self {
+        self.routes_max = routes_max;
+        self
+    }
+
+    /// A new batch begins.
+    pub fn begin(&mut self) {
+        self.batch += 1;
+        self.batch_bytes = 0;
+    }
+
+    /// Whether the batch should be sent before more paths come together.
+    pub fn is_full(&self) -> bool {
+        self.batch_bytes > BATCH_PATH_BYTES_MAX / 2
+    }
+
+    /// The path of an event, into `out`.
+    pub fn route(&mut self, values: &RouteValues<'_, '_>, out: &mut String) {
+        out.clear();
+        self.template.render(values, out);
+        if self.template.is_fixed() {
+            return;
+        }
+        let now = values.origin.received.0.div_euclid(1_000_000_000);
+        if !self.admit(out, now) {
+            out.clear();
+            self.template.write(values, true, out);
+        }
+    }
+
+    fn admit(&mut self, path: &str, now: i64) -> bool {
+        const FORGET_AFTER_SECONDS: i64 = 3600;
+        let known = self.known.get_mut(path);
+        let is_new_here = known.as_ref().is_none_or(|known| known.batch != self.batch);
+        let bytes = if is_new_here { path.len() + PATH_OVERHEAD_BYTES } else { 0 };
+        if self.batch_bytes + bytes > BATCH_PATH_BYTES_MAX {
+            return false;
+        }
+        let seen = Known { seconds: now, batch: self.batch };
+        if let Some(known) = known {
+            *known = seen;
+        } else {
+            if self.known.len() >= self.routes_max {
+                self.known.retain(|_, known| known.seconds + FORGET_AFTER_SECONDS > now);
+            }
+            if self.known.len() >= self.routes_max {
+                return false;
+            }
+            self.known.insert(path.into(), seen);
+        }
+        self.batch_bytes += bytes;
+        true
+    }
+}
