@@ -10,6 +10,7 @@
 //!
 //! Must not know: the pipeline; whoever serves gives it a way to ask for a reload.
 
+use super::admit::Admission;
 use super::{Status, metrics};
 use crate::finding::Finding;
 use serde::Deserialize;
@@ -21,9 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Longest request line.
@@ -94,28 +93,13 @@ impl Control {
 
     /// Answers until `stop`; `reload` is notified when somebody asks for it.
     pub async fn serve(self, status: Arc<Status>, reload: Arc<Notify>, stop: CancellationToken) {
-        let admitted = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            while connections.try_join_next().is_some() {}
-            let permit = tokio::select! {
-                () = stop.cancelled() => return,
-                permit = Arc::clone(&admitted).acquire_owned() => permit,
-            };
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
-            };
-            let Ok((stream, _)) = accepted else {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
+        let admission = Admission { connections_max: CONNECTIONS_MAX, time_max: REQUEST_TIMEOUT };
+        let serve = |stream| {
             let (status, reload) = (Arc::clone(&status), Arc::clone(&reload));
-            connections.spawn(async move {
-                let _permit = permit;
-                let _ = timeout(REQUEST_TIMEOUT, connection(stream, &status, &reload)).await;
-            });
-        }
+            // A peer that goes away early gets no answer.
+            async move { drop(connection(stream, &status, &reload).await) }
+        };
+        super::admit::serve(&self.listener, admission, stop, serve).await;
     }
 }
 

@@ -10,6 +10,7 @@
 //! The Host header is checked, so that a page in somebody's browser cannot read this through a name
 //! of its own (DNS rebinding). Must not know: the pipeline.
 
+use super::admit::Admission;
 use super::page;
 use super::{Status, metrics, status::Phase};
 use http_body_util::Full;
@@ -24,9 +25,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Connections served at once; more wait in the system's queue.
@@ -37,34 +35,16 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// No connection lives longer: scrapers come back.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
-/// After a failed accept (no file handles left), so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`. `hosts` are names it answers to besides IP addresses and `localhost`.
 pub async fn serve(listener: TcpListener, hosts: Vec<String>, status: Arc<Status>, stop: CancellationToken) {
-    let admitted = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let hosts: Arc<[String]> = hosts.into();
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let permit = tokio::select! {
-            () = stop.cancelled() => return,
-            permit = Arc::clone(&admitted).acquire_owned() => permit,
-        };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+    let admission = Admission { connections_max: CONNECTIONS_MAX, time_max: CONNECTION_TIMEOUT };
+    let serve = |stream| {
         let (status, hosts) = (Arc::clone(&status), Arc::clone(&hosts));
-        connections.spawn(async move {
-            let _permit = permit;
-            let _ = timeout(CONNECTION_TIMEOUT, connection(stream, &hosts, &status)).await;
-        });
-    }
+        async move { connection(stream, &hosts, &status).await }
+    };
+    super::admit::serve(&listener, admission, stop, serve).await;
 }
 
 async fn connection(stream: TcpStream, hosts: &[String], status: &Status) {

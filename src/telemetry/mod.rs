@@ -4,6 +4,7 @@
 //! Promise: nothing here changes where an event goes, and no event content passes through.
 //! Must not know: events, sinks, formats.
 
+mod admit;
 mod book;
 pub mod control;
 pub mod http;
