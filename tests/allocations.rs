@@ -6,6 +6,7 @@ use forebay::event::{Origin, Timestamp, XmlEvent};
 use forebay::evtx::{CHUNK_BYTES, Decoder, FILE_HEADER_BYTES};
 use forebay::filter::FilterConfig;
 use forebay::format::{FormatConfig, Meta};
+use forebay::wsman::{Message, Request};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -124,4 +125,27 @@ fn filters_and_formats_allocate_nothing_per_event() {
             }
         });
     }
+}
+
+/// A delivery of ours with its event so many times.
+fn delivery(events: usize) -> String {
+    let text = include_str!("../src/wsman/testdata/messages/events.xml");
+    let (from, to) = (text.find("<w:Event ").unwrap(), text.find("</w:Event>").unwrap() + "</w:Event>".len());
+    let end = text.find("</w:Events>").unwrap();
+    format!("{}{}{}", &text[..from], text[from..to].repeat(events), &text[end..])
+}
+
+#[test]
+fn events_of_a_delivery_are_found_without_allocating_for_each() {
+    let count = |events: usize| {
+        let text = delivery(events);
+        let before = COUNT.get();
+        let request = Request::parse(&text).unwrap();
+        let allocations = COUNT.get() - before;
+        let Message::Events(found) = request.message else { panic!("{:?}", request.message) };
+        assert_eq!(found.ranges.len(), events);
+        allocations
+    };
+    // The list of ranges grows by doubling: from 4 to 1024 in eight steps.
+    assert_eq!(count(1000) - count(4), 8);
 }

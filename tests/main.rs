@@ -25,6 +25,7 @@ mod support;
 mod tail;
 mod tidy;
 mod wsman_captures;
+mod wsman_golden;
 mod xml_oracle;
 
 use std::path::{Path, PathBuf};

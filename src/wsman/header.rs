@@ -242,6 +242,7 @@ impl<'a> Header<'a> {
         if self.ack_requested {
             out.push_str("<w:AckRequested/>");
         }
+        element(out, "a:RelatesTo", "", &self.relates_to);
     }
 
     fn write_options(&self, out: &mut String) {

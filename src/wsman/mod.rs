@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod bookmark;
 pub mod charset;
+pub mod check;
 mod duration;
 pub mod envelope;
 pub mod events;

@@ -126,6 +126,20 @@ impl Default for Subscription {
 impl Subscription {
     /// What stands for this subscription at this endpoint.
     pub fn version(&self, endpoint: &Endpoint) -> Guid {
+        let hash = Sha256::digest(self.message(endpoint).as_bytes());
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&hash[..16]);
+        Guid::from_bits(bits)
+    }
+
+    /// Bytes that it adds to an answer in UTF-16, give or take the address and the bookmark.
+    pub fn wire_bytes(&self) -> usize {
+        let endpoint = Endpoint { address: String::new(), policy: Policy::Open };
+        2 * self.message(&endpoint).encode_utf16().count()
+    }
+
+    /// Its Subscribe message without what differs from answer to answer.
+    fn message(&self, endpoint: &Endpoint) -> String {
         let nil = Guid([0; 16]);
         let offer = Offer {
             version: nil,
@@ -138,10 +152,7 @@ impl Subscription {
         };
         let mut text = String::new();
         offer.write(&mut text);
-        let hash = Sha256::digest(text.as_bytes());
-        let mut bits = [0; 16];
-        bits.copy_from_slice(&hash[..16]);
-        Guid::from_bits(bits)
+        text
     }
 }
 
