@@ -295,3 +295,20 @@ fn a_damaged_newest_snapshot_is_told_when_the_log_before_it_is_gone() {
         basin.close().await;
     });
 }
+
+#[test]
+fn a_log_without_its_segments_is_told_and_comes_to_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        for segment in some_segments(&folder).await {
+            fs::remove_file(segment.path).unwrap();
+        }
+        let (basin, findings) = open(&folder, &[spec("a", Start::Oldest), spec("b", Start::Oldest)]);
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert!(findings[0].what.contains("16 events that output `a`"), "{findings:?}");
+        assert_eq!(basin.append(batch("next")).await, Outcome::Kept);
+        basin.finish();
+        assert_eq!(texts(&mut basin.reader("a").unwrap()).await, ["next"]);
+        basin.close().await;
+    });
+}

@@ -49,15 +49,15 @@ pub(super) struct Place {
 
 impl Core {
     pub(super) fn next(&self, at: Position, place: Place) -> Next {
-        if at >= self.head {
-            let drained = self.finished && self.pending.is_empty() && !self.writing;
-            return if drained { Next::End } else { Next::Wait };
-        }
         if let Some(entry) = self.tail.after(at) {
             return Next::Batch(entry.clone());
         }
         let index = self.segments.partition_point(|segment| segment.last <= at);
-        let Some(segment) = self.segments.get(index) else { return Next::Wait };
+        // Not `at >= head`: a snapshot may be ahead of a log from which somebody removed segments.
+        let Some(segment) = self.segments.get(index) else {
+            let drained = self.finished && self.pending.is_empty() && !self.writing;
+            return if drained { Next::End } else { Next::Wait };
+        };
         let offset = if place.number == segment.number { place.offset } else { FRAMES_AT };
         Next::Read(ReadPlan { segment: segment.clone(), after: at, offset })
     }

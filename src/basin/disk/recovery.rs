@@ -294,7 +294,8 @@ impl Opening<'_> {
             (record.position, record.totals) = (head, totals);
             return true;
         }
-        if let Some((oldest, through)) = replay.oldest.filter(|(oldest, _)| *oldest > record.position) {
+        let begins = if replay.segments.is_empty() { Some((head, totals)) } else { replay.oldest };
+        if let Some((oldest, through)) = begins.filter(|(oldest, _)| *oldest > record.position) {
             self.findings.push(Finding {
                 what: format!(
                     "basin: {} events that output `{}` has not read are no longer in the log",
