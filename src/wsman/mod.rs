@@ -19,6 +19,7 @@ pub mod events;
 pub mod fault;
 pub mod guid;
 pub mod header;
+pub mod multipart;
 pub mod ns;
 mod put;
 pub mod query;
