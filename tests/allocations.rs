@@ -3,7 +3,7 @@
 
 use crate::corpus;
 use forebay::event::{Origin, Timestamp, XmlEvent};
-use forebay::evtx::{CHUNK_BYTES, Decoder, FILE_HEADER_BYTES};
+use forebay::evtx::{BinXmlEvent, CHUNK_BYTES, Decoder, FILE_HEADER_BYTES};
 use forebay::filter::FilterConfig;
 use forebay::format::{FormatConfig, Meta};
 use forebay::wsman::{Message, Request};
@@ -54,23 +54,57 @@ const FILTERS: [&str; 4] = [
     "select = { channel = 'Security', xpath = \"*[UserData/*/*='x' or System/TimeCreated[timediff(@SystemTime)<5]]\" }",
 ];
 
-/// Events as text and chunks of a log, of the kinds that come most.
-fn inputs() -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+const FORMATS: [&str; 4] = ["json = {}", "xml = {}", "ecs = {}", "ecs.original = true"];
+
+/// Logs of the kinds that come most, and whether their records are instances of templates.
+const LOGS: [(&str, bool); 3] = [("security", true), ("mixed", true), ("forwarded", false)];
+
+/// Enough of each log that every buffer grows and every template is met.
+const CHUNKS_PER_LOG: usize = 8;
+
+type Chunks = Vec<Vec<u8>>;
+
+/// Chunks of each log.
+fn logs(test: &str) -> Option<Vec<(&'static str, Chunks)>> {
     let mut logs = Vec::new();
-    for name in ["security", "forwarded", "mixed"] {
-        logs.push(std::fs::read(corpus().join("evtx/bench").join(name).with_extension("evtx")).ok()?);
+    for (name, templated) in LOGS {
+        let path = corpus().join("evtx/bench").join(name).with_extension("evtx");
+        let Ok(bytes) = std::fs::read(&path) else {
+            println!("SKIP {test}: there is no {}", path.display());
+            return None;
+        };
+        let chunks: Chunks =
+            bytes[FILE_HEADER_BYTES..].chunks(CHUNK_BYTES).take(CHUNKS_PER_LOG).map(<[u8]>::to_vec).collect();
+        // Behind the chunk's and the record's header and a fragment header, a template instance.
+        assert_eq!(chunks[0][512 + 24 + 4] == 0x0c, templated, "{name}");
+        logs.push((name, chunks));
     }
-    let (mut text, mut events) = (Vec::new(), Vec::new());
-    let mut decoder = Decoder::new();
-    for chunk in logs.iter().flat_map(|log| log[FILE_HEADER_BYTES..].chunks(CHUNK_BYTES).take(8)) {
+    Some(logs)
+}
+
+/// The events of a log as text.
+fn texts(chunks: &Chunks) -> Vec<Vec<u8>> {
+    let (mut events, mut decoder) = (Vec::new(), Decoder::new());
+    for chunk in chunks {
         let _ = decoder.chunk(chunk, 0, |event| {
-            text.clear();
+            let mut text = Vec::new();
             event.expect("a record of a good log").xml(&mut text).expect("its XML");
-            events.push(text.clone());
+            events.push(text);
             ControlFlow::Continue(())
         });
     }
-    Some((logs.swap_remove(1)[FILE_HEADER_BYTES..][..CHUNK_BYTES].to_vec(), events))
+    assert!(events.len() > 200);
+    events
+}
+
+/// Shows `look` each event of the log.
+fn each_binxml(decoder: &mut Decoder, chunks: &Chunks, mut look: impl FnMut(&BinXmlEvent<'_>)) {
+    for chunk in chunks {
+        let _ = decoder.chunk(chunk, 0, |event| {
+            look(&event.expect("a record of a good log"));
+            ControlFlow::Continue(())
+        });
+    }
 }
 
 /// Allocations of the second pass over the same input.
@@ -83,29 +117,31 @@ fn none(what: &str, mut pass: impl FnMut()) {
 }
 
 #[test]
-fn filters_and_formats_allocate_nothing_per_event() {
-    let Some((chunk, events)) = inputs() else {
-        println!("SKIP filters_and_formats_allocate_nothing_per_event: there is no corpus");
-        return;
-    };
-    assert!(events.len() > 500);
-    let parsed: Vec<_> = events.iter().map(|text| XmlEvent::parse(text).unwrap()).collect();
-    for filter in FILTERS {
-        let config: FilterConfig = toml::from_str(filter).unwrap();
-        let mut filter_ = config.compile().unwrap();
-        none(filter, || {
-            for event in &parsed {
-                filter_.keeps(event, Timestamp(0)).unwrap();
-            }
-        });
-        let (mut filter_, mut decoder) = (config.compile().unwrap(), Decoder::new());
-        none(&format!("{filter} on BinXML"), || {
-            let _ = decoder.chunk(&chunk, 0, |event| {
-                filter_.keeps(&event.unwrap(), Timestamp(0)).unwrap();
-                ControlFlow::Continue(())
+fn filters_allocate_nothing_per_event() {
+    let Some(logs) = logs("filters_allocate_nothing_per_event") else { return };
+    for (log, chunks) in &logs {
+        let (events, mut decoder) = (texts(chunks), Decoder::new());
+        for written in FILTERS {
+            let config: FilterConfig = toml::from_str(written).unwrap();
+            let mut filter = config.compile().unwrap();
+            none(&format!("{written} on the XML of {log}"), || {
+                for text in &events {
+                    filter.keeps(&XmlEvent::parse(text).unwrap(), Timestamp(0)).unwrap();
+                }
             });
-        });
+            let mut filter = config.compile().unwrap();
+            none(&format!("{written} on the BinXML of {log}"), || {
+                each_binxml(&mut decoder, chunks, |event| {
+                    filter.keeps(event, Timestamp(0)).unwrap();
+                });
+            });
+        }
     }
+}
+
+#[test]
+fn formats_allocate_nothing_per_event() {
+    let Some(logs) = logs("formats_allocate_nothing_per_event") else { return };
     let origin = Origin {
         source: "dc".into(),
         host: None,
@@ -115,15 +151,25 @@ fn filters_and_formats_allocate_nothing_per_event() {
         received: Timestamp(1),
     };
     let meta = Meta { origin: Some(&origin), ..Meta::default() };
-    for format in ["json = {}", "xml = {}", "ecs = {}", "ecs.original = true"] {
-        let config: FormatConfig = toml::from_str(format).unwrap();
-        let (mut format_, mut out) = (config.open().unwrap(), Vec::new());
-        none(format, || {
-            for event in &parsed {
-                out.clear();
-                format_.event(event, &meta, &mut out).unwrap();
-            }
-        });
+    for (log, chunks) in &logs {
+        let (events, mut decoder) = (texts(chunks), Decoder::new());
+        for written in FORMATS {
+            let config: FormatConfig = toml::from_str(written).unwrap();
+            let (mut format, mut out) = (config.open().unwrap(), Vec::new());
+            none(&format!("{written} from the XML of {log}"), || {
+                for text in &events {
+                    out.clear();
+                    format.event(&XmlEvent::parse(text).unwrap(), &meta, &mut out).unwrap();
+                }
+            });
+            let (mut format, mut out) = (config.open().unwrap(), Vec::new());
+            none(&format!("{written} from the BinXML of {log}"), || {
+                each_binxml(&mut decoder, chunks, |event| {
+                    out.clear();
+                    format.event(event, &meta, &mut out).unwrap();
+                });
+            });
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Writes visits as canonical XML text: one line, single-quoted attributes, the way Windows
 //! forwards events. `Data` is never written as an empty tag, other empty elements are.
+//! Allocates nothing of its own below `SHALLOW` open elements.
 
 use super::text::Place;
 use super::{Value, Visitor};
@@ -8,14 +9,14 @@ use super::{Value, Visitor};
 #[derive(Debug)]
 pub struct XmlWriter<'o, 'a> {
     out: &'o mut Vec<u8>,
-    open: Vec<&'a [u8]>,
+    open: Open<'a>,
     /// The start tag has not been closed.
     in_tag: bool,
 }
 
 impl<'o> XmlWriter<'o, '_> {
     pub fn new(out: &'o mut Vec<u8>) -> Self {
-        Self { out, open: Vec::new(), in_tag: false }
+        Self { out, open: Open::default(), in_tag: false }
     }
 
     fn close_tag(&mut self) {
@@ -49,7 +50,7 @@ impl<'a> Visitor<'a> for XmlWriter<'_, 'a> {
     }
 
     fn end(&mut self) {
-        let name = self.open.pop().unwrap_or_default();
+        let name = self.open.pop();
         if self.in_tag && name != b"Data" {
             self.in_tag = false;
             self.out.extend_from_slice(b"/>");
@@ -68,6 +69,36 @@ impl<'a> Visitor<'a> for XmlWriter<'_, 'a> {
         self.out.extend_from_slice(b"'>");
         value.write_xml(Place::Content, self.out);
         self.out.extend_from_slice(b"</Data>");
+    }
+}
+
+/// Deeper than events are nested, but for some UserData.
+const SHALLOW: usize = 12;
+
+/// Names of the open elements: a writer lives for one event, so its stack must cost nothing.
+#[derive(Debug, Default)]
+struct Open<'a> {
+    depth: usize,
+    shallow: [&'a [u8]; SHALLOW],
+    deep: Vec<&'a [u8]>,
+}
+
+impl<'a> Open<'a> {
+    fn push(&mut self, name: &'a [u8]) {
+        match self.shallow.get_mut(self.depth) {
+            Some(slot) => *slot = name,
+            None => self.deep.push(name),
+        }
+        self.depth += 1;
+    }
+
+    /// The innermost; visits are well nested, so there is one.
+    fn pop(&mut self) -> &'a [u8] {
+        self.depth = self.depth.saturating_sub(1);
+        match self.shallow.get(self.depth) {
+            Some(name) => name,
+            None => self.deep.pop().unwrap_or_default(),
+        }
     }
 }
 
@@ -94,5 +125,18 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "<Event xmlns='urn:x'><Security/><Data Name='it&apos;s'>&lt;\r\n</Data><Data></Data><Data Name='a'></Data></Event>"
         );
+    }
+
+    #[test]
+    fn elements_of_any_depth_are_closed_by_their_names() {
+        let names: Vec<String> = (0..3 * SHALLOW).map(|depth| format!("e{depth}")).collect();
+        let mut out = Vec::new();
+        let mut writer = XmlWriter::new(&mut out);
+        names.iter().for_each(|name| writer.start(name.as_bytes()));
+        writer.text(Value::Plain(b"x"));
+        names.iter().for_each(|_| writer.end());
+        let open: String = names.iter().map(|name| format!("<{name}>")).collect();
+        let close: String = names.iter().rev().map(|name| format!("</{name}>")).collect();
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{open}x{close}"));
     }
 }

@@ -7,6 +7,7 @@
 
 use super::text::{self, Place};
 use super::{Pen, put, render, time};
+use std::io::Write;
 
 /// One attribute value or piece of text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -147,8 +148,8 @@ impl<'a> Value<'a> {
             Value::FileTime(ticks) => time::write_filetime(ticks, out),
             Value::SystemTime(fields) => render::write_systemtime(fields, out),
             Value::Bool(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),
-            Value::Float(number) => out.extend_from_slice(number.to_string().as_bytes()),
-            Value::Double(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Value::Float(number) => write!(out, "{number}").expect("a vector takes it"),
+            Value::Double(number) => write!(out, "{number}").expect("a vector takes it"),
             Value::Binary(bytes) => render::write_binary(bytes, out),
             Value::Absent
             | Value::Xml(_)
@@ -204,6 +205,8 @@ mod tests {
         );
         check(Value::Sid(&[1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0]), "S-1-5-18");
         check(Value::Bool(true), "true");
+        check(Value::Float(0.1), "0.1");
+        check(Value::Double(-1.5e300), &format!("{}", -1.5e300));
         check(Value::Binary(&[0xde, 0xad]), "DEAD");
         check(
             Value::SystemTime(&[0xe7, 7, 5, 0, 1, 0, 29, 0, 8, 0, 47, 0, 50, 0, 0xb5, 2]),
