@@ -139,12 +139,11 @@ impl<'a> Walk<'a> {
             let usual = |a: Attribute<'_>| a.key.as_ref() == b"xmlns" && *a.value == *EVENT_XMLNS;
             self.usual = name == b"Event" && tag.attributes().all(|attribute| attribute.is_ok_and(usual));
         }
-        if !(self.wanted() && (self.part != Part::Body || !event) || self.part == Part::System && event) {
+        // What Event itself has is reported with the whole only; `usual` says enough of it.
+        if !self.wanted() || event && self.part != Part::Whole {
             return Some(());
         }
-        if !event || self.part == Part::Whole {
-            visitor.start(name);
-        }
+        visitor.start(name);
         for attribute in tag.attributes() {
             let attribute = attribute.ok()?;
             let slice = |inner: &[u8]| {
@@ -195,12 +194,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Fills a header; the first attributes are those of Event.
+/// Fills a header.
 #[derive(Default)]
 struct Reading<'a> {
     header: Header<'a>,
     depth: usize,
     element: Option<u32>,
+    met: Seen,
 }
 
 impl<'a> Visitor<'a> for Reading<'a> {
@@ -208,7 +208,8 @@ impl<'a> Visitor<'a> for Reading<'a> {
         self.depth += 1;
         if self.depth == 2 {
             let local = name.rsplit(|&byte| byte == b':').next().unwrap_or(name);
-            self.element = Seen::element(local).filter(|&element| !self.header.seen.add(element));
+            self.element = Seen::element(local).filter(|&element| !self.met.add(element));
+            self.header.seen.0 |= self.element.unwrap_or(0);
             self.header.odd |= self.element.is_none() || local != name;
             if let Some(slot) = self.element.and_then(|element| self.header.text_mut(element)) {
                 *slot = Value::Plain(b"");
@@ -228,7 +229,12 @@ impl<'a> Visitor<'a> for Reading<'a> {
     fn text(&mut self, value: Value<'a>) {
         let element = if self.depth == 2 { self.element } else { None };
         match element.and_then(|element| self.header.text_mut(element)) {
-            Some(slot) => *slot = value,
+            Some(slot) if matches!(slot, Value::Plain(b"")) => *slot = value,
+            Some(slot) => {
+                *slot = Value::Absent;
+                self.header.seen.0 &= !self.element.take().unwrap_or(0);
+                self.header.odd = true;
+            }
             None => self.header.odd = true,
         }
     }
