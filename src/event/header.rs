@@ -36,9 +36,9 @@ pub struct Header<'a> {
     /// Which of the elements stood there at all, see [`Seen`]; `<Correlation/>` is one of them.
     pub seen: Seen,
     /// There is something that these fields cannot hold: an unknown or repeated element or
-    /// attribute in System, text where none belongs, no System at all, or an attribute of Event
-    /// that is not its usual `xmlns`. The fields hold the first of each all the same; whoever must
-    /// not lose anything looks through `Part::Whole` for the rest.
+    /// attribute in System, text where none belongs, a text in pieces, no System at all, or an
+    /// attribute of Event that is not its usual `xmlns`. The fields hold the first of each all the
+    /// same; whoever must not lose anything looks through `Part::Whole` for the rest.
     pub odd: bool,
 }
 

@@ -247,7 +247,8 @@ impl<'a> BinXmlEvent<'a> {
                 walk.tokens(&mut cursor, if whole { Until::Element } else { Until::Close })?;
             }
             (Shape::Other, part) => {
-                let mut filtered = Children { visitor: walk.visitor, part, depth: 0, hidden: false };
+                let mut filtered =
+                    Children { visitor: walk.visitor, part, depth: 0, hidden: false, had_system: false };
                 self.whole(&mut self.walker(&mut filtered))?;
             }
         }
@@ -311,19 +312,22 @@ impl<'a> Visitor<'a> for Outline<'a> {
     }
 }
 
-/// Passes on those children of the root that are, or are not, System.
+/// Passes on those children of the root that are, or are not, the first System.
 struct Children<'v, V> {
     visitor: &'v mut V,
     part: EventPart,
     depth: u32,
     hidden: bool,
+    had_system: bool,
 }
 
 impl<'a, V: Visitor<'a>> Visitor<'a> for Children<'_, V> {
     fn start(&mut self, name: &'a [u8]) {
         self.depth += 1;
         if self.depth == 2 {
-            self.hidden = (name == b"System") != (self.part == EventPart::System);
+            let system = !self.had_system && (name == b"System" || name.ends_with(b":System"));
+            self.had_system |= system;
+            self.hidden = system != (self.part == EventPart::System);
         }
         if self.depth >= 2 && !self.hidden {
             self.visitor.start(name);

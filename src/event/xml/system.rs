@@ -172,9 +172,6 @@ pub(super) fn generic(text: &[u8]) -> Result<(Header<'_>, Outline), EventError> 
     }
     outline.utf8 = outline.system_end;
     check_utf8(text, 0, outline.utf8)?;
-    if reading.split {
-        return error(outline.system, "a value of System is in pieces");
-    }
     reading.header.odd |= outline.system == outline.system_end;
     Ok((reading.header, outline))
 }
@@ -220,13 +217,13 @@ struct Reading<'a> {
     /// Open elements: 1 is Event (its end is never reported here), 2 System, 3 a field.
     depth: usize,
     field: Field,
-    /// A value came in several pieces, which a borrowed value cannot join.
-    split: bool,
+    /// Elements there were so far, also those that the header cannot hold.
+    met: Seen,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Field {
-    /// Its values must not be taken: unknown, or there before.
+    /// Its values must not be taken: unknown, there before, or in pieces.
     #[default]
     Odd,
     Known(u32),
@@ -242,6 +239,18 @@ impl<'a> Reading<'a> {
         let Field::Known(element) = self.field else { return None };
         self.header.attribute_mut(element, name)
     }
+
+    /// A borrowed value cannot join pieces, as a comment leaves them: the header is then without
+    /// that element.
+    #[cold]
+    fn give_up(&mut self) {
+        let Field::Known(element) = std::mem::take(&mut self.field) else { return };
+        if let Some(slot) = self.header.text_mut(element) {
+            *slot = Value::Absent;
+        }
+        self.header.seen.0 &= !element;
+        self.header.odd = true;
+    }
 }
 
 impl<'a> Visitor<'a> for Reading<'a> {
@@ -251,7 +260,8 @@ impl<'a> Visitor<'a> for Reading<'a> {
             1 => {}
             2 => self.header.odd |= name != b"System",
             3 => {
-                let known = Seen::element(local(name)).filter(|&known| !self.header.seen.add(known));
+                let known = Seen::element(local(name)).filter(|&known| !self.met.add(known));
+                self.header.seen.0 |= known.unwrap_or(0);
                 self.field = known.map_or(Field::Odd, Field::Known);
                 self.header.odd |= known.is_none() || local(name) != name;
                 if let Some(slot) = self.text_slot() {
@@ -275,7 +285,7 @@ impl<'a> Visitor<'a> for Reading<'a> {
         let slot = if self.depth == 3 { self.text_slot() } else { None };
         match slot {
             Some(slot) if matches!(slot, Value::Plain(b"")) => *slot = value,
-            Some(_) => self.split = true,
+            Some(_) => self.give_up(),
             None => self.header.odd = true,
         }
     }

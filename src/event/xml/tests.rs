@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::Value;
+use crate::event::header::Seen;
 
 #[derive(Default)]
 struct Visits(String);
@@ -130,11 +131,21 @@ fn what_a_header_cannot_hold_makes_it_odd() {
         "<Event><System><Security>x</Security></System></Event>",
         "<Event><System>x</System></Event>",
         "<Event><System><Level>1<x/></Level></System></Event>",
+        "<Event><System><Level>1<!-- -->2</Level></System></Event>",
     ] {
         assert!(XmlEvent::parse(text.as_bytes()).unwrap().header().odd, "{text}");
     }
     let twice = "<Event><System><Level>1</Level><Level>2</Level></System></Event>";
     assert!(XmlEvent::parse(twice.as_bytes()).unwrap().header().level.is("1"));
+}
+
+#[test]
+fn a_value_in_pieces_is_none_of_the_header_and_neither_is_one_behind_it() {
+    let text = "<Event><System><Level>1<!-- -->2</Level><Level>3</Level><Task>4</Task></System></Event>";
+    let event = XmlEvent::parse(text.as_bytes()).unwrap();
+    let header = event.header();
+    assert!(header.level.is_absent() && header.task.is("4") && header.seen == Seen(Seen::TASK));
+    assert_eq!(visits(Part::System, text).unwrap(), "<System <Level `1` `2` > <Level `3` > <Task `4` > > ");
 }
 
 #[test]
@@ -170,6 +181,10 @@ fn cdata_comments_and_instructions_are_seen_through() {
     );
     check("<U><![CDATA[a\r\nb\rc]]></U>", "<U `a` `\nb` `\n` `c` >");
     check("<U>1<!-- > -->2</U>", "<U `1` `2` >");
+    check(
+        "<EventData><Data/>\n<![CDATA[x]]> <Data/>\n</EventData>",
+        "<EventData <Data > `\n` `x` ` ` <Data > >",
+    );
 }
 
 #[test]
@@ -209,7 +224,6 @@ fn what_is_not_well_formed_is_refused_with_its_place() {
     refuse("<Event><System/><1/></Event>", "a name is missing");
     refuse("<Event><System/><a><![CDATA[x</a></Event>", "a CDATA section is not closed");
     refuse("<Event><System/><!-- x</Event>", "a comment is not closed");
-    refuse("<Event><System><Level>1<!-- -->2</Level></System></Event>", "a value of System is in pieces");
 }
 
 #[test]

@@ -140,7 +140,7 @@ pub(super) fn child<'a, V: Visitor<'a>>(
 ) -> Result<Child, EventError> {
     let next = find(text, at, b'<');
     let between = &text[at.min(text.len())..next.min(text.len())];
-    if !is_blank(between) {
+    if !between.is_empty() && (!is_blank(between) || beside_cdata(text, at, next)) {
         visitor.text(Value::Xml(between));
     }
     match text.get(next + 1) {

@@ -140,7 +140,7 @@ fn is_number(text: &[u8]) -> bool {
 /// Members for an event whose header is odd: `System` with all it holds, attributes of Event.
 #[cold]
 pub(super) fn odd<'a, E: Event<'a>>(event: &E, out: &mut Vec<u8>) -> Result<(), EventError> {
-    let mut rest = Rest::default();
+    let mut rest = Rest { held: event.header().seen, ..Rest::default() };
     event.walk(Part::Whole, &mut rest)?;
     if let Some(what) = rest.tape.refused {
         return Err(EventError { at: 0, what });
@@ -171,6 +171,8 @@ struct Rest {
     within: bool,
     system: bool,
     seen: Seen,
+    /// Elements that the header has.
+    held: Seen,
     tape: Tape,
     /// Members and list items, each with a comma before it.
     event_attributes: Vec<u8>,
@@ -183,7 +185,7 @@ impl Rest {
     /// A child of System is complete on the tape: keeps it if the header does not say it all.
     fn end_child(&mut self) {
         let tape = &mut self.tape;
-        if tape.refused.is_some() || is_regular(tape, &mut self.seen) {
+        if tape.refused.is_some() || is_regular(tape, &mut self.seen, self.held) {
             return;
         }
         self.elements.extend_from_slice(b",{\"");
@@ -194,7 +196,7 @@ impl Rest {
     }
 }
 
-fn is_regular(tape: &Tape, seen: &mut Seen) -> bool {
+fn is_regular(tape: &Tape, seen: &mut Seen, held: Seen) -> bool {
     let name = tape.name(0);
     let local = memchr::memchr(b':', name).map_or(name, |colon| &name[colon + 1..]);
     let Some(element) = Seen::element(local) else { return false };
@@ -202,7 +204,7 @@ fn is_regular(tape: &Tape, seen: &mut Seen) -> bool {
     let first = !seen.add(element);
     let has_text = header.text_mut(element).is_none() && tape.texts(0).any(|text| !is_blank(text));
     let known = tape.attributes(0).all(|(name, _)| header.attribute_mut(element, name).is_some());
-    first && known && !has_text && local == name && !tape.has_elements(0)
+    first && held.has(element) && known && !has_text && local == name && !tape.has_elements(0)
 }
 
 fn attribute(name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
