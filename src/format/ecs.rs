@@ -16,8 +16,8 @@
 //! | `log.level` | rendered level, else the name Windows gives the number; lower case |
 //! | `log.file.path` | the file it was read from |
 //! | `message` | rendered message, lines end in LF |
-//! | `error.code` | ProcessingErrorData |
-//! | `winlog.…` | channel, computer_name, event_id, provider_name, provider_guid, record_id, version, activity_id, related_activity_id, process.pid, process.thread.id, processor_id, session_id, kernel_time, user_time, processor_time, user.identifier, task, opcode, keywords |
+//! | `error.code`, `.message` | ProcessingErrorData; what was noted when it was taken in |
+//! | `winlog.…` | channel, computer_name, event_id, provider_name, provider_guid, record_id, version, activity_id, related_activity_id, process.pid, process.thread.id, processor_id, session_id, kernel_time, user_time, processor_time, user.identifier, task, opcode, keywords; user.name and .domain of the accounts that every Windows has |
 //! | `winlog.event_data`, `.user_data` | see `pairs.rs` |
 //!
 //! As Winlogbeat does: ids are strings; empty values and numbers that are 0 are left out; a name
@@ -234,7 +234,22 @@ fn system(header: &Header<'_>, out: &mut Vec<u8>) {
     if !is_blank(header.user_id) {
         out.extend_from_slice(b",\"user\":{");
         string("identifier", header.user_id, out);
+        well_known(out);
         out.push(b'}');
+    }
+}
+
+/// Name and domain of the account whose SID was just written: Winlogbeat asks Windows for them, and
+/// these have the same answer on every machine (MS-DTYP 2.4.2.4).
+fn well_known(out: &mut Vec<u8>) {
+    const ACCOUNTS: [(&[u8], &str); 3] = [
+        (b"\"S-1-5-18\"", "SYSTEM"),
+        (b"\"S-1-5-19\"", "LOCAL SERVICE"),
+        (b"\"S-1-5-20\"", "NETWORK SERVICE"),
+    ];
+    if let Some((_, name)) = ACCOUNTS.iter().find(|(sid, _)| out.ends_with(sid)) {
+        string("name", Value::Plain(name.as_bytes()), out);
+        string("domain", Value::Plain(b"NT AUTHORITY"), out);
     }
 }
 

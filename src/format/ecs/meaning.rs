@@ -2,7 +2,7 @@
 //! the names that all of Windows shares (winmeta.xml of the Windows SDK).
 
 use super::{comma, escaped, file, string};
-use crate::event::{Header, Value};
+use crate::event::{Header, Note, Value};
 use crate::format::Meta;
 
 const AUDIT_FAILURE: u64 = 0x10_0000_0000_0000;
@@ -96,10 +96,23 @@ impl Rendered {
         }
         fold_line_ends(&mut self.message);
         escaped("message", &self.message, out);
-        if !self.error_code.is_empty() {
+        let told = |note: &&Note| !note.detail.is_empty();
+        let several = meta.notes.iter().filter(told).count() > 1;
+        if !self.error_code.is_empty() || meta.notes.iter().any(|note| told(&note)) {
             out.extend_from_slice(b",\"error\":{");
             escaped("code", &self.error_code, out);
-            out.push(b'}');
+            for (index, note) in meta.notes.iter().filter(told).enumerate() {
+                match index {
+                    0 => {
+                        comma(out);
+                        out.extend_from_slice(if several { b"\"message\":[\"" } else { b"\"message\":\"" });
+                    }
+                    _ => out.extend_from_slice(b",\""),
+                }
+                Value::Text(note.detail.as_bytes()).write_json(out);
+                out.push(b'"');
+            }
+            out.extend_from_slice(if several { b"]}" } else { b"}" });
         }
     }
 }
@@ -113,13 +126,34 @@ pub(super) fn outcome(header: &Header<'_>) -> Option<&'static str> {
     }
 }
 
-/// Lower case, of letters beyond ASCII as well; escapes hold none but lower-case ones.
+/// Lower case, of letters beyond ASCII as well; escapes hold none but lower-case ones. What is
+/// lowered is put behind the text, whose place it then takes: some letters change their length.
 fn lower(text: &mut Vec<u8>) {
     if text.is_ascii() {
-        text.make_ascii_lowercase();
-    } else {
-        *text = String::from_utf8_lossy(text).to_lowercase().into_bytes();
+        return text.make_ascii_lowercase();
     }
+    let (mut at, end) = (0, text.len());
+    while at < end {
+        let bytes = match text[at] {
+            ..0xc0 => 1,
+            0xc0..0xe0 => 2,
+            0xe0..0xf0 => 3,
+            0xf0.. => 4,
+        };
+        let mut letter = [0; 4];
+        let bytes = bytes.min(end - at);
+        letter[..bytes].copy_from_slice(&text[at..at + bytes]);
+        match std::str::from_utf8(&letter[..bytes]) {
+            Ok(letter) => {
+                for lower in letter.chars().flat_map(char::to_lowercase) {
+                    text.extend_from_slice(lower.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
+            Err(_) => text.extend_from_slice(&letter[..bytes]),
+        }
+        at += bytes;
+    }
+    text.drain(..end);
 }
 
 /// `\r\n` to `\n`, in text escaped for JSON. A parser folds line ends, but not those that somebody

@@ -150,6 +150,25 @@ fn the_code_of_a_processing_error_is_the_documents_error() {
     let json: Json = serde_json::from_str(&encode(text.as_bytes())).unwrap();
     assert_eq!(json["error"], json!({"code": "15005"}));
     assert_eq!(json["winlog"]["user_data"]["DataItemName"], "x");
+    let note = |detail: &str| Note { event: 0, kind: NoteKind::Surrogates, detail: detail.into() };
+    let notes = [note("one"), note(""), note("t\"wo")];
+    let meta = Meta { notes: &notes, ..Meta::default() };
+    let json: Json = serde_json::from_str(&encode_with(&Config::default(), &meta, text.as_bytes())).unwrap();
+    assert_eq!(json["error"], json!({"code": "15005", "message": ["one", "t\"wo"]}));
+}
+
+#[test]
+fn accounts_that_every_windows_has_are_named() {
+    let user = |sid: &str| {
+        let text = format!("<Event><System><Security UserID='{sid}'/></System></Event>");
+        serde_json::from_str::<Json>(&encode(text.as_bytes())).unwrap()["winlog"]["user"].clone()
+    };
+    assert_eq!(
+        user("S-1-5-18"),
+        json!({"identifier": "S-1-5-18", "name": "SYSTEM", "domain": "NT AUTHORITY"})
+    );
+    assert_eq!(user("S-1-5-20")["name"], "NETWORK SERVICE");
+    assert_eq!(user("S-1-5-21-1-2-3-500"), json!({"identifier": "S-1-5-21-1-2-3-500"}));
 }
 
 #[test]
@@ -164,6 +183,7 @@ fn the_original_the_file_and_the_namespace_are_kept_when_asked_for() {
     assert_eq!(json["log"]["file"]["path"], "C:\\a.evtx");
     assert_eq!(json["data_stream"]["namespace"], "prod");
     assert_eq!(json["tags"], json!(["forwarded", "forebay_recovered"]));
+    assert_eq!(json["error"], json!({"message": "cut"}));
     assert_eq!(json["@timestamp"], "2019-03-29T21:10:40.123456789Z");
 }
 
