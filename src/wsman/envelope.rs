@@ -21,7 +21,7 @@ pub(super) fn read_start<'a>(
     }
     match reader.child()? {
         Some(envelope) if envelope.is(Ns::Soap, "Envelope") => read_head(reader, header),
-        Some(envelope) if reader.namespace_of(&envelope) == ns::SOAP_1_1 => Err(Refusal::SoapVersion),
+        Some(envelope) if reader.namespace_of(&envelope)? == ns::SOAP_1_1 => Err(Refusal::SoapVersion),
         _ => Err(FRAME),
     }
 }

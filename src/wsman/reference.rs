@@ -33,7 +33,7 @@ impl<'a> Reference<'a> {
 
     /// Reads the element whose start was just read; none when it holds more than text.
     pub(super) fn read(reader: &mut Reader<'a>, element: &Element<'a>) -> Result<Option<Self>, XmlError> {
-        let namespace = reader.namespace_of(element);
+        let namespace = reader.namespace_of(element)?;
         let Some(text) = plain(reader.raw()?)? else { return Ok(None) };
         let (prefix, name) = (element.prefix().into(), element.local.into());
         Ok(Some(Self { prefix, namespace: namespace.into(), name, text }))

@@ -189,11 +189,15 @@ impl<'a> Reader<'a> {
     }
 
     /// URI of the namespace of an element that was just read.
-    pub(super) fn namespace_of(&self, element: &Element<'_>) -> String {
-        match self.reader.resolver().resolve_element(QName(element.name.as_bytes())).0 {
-            ResolveResult::Bound(namespace) => String::from_utf8_lossy(namespace.as_ref()).into_owned(),
-            _ => String::new(),
+    pub(super) fn namespace_of(&self, element: &Element<'_>) -> Result<String, XmlError> {
+        let mut uri = Field::default();
+        // The resolver keeps the attribute's value as it is written.
+        if let ResolveResult::Bound(namespace) =
+            self.reader.resolver().resolve_element(QName(element.name.as_bytes())).0
+        {
+            uri.raw(&String::from_utf8_lossy(namespace.as_ref()), self)?;
         }
+        Ok(uri.done(self)?.into_owned())
     }
 
     /// The namespace that a name in text means here, and its local part.

@@ -81,7 +81,18 @@ fn names_are_known_by_their_namespace_only() {
     assert!(reader.child().unwrap().unwrap().is(Ns::Addressing, "a"));
     reader.skip().unwrap();
     let other = reader.child().unwrap().unwrap();
-    assert_eq!((other.ns, reader.namespace_of(&other).as_str()), (Ns::Other, "other"));
+    assert_eq!((other.ns, reader.namespace_of(&other)), (Ns::Other, Ok("other".into())));
+}
+
+#[test]
+fn a_namespace_is_text_as_any_other() {
+    let of = |text: &str| {
+        let mut reader = Reader::new(text);
+        let element = reader.child()?.expect("an element");
+        reader.namespace_of(&element)
+    };
+    assert_eq!(of("<a xmlns='u&amp;v'/>"), Ok("u&v".into()));
+    assert!(of("<a xmlns='u\0'/>").unwrap_err().to_string().contains("U+0000"));
 }
 
 #[test]
