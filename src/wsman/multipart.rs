@@ -28,6 +28,8 @@ pub const TOKEN_BYTES_MAX: usize = 256;
 pub const PARTS_MAX: usize = 64;
 /// Longest plain line.
 pub const LINE_BYTES_MAX: usize = 512;
+/// Longest content type of a part; a line has room for it however it is indented.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 256;
 /// What the boundary is in everything that Windows sends.
 pub const BOUNDARY: &str = "Encrypted Boundary";
 
@@ -287,6 +289,9 @@ fn original(value: &str) -> Option<(&str, usize)> {
     let prefix = value.get(..5).filter(|prefix| prefix.eq_ignore_ascii_case("type="))?;
     let (content_type, length) = value[prefix.len()..].rsplit_once(';')?;
     let (name, length) = length.split_once('=')?;
+    if content_type.len() > CONTENT_TYPE_BYTES_MAX {
+        return None;
+    }
     if !name.trim().eq_ignore_ascii_case("length") || !length.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
