@@ -19,6 +19,7 @@ mod pipeline_tests;
 mod pipelines;
 mod probe;
 mod readme;
+mod reload;
 mod replay;
 mod run;
 mod stop;

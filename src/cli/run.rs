@@ -31,29 +31,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let path = args.pipeline.as_deref();
-    if path.is_none() {
-        put_sample()?;
-    }
-    let pipeline = load(path).ok_or_else(|| Failure::told(Exit::Config))?;
-    start_logs(&pipeline);
-    raise_open_files();
-    let options = Options { once: args.once, drain: args.drain.0 };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Software, format!("no runtime: {error}")))?;
-    let ended = runtime.block_on(async {
-        let (orders, received) = mpsc::channel(4);
-        let signals = listen(orders)
-            .map_err(|error| Failure::new(Exit::Software, format!("signals cannot be received: {error}")))?;
-        let reload = || load(path);
-        let running = pipeline::run(pipeline, options, &reload, received, Arc::new(Status::default()));
-        tokio::select! {
-            ended = running => ended.map_err(failure),
-            () = signals => Err(Failure::new(Exit::Software, "signals ended")),
-        }
-    });
+    let ended = runtime.block_on(live(args));
     // A read from a terminal or a dead disk may never return.
     runtime.shutdown_background();
     match ended? {
@@ -62,6 +44,27 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             Exit::TempFail,
             "stopped before every output had everything; run again to go on where it stopped",
         )),
+    }
+}
+
+async fn live(args: Args) -> Result<Ended, Failure> {
+    // Before anything else, so that a signal never ends the process without an orderly stop.
+    let (orders, received) = mpsc::channel(4);
+    let signals = listen(orders)
+        .map_err(|error| Failure::new(Exit::Software, format!("signals cannot be received: {error}")))?;
+    let path = args.pipeline.as_deref();
+    if path.is_none() {
+        put_sample()?;
+    }
+    let pipeline = load(path).ok_or_else(|| Failure::told(Exit::Config))?;
+    start_logs(&pipeline);
+    raise_open_files();
+    let options = Options { once: args.once, drain: args.drain.0 };
+    let reload = || load(path);
+    let running = pipeline::run(pipeline, options, &reload, received, Arc::new(Status::default()));
+    tokio::select! {
+        ended = running => ended.map_err(failure),
+        () = signals => Err(Failure::new(Exit::Software, "signals ended")),
     }
 }
 

@@ -179,24 +179,35 @@ impl Life {
             match order {
                 Some(Order::Stop) if self.stage == Stage::Running => {
                     info!(drain = ?self.options.drain, "stopping: no more input, outputs take what is there");
+                    self.notifier.stopping();
                     self.stop();
+                }
+                Some(Order::Stop) if next.take().is_some() => {
+                    info!(drain = ?self.options.drain, "stopping instead of changing over");
+                    self.notifier.stopping();
+                    deadline = Some(Instant::now() + self.options.drain);
                 }
                 Some(Order::Stop) => {
                     warn!("stopping at once");
                     break;
                 }
-                Some(Order::Reload) if self.stage == Stage::Running => {
+                Some(Order::Reload) if self.stage == Stage::Running || next.is_some() => {
+                    self.notifier.reloading();
                     if let Some(pipeline) = reload() {
                         info!("the pipeline file is right; changing over");
                         next = Some(Box::new(pipeline));
-                        self.stop();
+                        if self.stage == Stage::Running {
+                            self.stop();
+                        }
                     } else {
                         error!("the pipeline file is wrong; the running pipeline stays");
+                        self.notifier.ready();
                     }
                 }
                 _ => {}
             }
             if self.stage == Stage::Running && self.is_over() {
+                self.notifier.stopping();
                 self.stop();
             }
             if self.stage == Stage::Stopping && self.sources == 0 {
@@ -220,7 +231,6 @@ impl Life {
     fn stop(&mut self) {
         self.stage = Stage::Stopping;
         self.status.enter(Phase::Draining);
-        self.notifier.stopping();
         if self.sources > 0 || self.failure.is_some() || self.lanes < self.outputs.len() {
             self.stop.cancel();
         }

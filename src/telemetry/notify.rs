@@ -40,6 +40,13 @@ impl Notifier {
         self.send("READY=1");
     }
 
+    /// Followed by `ready` when it is done, whatever came of it; `Type=notify-reload` waits for both.
+    pub fn reloading(&self) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = now.tv_sec.unsigned_abs() * 1_000_000 + now.tv_nsec.unsigned_abs() / 1000;
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
     pub fn stopping(&self) {
         self.send("STOPPING=1");
     }

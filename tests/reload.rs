@@ -1,0 +1,145 @@
+//! SIGHUP while a pipeline runs: what changes, what the service manager hears, and who wins when a
+//! stop comes meanwhile.
+
+use crate::support::live_log::LiveLog;
+use crate::support::process::{Process, eventually, forebay, told};
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{ChildStdout, Stdio};
+use std::time::Duration;
+
+const DISK: &str = "[basin.disk]\npath = 'basin'\nsize_max = '64MiB'\nsegment_size = '1MiB'\n";
+const SOURCE: &str = "[source.dc.evtx]\npath = 'a.evtx'\npoll = '50ms'\n";
+const FILE: &str = "[output.lake]\nsink.file.path = './out/events.jsonl'\n";
+const STDOUT: &str = "[output.pipe]\nsink.stdout = {}\n";
+
+/// A log of a few events, and a service manager's socket.
+struct Bench {
+    folder: tempfile::TempDir,
+    log: LiveLog,
+    manager: UnixDatagram,
+}
+
+impl Bench {
+    fn new(pipeline: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LiveLog::create(&folder.path().join("a.evtx"), 64, Duration::ZERO).unwrap();
+        let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+        manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut bench = Self { folder, log, manager };
+        bench.pipeline(pipeline);
+        bench.write(100);
+        bench
+    }
+
+    fn pipeline(&self, parts: &[&str]) {
+        fs::write(self.path("pipeline.toml"), parts.concat()).unwrap();
+    }
+
+    fn write(&mut self, count: u64) {
+        for _ in 0..count {
+            let id = self.log.next_record_id();
+            let event = format!(
+                "<Event><System><EventRecordID>{id}</EventRecordID></System><EventData><Data Name='A'>{}</Data>\
+                 </EventData></Event>",
+                "x".repeat(1000)
+            );
+            self.log.append(&event, 133_000_000_000_000_000 + id * 10_000).unwrap();
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, more: &[&str]) -> Process {
+        let args: Vec<&str> = ["run", "pipeline.toml"].iter().chain(more).copied().collect();
+        let mut command = forebay(self.folder.path(), &args);
+        command.stdout(Stdio::piped()).env("NOTIFY_SOCKET", self.path("notify"));
+        Process::start(command)
+    }
+
+    /// The next thing the manager hears, besides how many events are behind and that all is well.
+    #[track_caller]
+    fn heard(&self) -> String {
+        let mut bytes = [0; 300];
+        loop {
+            let length = self.manager.recv(&mut bytes).unwrap();
+            let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            if !text.starts_with("STATUS=") && text != "WATCHDOG=1" {
+                return text;
+            }
+        }
+    }
+
+    #[track_caller]
+    fn hears_a_reload(&self) {
+        let reloading = self.heard();
+        let micros = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").map(str::parse::<u64>);
+        assert!(micros.is_some_and(|micros| micros.unwrap() > 0), "{reloading}");
+    }
+
+    fn told(&self) -> String {
+        told(self.folder.path())
+    }
+
+    /// Which records are in the output, in its order.
+    fn ids(&self) -> Vec<u64> {
+        ids(&fs::read_to_string(self.path("out/events.jsonl")).unwrap_or_default())
+    }
+
+    fn all(&self) -> Vec<u64> {
+        (1..self.log.next_record_id()).collect()
+    }
+}
+
+fn is_full(pipe: &ChildStdout) -> bool {
+    const PIPE_BYTES: u64 = 64 * 1024;
+    rustix::io::ioctl_fionread(pipe).unwrap() >= PIPE_BYTES
+}
+
+/// Of whole lines.
+fn ids(text: &str) -> Vec<u64> {
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let ids = whole.lines().map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event["System"]["EventRecordID"].as_u64().unwrap()
+    });
+    ids.collect()
+}
+
+#[test]
+fn the_service_manager_hears_of_a_reload_and_of_a_stop_and_does_not_mix_them_up() {
+    let mut bench = Bench::new(&[DISK, SOURCE, FILE]);
+    let process = bench.run(&[]);
+    assert_eq!(bench.heard(), "READY=1");
+    for pipeline in [&[DISK, SOURCE, FILE, "[limits]\nmemory_max = '80MiB'\n"][..], &["this is no pipeline"]]
+    {
+        bench.pipeline(pipeline);
+        process.reload();
+        bench.hears_a_reload();
+        assert_eq!(bench.heard(), "READY=1", "{}", bench.told());
+    }
+    bench.write(10);
+    eventually("it goes on", || bench.ids() == bench.all());
+    process.stop();
+    assert_eq!(bench.heard(), "STOPPING=1");
+    assert_eq!(process.code(), Some(0), "{}", bench.told());
+}
+
+#[test]
+fn a_stop_that_comes_while_a_reload_waits_for_an_output_stops() {
+    // Nobody reads standard output, so its batch is never done.
+    let bench = Bench::new(&[DISK, SOURCE, STDOUT]);
+    let mut process = bench.run(&["--drain", "300ms"]);
+    let stdout = process.stdout();
+    eventually("the pipe is full", || is_full(&stdout));
+    assert_eq!(bench.heard(), "READY=1");
+    process.reload();
+    bench.hears_a_reload();
+    eventually("it waits", || bench.told().contains("changing over"));
+    process.stop();
+    assert_eq!(bench.heard(), "STOPPING=1");
+    assert_eq!(process.code(), Some(0), "{}", bench.told());
+}
