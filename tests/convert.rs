@@ -1,11 +1,14 @@
 //! `forebay convert` as people type it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/sample.evtx")
+}
+
 fn convert(args: &[&str]) -> Output {
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/sample.evtx");
-    Command::new(env!("CARGO_BIN_EXE_forebay")).arg("convert").args(args).arg(sample).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_forebay")).arg("convert").args(args).arg(sample()).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -102,4 +105,66 @@ error: --filter:1:2: `filter` must be a table, not the number `1`
   |  ^
 ",
     );
+}
+
+/// Runs `forebay convert` in a folder.
+fn convert_in(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_forebay"))
+        .arg("convert")
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn an_input_is_never_the_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::create_dir(path.join("logs")).unwrap();
+    std::fs::copy(sample(), path.join("logs/in.evtx")).unwrap();
+    std::os::unix::fs::symlink("logs/in.evtx", path.join("link")).unwrap();
+    let before = std::fs::read(path.join("link")).unwrap();
+    for args in [
+        ["logs/in.evtx", "-o", "logs/in.evtx"],
+        ["logs/in.evtx", "-o", "link"],
+        ["link", "-o", "logs/in.evtx"],
+        ["logs", "-o", "logs/in.evtx"],
+    ] {
+        let refused = convert_in(path, &[&args[..], &["--format", "evtx"]].concat());
+        assert_eq!(refused.status.code(), Some(64), "{}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains("cannot be the output too"), "{}", text(&refused.stderr));
+    }
+    // As the shell does it.
+    let appended = std::fs::File::options().append(true).open(path.join("logs/in.evtx")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    let refused =
+        command.args(["convert", "logs/in.evtx"]).current_dir(path).stdout(appended).status().unwrap();
+    assert_eq!(refused.code(), Some(64));
+    assert_eq!(std::fs::read(path.join("link")).unwrap(), before);
+}
+
+#[test]
+fn an_old_output_stays_until_there_is_a_new_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let precious = path.join("precious");
+    std::fs::write(&precious, "mine").unwrap();
+    std::fs::set_permissions(&precious, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("precious", path.join("link")).unwrap();
+    assert_eq!(convert_in(path, &["absent", "-o", "precious"]).status.code(), Some(66));
+    assert_eq!(convert_in(path, &["precious", "-o", "link"]).status.code(), Some(64));
+    assert_eq!(convert_in(path, &["link", "-o", "other"]).status.code(), Some(65));
+    assert_eq!(std::fs::read(&precious).unwrap(), b"mine");
+
+    let sample = sample();
+    let made = convert_in(path, &[sample.to_str().unwrap(), "-o", "link"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert_eq!(std::fs::read_to_string(&precious).unwrap().lines().count(), 160);
+    assert_eq!(std::fs::metadata(&precious).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(path.join("link").is_symlink());
+    assert_eq!(path.read_dir().unwrap().count(), 2, "nothing else is made");
+    let device = convert_in(path, &[sample.to_str().unwrap(), "-o", "/dev/stdout"]);
+    assert_eq!(text(&device.stdout).lines().count(), 160);
 }

@@ -12,6 +12,7 @@
 mod feed;
 mod log;
 mod output;
+mod place;
 mod worker;
 
 use super::{Exit, Failure};
@@ -36,7 +37,7 @@ pub(super) struct Args {
     /// '{ channel = "Security", id = [4624, "4700-4799"] }'
     #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
-    /// File to write; standard output without it
+    /// File to write, replaced when all is written; standard output without it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Threads that decode
@@ -59,7 +60,7 @@ enum Shape {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let recipe = Recipe::new(args.format, filter(args.filter)?)?;
     let feed = Feed::new(&args.files)?;
-    let output = Output::new(args.output.as_deref(), args.format == Shape::Evtx, feed.total_bytes())?;
+    let output = Output::new(args.output.as_deref(), args.format == Shape::Evtx, &feed)?;
     let feed = Mutex::new(feed);
     if args.threads == 1 {
         Worker::new(&recipe)?.run(&feed, &output);

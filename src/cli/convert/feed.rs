@@ -3,8 +3,10 @@
 use crate::cli::{Exit, Failure};
 use crate::evtx::chunk::CHUNK_MAGIC;
 use crate::evtx::{CHUNK_BYTES, FILE_HEADER_BYTES, FileHeader};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -90,6 +92,15 @@ impl Feed {
         self.total_bytes
     }
 
+    /// The input that is this very file, if one is.
+    pub(super) fn input_that_is(&self, file: &File) -> Option<&Path> {
+        let same = |path: &&PathBuf| {
+            let there = if path.as_path() == Path::new("-") { stdin() } else { path.metadata() };
+            there.is_ok_and(|there| is_same(&there, file))
+        };
+        self.files.iter().find(same).map(PathBuf::as_path)
+    }
+
     /// Fills `block` with the next chunks, or problems; false at the end of all files.
     pub(super) fn next(&mut self, block: &mut Block) -> bool {
         block.filled = 0;
@@ -170,6 +181,16 @@ impl Open {
         self.chunk += filled.div_ceil(CHUNK_BYTES) as u64;
         Ok(filled)
     }
+}
+
+/// Devices and pipes may well be both input and output.
+fn is_same(there: &Metadata, file: &File) -> bool {
+    let same = |other: Metadata| (other.dev(), other.ino()) == (there.dev(), there.ino());
+    there.is_file() && file.metadata().is_ok_and(same)
+}
+
+fn stdin() -> io::Result<Metadata> {
+    File::from(io::stdin().as_fd().try_clone_to_owned()?).metadata()
 }
 
 /// Reads until the buffer is full or the input ends.

@@ -1,13 +1,14 @@
 //! The output: pages of all workers, in order, and what went wrong, beside them.
 
+use super::feed::Feed;
 use super::log::Log;
+use super::place::Place;
 use super::worker::Page;
 use crate::cli::{Exit, Failure};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +20,7 @@ pub(super) struct Output {
 
 struct State {
     target: Target,
+    place: Place,
     /// The sequence number whose turn it is.
     turn: u64,
     outcome: Outcome,
@@ -42,30 +44,22 @@ pub(super) struct Outcome {
 }
 
 impl Output {
-    pub(super) fn new(path: Option<&Path>, log: bool, total_bytes: Option<u64>) -> Result<Self, Failure> {
+    pub(super) fn new(path: Option<&Path>, log: bool, feed: &Feed) -> Result<Self, Failure> {
         if log && path.is_none() {
             let why = "the header of an event log is written last, so it needs a file: add `-o FILE`";
             return Err(Failure::new(Exit::Usage, why));
         }
-        let file = match path {
-            Some(path) => File::create(path).map_err(|error| {
-                Failure::new(Exit::CantCreate, format!("cannot create {}: {error}", path.display()))
-            })?,
-            // Not through the line buffer of `io::stdout`: pages are large.
-            None => File::from(io::stdout().as_fd().try_clone_to_owned().map_err(|error| {
-                Failure::new(Exit::Io, format!("standard output cannot be written: {error}"))
-            })?),
-        };
+        let (file, place) = Place::open(path, feed)?;
         // Not over the events themselves.
         let shown = io::stderr().is_terminal() && (path.is_some() || !io::stdout().is_terminal());
-        let bar = total_bytes.filter(|_| shown).map(bar);
+        let bar = feed.total_bytes().filter(|_| shown).map(bar);
         let target = if log {
             let cannot = |error| Failure::new(Exit::CantCreate, format!("the log cannot be begun: {error}"));
             Target::Log(Box::new(Log::begin(file).map_err(cannot)?))
         } else {
             Target::Stream(file)
         };
-        let state = State { target, turn: 0, outcome: Outcome::default(), stopped: false };
+        let state = State { target, place, turn: 0, outcome: Outcome::default(), stopped: false };
         Ok(Self { state: Mutex::new(state), turned: Condvar::new(), bar })
     }
 
@@ -126,11 +120,18 @@ impl Output {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        let State { target, mut outcome, .. } =
+        let State { target, place, mut outcome, .. } =
             self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let (Target::Log(log), None) = (target, &outcome.failed) {
-            outcome.failed = log.close().err();
+        if outcome.failed.is_some() {
+            return outcome;
         }
+        let closed = match target {
+            Target::Log(log) => log.close(),
+            Target::Stream(_) => Ok(()),
+        };
+        // What stands there already is worth more than the output of inputs that are not there.
+        let is_nothing = outcome.unread.is_some() && outcome.events + outcome.damaged == 0;
+        outcome.failed = closed.and_then(|()| if is_nothing { Ok(()) } else { place.publish() }).err();
         outcome
     }
 
