@@ -4,6 +4,7 @@
 use crate::support::live_log::LiveLog;
 use crate::support::process::{Process, eventually, forebay, told};
 use std::fs;
+use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{ChildStdout, Stdio};
@@ -12,6 +13,7 @@ use std::time::Duration;
 const DISK: &str = "[basin.disk]\npath = 'basin'\nsize_max = '64MiB'\nsegment_size = '1MiB'\n";
 const SOURCE: &str = "[source.dc.evtx]\npath = 'a.evtx'\npoll = '50ms'\n";
 const FILE: &str = "[output.lake]\nsink.file.path = './out/events.jsonl'\n";
+const MEMORY: &str = "[basin.memory]\n";
 const STDOUT: &str = "[output.pipe]\nsink.stdout = {}\n";
 
 /// A log of a few events, and a service manager's socket.
@@ -141,5 +143,85 @@ fn a_stop_that_comes_while_a_reload_waits_for_an_output_stops() {
     eventually("it waits", || bench.told().contains("changing over"));
     process.stop();
     assert_eq!(bench.heard(), "STOPPING=1");
+    assert_eq!(process.code(), Some(0), "{}", bench.told());
+}
+
+#[test]
+fn a_reload_repeats_and_misses_nothing_with_either_basin() {
+    const REPLAYED: u64 = 7777;
+    let replay = "[source.more.replay]\npath = 'more.xml'\n";
+    for basin in [MEMORY, DISK] {
+        let mut bench = Bench::new(&[basin, SOURCE, replay, FILE]);
+        let event = format!("<Event><System><EventRecordID>{REPLAYED}</EventRecordID></System></Event>");
+        fs::write(bench.path("more.xml"), event).unwrap();
+        let process = bench.run(&[]);
+        assert_eq!(bench.heard(), "READY=1");
+        for _ in 0..3 {
+            eventually("all so far arrives", || bench.ids().len() as u64 == bench.log.next_record_id());
+            process.reload();
+            // What comes meanwhile.
+            bench.write(20);
+            bench.hears_a_reload();
+            assert_eq!(bench.heard(), "READY=1", "{}", bench.told());
+            bench.write(20);
+        }
+        eventually("all of it arrives", || bench.ids().len() as u64 >= bench.log.next_record_id());
+        process.stop();
+        assert_eq!(process.code(), Some(0), "{}", bench.told());
+        let mut ids = bench.ids();
+        ids.retain(|id| *id != REPLAYED);
+        assert_eq!(ids, bench.all(), "{basin}");
+        assert_eq!(bench.ids().len(), ids.len() + 1, "{basin}");
+    }
+}
+
+#[test]
+fn a_reload_that_would_repeat_the_batch_under_way_is_refused_and_takes_place_when_it_is_done() {
+    let mut bench = Bench::new(&[DISK, SOURCE, STDOUT, FILE]);
+    let mut process = bench.run(&["--drain", "300ms"]);
+    let mut stdout = process.stdout();
+    eventually("the pipe is full", || is_full(&stdout));
+    assert_eq!(bench.heard(), "READY=1");
+    process.reload();
+    bench.hears_a_reload();
+    assert_eq!(bench.heard(), "READY=1");
+    let told = bench.told();
+    assert!(told.contains("the running pipeline stays") && told.contains("pipe"), "{told}");
+    bench.write(20);
+    eventually("the other output goes on", || bench.ids() == bench.all());
+
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).unwrap();
+        text
+    });
+    let mut changed = false;
+    // The pipe is being emptied, so one of these finds it idle.
+    while !changed {
+        process.reload();
+        bench.hears_a_reload();
+        assert_eq!(bench.heard(), "READY=1");
+        changed = bench.told().contains("the new pipeline runs");
+    }
+    bench.write(20);
+    eventually("the file has it all", || bench.ids() == bench.all());
+    process.stop();
+    assert_eq!(process.code(), Some(0), "{}", bench.told());
+    assert_eq!(ids(&reader.join().unwrap()), bench.all(), "{}", bench.told());
+}
+
+#[test]
+fn another_basin_is_not_changed_over_to() {
+    let mut bench = Bench::new(&[DISK, SOURCE, FILE]);
+    let process = bench.run(&[]);
+    assert_eq!(bench.heard(), "READY=1");
+    bench.pipeline(&[MEMORY, SOURCE, FILE]);
+    process.reload();
+    bench.hears_a_reload();
+    assert_eq!(bench.heard(), "READY=1");
+    assert!(bench.told().contains("another basin needs a stop and a start"), "{}", bench.told());
+    bench.write(10);
+    eventually("it goes on", || bench.ids() == bench.all());
+    process.stop();
     assert_eq!(process.code(), Some(0), "{}", bench.told());
 }

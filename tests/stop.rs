@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 struct Bench {
@@ -126,6 +126,37 @@ fn sigterm_with_a_dead_output_ends_with_75_if_only_memory_holds_it() {
     unblock(&bench);
     assert_eq!(bench.run(&["--once"]).code(), Some(0), "{}", bench.told());
     bench.has_all(&bench.path("out/events.jsonl"));
+}
+
+/// A closed standard output ends the run; what another output has not got yet counts.
+#[test]
+fn a_closed_pipe_ends_with_75_if_only_memory_holds_what_another_output_lacks() {
+    for (basin, code) in [(MEMORY, 75), (DISK, 0)] {
+        for once in [false, true] {
+            let mut bench = Bench::new(basin, &format!("{FILE}\n[output.pipe]\nsink.stdout = {{}}"));
+            bench.write(200);
+            block(&bench);
+            let args = ["run", "pipeline.toml", "--drain", "300ms", "--once"];
+            let args = &args[..args.len() - usize::from(!once)];
+            let mut command = forebay(bench.folder.path(), args);
+            command.stdout(Stdio::piped());
+            let mut process = Process::start(command);
+            drop(process.stdout());
+            // `--once` promises all outputs everything.
+            let code = if once { 75 } else { code };
+            assert_eq!(process.code(), Some(code), "{basin}, once: {once}\n{}", bench.told());
+        }
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure_where_nobody_else_waits() {
+    let bench = Bench::new(MEMORY, "sink.stdout = {}");
+    let mut command = forebay(bench.folder.path(), &["run", "pipeline.toml", "--once"]);
+    command.stdout(Stdio::piped());
+    let mut process = Process::start(command);
+    drop(process.stdout());
+    assert_eq!(process.code(), Some(0), "{}", bench.told());
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //!
 //! Promises: a receipt settles when every output has confirmed the batch; bytes are bounded, and a
 //! batch beyond the bound waits in the order of asking. One dead output withholds the answer of
-//! all. A restart knows nothing.
+//! all. A restart knows nothing; the next basin of the same process may take over what this one knew.
 
 use super::budget;
 use super::stats::{OutputStats, Stats};
-use super::{Delivery, MemoryConfig, OutputSpec, Position};
+use super::{Delivery, Handover, MemoryConfig, OutputSpec, Position};
 use crate::event::receipt::{self, Receipt};
 use crate::event::{EventBatch, Outcome, Timestamp};
 use bytes::Bytes;
@@ -67,6 +67,22 @@ impl Memory {
 
     pub(super) fn bookmarks(&self, prefix: &str) -> Vec<(Box<str>, Bytes)> {
         super::with_prefix(&self.shared.lock().state, prefix)
+    }
+
+    pub(super) fn hand_over(&self) -> Handover {
+        let queue = self.shared.lock();
+        let notes = queue.outputs.iter().map(|output| (output.name.clone(), output.note.clone()));
+        Handover { bookmarks: queue.state.clone(), notes: notes.collect() }
+    }
+
+    pub(super) fn take_over(&self, from: &Handover) {
+        let mut queue = self.shared.lock();
+        queue.state.clone_from(&from.bookmarks);
+        for output in &mut queue.outputs {
+            if let Some(note) = from.notes.get(&output.name) {
+                output.note = note.clone();
+            }
+        }
     }
 
     pub(super) fn reader(&self, output: &str) -> Option<MemoryReader> {

@@ -83,6 +83,14 @@ pub struct Position {
     pub sequence: u64,
 }
 
+/// What a memory basin leaves to the next one of the same process; a disk basin keeps it itself.
+#[derive(Clone, Debug, Default)]
+pub struct Handover {
+    bookmarks: State,
+    /// By output.
+    notes: BTreeMap<String, Bytes>,
+}
+
 /// One output's way through the log.
 pub struct Reader {
     kind: ReaderKind,
@@ -156,6 +164,21 @@ impl Basin {
         match &self.kind {
             Kind::Disk(disk) => disk.stats(),
             Kind::Memory(memory) => memory.stats(),
+        }
+    }
+
+    /// For `take_over` of the basin that is opened next.
+    pub fn hand_over(&self) -> Handover {
+        match &self.kind {
+            Kind::Disk(_) => Handover::default(),
+            Kind::Memory(memory) => memory.hand_over(),
+        }
+    }
+
+    /// Goes on where another memory basin ended; before the first `append` and `reader`.
+    pub fn take_over(&self, from: &Handover) {
+        if let Kind::Memory(memory) = &self.kind {
+            memory.take_over(from);
         }
     }
 

@@ -6,10 +6,11 @@
 use super::RunError;
 use super::batch::Encoder;
 use super::fill::Filler;
+use super::gate::Gate;
 use super::lane::Lane;
 use super::letter::{Letter, Letters};
 use super::retry::Backoff;
-use crate::basin::{Basin, Budget};
+use crate::basin::{Basin, Budget, Handover};
 use crate::config::{DeadLetter, Output, Pipeline};
 use crate::source::Source;
 use crate::telemetry::control::Control;
@@ -24,9 +25,9 @@ use tokio::sync::mpsc;
 pub(super) struct Parts {
     pub(super) basin: Basin,
     pub(super) budgets: Budgets,
-    pub(super) on_disk: bool,
     pub(super) sources: Vec<Source>,
     pub(super) lanes: Vec<Lane>,
+    pub(super) gate: Gate,
     pub(super) http: Option<(TcpListener, Vec<String>)>,
     pub(super) control: Option<Control>,
 }
@@ -62,7 +63,11 @@ impl Budgets {
     }
 }
 
-pub(super) async fn build(pipeline: Pipeline, status: &Arc<Status>) -> Result<Parts, RunError> {
+pub(super) async fn build(
+    pipeline: Pipeline,
+    handover: &Handover,
+    status: &Arc<Status>,
+) -> Result<Parts, RunError> {
     let http = match &pipeline.http {
         Some(http) => Some((listen(http.listen).await?, http.hosts.clone())),
         None => None,
@@ -73,6 +78,7 @@ pub(super) async fn build(pipeline: Pipeline, status: &Arc<Status>) -> Result<Pa
     let opened = tokio::task::spawn_blocking(move || Basin::open(&config, &specs, &budget)).await;
     let (basin, findings) = opened.map_err(|panic| RunError::Bug(panic.to_string()))??;
     findings.into_iter().for_each(|finding| status.finding(finding));
+    basin.take_over(handover);
     // After the basin: its folder is where the socket stands, and its lock keeps others out.
     let control = match &pipeline.control {
         Some(path) => match Control::bind(path) {
@@ -88,22 +94,20 @@ pub(super) async fn build(pipeline: Pipeline, status: &Arc<Status>) -> Result<Pa
         pipeline.outputs.iter().map(|output| (output.name.clone(), mpsc::channel(1))).collect();
     let senders: BTreeMap<String, mpsc::Sender<Letter>> =
         inboxes.iter().map(|(name, (sender, _))| (name.clone(), sender.clone())).collect();
+    let gate = Gate::default();
     let mut lanes = Vec::with_capacity(pipeline.outputs.len());
     for (output, share) in pipeline.outputs.into_iter().zip(&budgets.shares) {
         let inbox = inboxes.remove(&output.name).map(|(_, inbox)| inbox);
-        lanes.push(lane(output, inbox, &basin, &senders, share, status)?);
+        lanes.push(lane(output, inbox, &senders, (&basin, share, &gate, status))?);
     }
-    let on_disk = pipeline.basin.disk.is_some();
-    Ok(Parts { basin, budgets, on_disk, sources: pipeline.sources, lanes, http, control })
+    Ok(Parts { basin, budgets, sources: pipeline.sources, lanes, gate, http, control })
 }
 
 fn lane(
     output: Output,
     inbox: Option<mpsc::Receiver<Letter>>,
-    basin: &Basin,
     senders: &BTreeMap<String, mpsc::Sender<Letter>>,
-    share: &Budget,
-    status: &Arc<Status>,
+    (basin, share, gate, status): (&Basin, &Budget, &Gate, &Arc<Status>),
 ) -> Result<Lane, RunError> {
     let wrong = |reason: String| RunError::Output { output: output.name.clone(), reason };
     let reader = basin.reader(&output.name).ok_or_else(|| wrong("the basin has no cursor for it".into()))?;
@@ -132,6 +136,7 @@ fn lane(
         backoff: Backoff::new(output.retry.pause_min.0, output.retry.pause_max.0),
         letters,
         metrics: metrics().output(&output.name),
+        gate: gate.clone(),
         report: Arc::new(move |finding| status.finding(finding)),
         output: output.name,
     })

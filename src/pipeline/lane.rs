@@ -13,6 +13,7 @@
 
 use super::batch::Batch;
 use super::fill::{Filled, Filler, Panicked};
+use super::gate::{Gate, Left, Pass};
 use super::letter::{Dead, Letters};
 use super::retry::Backoff;
 use crate::basin::{Cursor, Position};
@@ -35,6 +36,8 @@ pub(super) struct Lane {
     pub(super) backoff: Backoff,
     pub(super) letters: Letters,
     pub(super) metrics: OutputMetrics,
+    /// Closed when the pipeline changes over.
+    pub(super) gate: Gate,
     /// What happened that an operator should know.
     pub(super) report: Arc<dyn Fn(Finding) + Send + Sync>,
 }
@@ -51,51 +54,48 @@ pub enum LaneError {
     Bug { output: String, reason: String },
 }
 
+/// Why a lane stops in the middle.
+enum Halt {
+    /// The next life goes on from its cursor.
+    Left,
+    Failed(LaneError),
+}
+
+impl From<Left> for Halt {
+    fn from(_: Left) -> Self {
+        Self::Left
+    }
+}
+
+impl From<LaneError> for Halt {
+    fn from(error: LaneError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Lane {
-    /// Runs until the reader ends: the basin is closed, or finished and all of it delivered.
+    /// Runs until the reader ends (the basin is closed, or finished and all of it delivered) or the
+    /// pipeline changes over.
     ///
     /// # Errors
     /// When the sink is gone for good.
     pub(super) async fn run(self) -> Result<(), LaneError> {
-        let Self { output, mut filler, cursor, sink, backoff, letters, metrics, report } = self;
-        let bug = |Panicked(reason)| LaneError::Bug { output: output.clone(), reason };
+        let Self { output, filler, cursor, sink, backoff, letters, metrics, gate, report } = self;
         let mut way = Way {
-            output: output.clone(),
+            output,
             sink,
             backoff,
             letters,
             metrics,
+            gate,
+            pass: None,
             through: Position::default(),
             cursor,
         };
-        way.resume(&report).await;
-        let mut next = filler.next(std::future::ready(())).await.map_err(bug)?;
-        loop {
-            let (sent, idle) = oneshot::channel::<()>();
-            // Told by the end of the sending side, in whatever way.
-            let idle = async move { drop(idle.await) };
-            let sending = async {
-                let _sent = sent;
-                match next {
-                    Filled::End => Ok(None),
-                    Filled::Letter(batch, taken) => way.take_letter(batch, taken).await.map(Some),
-                    Filled::Batch(batch) => way.deliver(batch).await.map(Some),
-                }
-            };
-            let filling = async { filler.next(idle).await.map_err(bug) };
-            let (batch, filled) = tokio::try_join!(sending, filling)?;
-            let Some(batch) = batch else { break };
-            filler.recycle(batch);
-            next = filled;
+        match way.go(filler, &report).await {
+            Ok(()) | Err(Halt::Left) => way.close().await,
+            Err(Halt::Failed(error)) => Err(error),
         }
-        // Nobody is waiting for this lane from here on; others may still have dead letters for it.
-        way.letters = Letters::Nowhere;
-        while let Some(filled) = filler.last_letter().await.map_err(bug)? {
-            if let Filled::Letter(batch, taken) = filled {
-                filler.recycle(way.take_letter(batch, taken).await?);
-            }
-        }
-        way.close().await
     }
 }
 
@@ -106,27 +106,69 @@ struct Way {
     backoff: Backoff,
     letters: Letters,
     metrics: OutputMetrics,
+    gate: Gate,
+    /// From before a batch is sent until the cursor has moved.
+    pass: Option<Pass>,
     through: Position,
     cursor: Cursor,
 }
 
 impl Way {
-    async fn resume(&mut self, report: &Arc<dyn Fn(Finding) + Send + Sync>) {
+    async fn go(
+        &mut self,
+        mut filler: Filler,
+        report: &Arc<dyn Fn(Finding) + Send + Sync>,
+    ) -> Result<(), Halt> {
+        let output = self.output.clone();
+        let bug = |Panicked(reason)| LaneError::Bug { output: output.clone(), reason };
+        self.resume(report).await?;
+        let mut next = filler.next(std::future::ready(())).await.map_err(bug)?;
+        loop {
+            let (sent, idle) = oneshot::channel::<()>();
+            // Told by the end of the sending side, in whatever way.
+            let idle = async move { drop(idle.await) };
+            let sending = async {
+                let _sent = sent;
+                match next {
+                    Filled::End => Ok(None),
+                    Filled::Letter(batch, taken) => self.take_letter(batch, taken).await.map(Some),
+                    Filled::Batch(batch) => self.deliver(batch).await.map(Some),
+                }
+            };
+            let filling = async { filler.next(idle).await.map_err(|panicked| Halt::Failed(bug(panicked))) };
+            let (batch, filled) = tokio::try_join!(sending, filling)?;
+            let Some(batch) = batch else { break };
+            filler.recycle(batch);
+            next = filled;
+        }
+        // Nobody is waiting for this lane from here on; others may still have dead letters for it.
+        self.letters = Letters::Nowhere;
+        while let Some(filled) = filler.last_letter().await.map_err(bug)? {
+            if let Filled::Letter(batch, taken) = filled {
+                filler.recycle(self.take_letter(batch, taken).await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn resume(&mut self, report: &Arc<dyn Fn(Finding) + Send + Sync>) -> Result<(), Halt> {
         let note = self.cursor.note();
         loop {
             match self.sink.resume(&note) {
                 Ok(findings) => {
                     findings.into_iter().for_each(|finding| report(finding));
-                    break self.backoff.reset();
+                    self.backoff.reset();
+                    return Ok(());
                 }
-                Err(error) => self.pause(&error).await,
+                Err(error) => self.pause(&error).await?,
             }
         }
     }
 
     /// Brings the whole batch to its end, whatever it takes, and moves the cursor; its buffers come
     /// back empty.
-    async fn deliver(&mut self, mut batch: Batch) -> Result<Batch, LaneError> {
+    async fn deliver(&mut self, mut batch: Batch) -> Result<Batch, Halt> {
+        self.enter().await?;
         self.metrics.filtered.inc_by(batch.filtered);
         self.metrics.undecodable.inc_by(batch.undecodable);
         let dead: Vec<Dead> = batch
@@ -134,7 +176,7 @@ impl Way {
             .drain(..)
             .map(|(delivery, event, error)| dead(&batch.deliveries, (delivery, event), error))
             .collect();
-        self.bury(&dead).await;
+        self.bury(&dead).await?;
         let mut sent = None;
         if !batch.is_empty() {
             let encoded = Arc::new(batch.encoded());
@@ -143,12 +185,13 @@ impl Way {
         }
         self.through = batch.through;
         self.cursor.confirm(self.through, self.sink.note());
+        self.pass = None;
         batch.recycle(sent);
         Ok(batch)
     }
 
     /// Sends the batch, in halves where something in it is refused, down to the event itself.
-    async fn send(&mut self, whole: &Arc<Encoded>, batch: &Batch) -> Result<(), LaneError> {
+    async fn send(&mut self, whole: &Arc<Encoded>, batch: &Batch) -> Result<(), Halt> {
         let mut parts = vec![(0, whole.items.len())];
         while let Some((from, to)) = parts.pop() {
             let part = if to - from == whole.items.len() {
@@ -156,25 +199,24 @@ impl Way {
             } else {
                 Arc::new(whole.part(from, to))
             };
-            match self.send_part(&part).await {
-                Ok(()) => {}
-                Err(SendError::Refused { peer, reason }) if to - from == 1 => {
+            match self.send_part(&part).await? {
+                Answer::Taken => {}
+                Answer::Refused { peer, reason } if to - from == 1 => {
                     let error = format!("{peer} refused: {reason}");
-                    self.bury(&[dead(&batch.deliveries, batch.origins[from], error)]).await;
+                    self.bury(&[dead(&batch.deliveries, batch.origins[from], error)]).await?;
                 }
-                Err(SendError::Refused { .. }) => {
+                Answer::Refused { .. } => {
                     let middle = from + (to - from) / 2;
                     parts.push((middle, to));
                     parts.push((from, middle));
                 }
-                Err(error) => return Err(LaneError::Gone { output: self.output.clone(), error }),
             }
         }
         Ok(())
     }
 
-    /// Until it is confirmed, refused, or the far end is gone.
-    async fn send_part(&mut self, part: &Arc<Encoded>) -> Result<(), SendError> {
+    /// Until it is taken or refused.
+    async fn send_part(&mut self, part: &Arc<Encoded>) -> Result<Answer, Halt> {
         loop {
             let begun = Instant::now();
             match self.sink.send(part).await {
@@ -186,70 +228,88 @@ impl Way {
                         info!(output = self.output, "the sink takes batches again");
                     }
                     self.backoff.reset();
-                    return Ok(());
+                    return Ok(Answer::Taken);
                 }
-                Ok(Sent::CheckpointFirst) => self.make_durable().await,
+                Ok(Sent::CheckpointFirst) => self.make_durable().await?,
                 Err(error @ SendError::Retry { .. }) => {
                     self.metrics.retries.inc();
-                    self.pause(&error).await;
+                    self.pause(&error).await?;
                 }
-                Err(error) => return Err(error),
+                Err(SendError::Refused { peer, reason }) => return Ok(Answer::Refused { peer, reason }),
+                Err(error) => return Err(LaneError::Gone { output: self.output.clone(), error }.into()),
             }
         }
     }
 
     /// Cursor and note on disk; where that fails, again.
-    async fn make_durable(&mut self) {
+    async fn make_durable(&mut self) -> Result<(), Halt> {
         self.cursor.confirm(self.through, self.sink.note());
         while let Err(error) = self.cursor.checkpoint().await {
             let pause = self.backoff.pause();
             warn!(output = self.output, %error, retry_in = ?pause, "the cursor could not be made durable; trying again");
-            tokio::time::sleep(pause).await;
+            self.rest(pause).await?;
         }
+        Ok(())
     }
 
     /// Puts events into the dead letter; waits where it cannot take.
-    async fn bury(&mut self, events: &[Dead]) {
+    async fn bury(&mut self, events: &[Dead]) -> Result<(), Halt> {
         if events.is_empty() {
-            return;
+            return Ok(());
         }
-        while let Err(error) = self.letters.put(&self.output, events, now()).await {
-            let error = SendError::Retry { peer: "dead letter".into(), reason: error };
-            self.pause(&error).await;
+        loop {
+            // The other lane may wait for a pass itself, and needs one to take them.
+            if matches!(self.letters, Letters::Lane(_)) {
+                self.pass = None;
+            }
+            let put = self.letters.put(&self.output, events, now()).await;
+            if self.pass.is_none() {
+                self.enter().await?;
+            }
+            let Err(reason) = put else { break };
+            self.pause(&SendError::Retry { peer: "dead letter".into(), reason }).await?;
         }
         self.backoff.reset();
         self.metrics.dead_lettered.inc_by(events.len() as u64);
+        Ok(())
     }
 
     /// Sends what another output could not deliver. What is refused here too is held: a dead letter
     /// has no dead letter.
-    async fn take_letter(
-        &mut self,
-        mut batch: Batch,
-        taken: oneshot::Sender<()>,
-    ) -> Result<Batch, LaneError> {
+    async fn take_letter(&mut self, mut batch: Batch, taken: oneshot::Sender<()>) -> Result<Batch, Halt> {
+        self.enter().await?;
         let encoded = Arc::new(batch.encoded());
-        while let Err(error) = self.send_part(&encoded).await {
-            if matches!(error, SendError::Gone { .. }) {
-                return Err(LaneError::Gone { output: self.output.clone(), error });
-            }
-            self.pause(&error).await;
+        while let Answer::Refused { peer, reason } = self.send_part(&encoded).await? {
+            self.pause(&SendError::Refused { peer, reason }).await?;
         }
         // The other lane moves its cursor next, so what was just written may not be taken back.
-        self.make_durable().await;
+        self.make_durable().await?;
+        self.pass = None;
         batch.recycle(Arc::try_unwrap(encoded).ok());
         // Nobody listens when the other lane was stopped meanwhile; its cursor stays before these.
         let _ = taken.send(());
         Ok(batch)
     }
 
-    async fn pause(&mut self, error: &SendError) {
+    async fn pause(&mut self, error: &SendError) -> Result<(), Left> {
         let pause = self.backoff.pause();
         // At once, and then ever less often.
         if self.backoff.failures().is_power_of_two() {
             warn!(output = self.output, %error, retry_in = ?pause, "the batch was not taken; trying again");
         }
-        tokio::time::sleep(pause).await;
+        self.rest(pause).await
+    }
+
+    /// Nothing is under way meanwhile.
+    async fn rest(&mut self, time: Duration) -> Result<(), Left> {
+        let entered = self.pass.take().is_some();
+        self.gate.sleep(time).await?;
+        if entered { self.enter().await } else { Ok(()) }
+    }
+
+    async fn enter(&mut self) -> Result<(), Left> {
+        self.pass = Some(self.gate.pass(&self.output).await?);
+        Ok(())
     }
 
     async fn close(&mut self) -> Result<(), LaneError> {
@@ -258,6 +318,12 @@ impl Way {
         }
         Ok(())
     }
+}
+
+/// What became of a part.
+enum Answer {
+    Taken,
+    Refused { peer: String, reason: String },
 }
 
 fn dead(deliveries: &[Arc<EventBatch>], (delivery, event): (u32, u32), error: String) -> Dead {

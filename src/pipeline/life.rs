@@ -3,16 +3,20 @@
 //!
 //! Must not know: how a part does its work.
 
-use super::build::{Budgets, Parts, build};
+use super::build::{Parts, build};
+use super::figures::{self, Figures};
+use super::gate::Gate;
 use super::lane::LaneError;
+use super::swap::Swap;
 use super::{Options, Order, Reload, RunError};
-use crate::basin::{Basin, BasinConfig, Stats};
+use crate::basin::{Basin, Handover};
 use crate::config::Pipeline;
-use crate::source::{Report, Source, SourceError, Summary};
+use crate::source::{SourceError, Summary};
 use crate::telemetry::notify::Notifier;
-use crate::telemetry::{Phase, Status, metrics};
+use crate::telemetry::{Phase, Status};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -32,21 +36,21 @@ pub enum Ended {
 /// What follows a life.
 pub(super) enum Next {
     End(Ended),
-    Swap(Box<Pipeline>),
+    /// With what a memory basin knew.
+    Swap(Box<Pipeline>, Handover),
 }
 
 pub(super) struct Life {
     options: Options,
     basin: Basin,
-    budgets: Budgets,
-    /// What the basin may hold.
-    size_max: u64,
-    on_disk: bool,
-    outputs: Vec<String>,
-    reports: Vec<Report>,
+    /// None: it is in memory.
+    basin_path: Option<PathBuf>,
+    figures: Figures,
+    outputs: usize,
     tasks: JoinSet<End>,
     sources: usize,
     lanes: usize,
+    gate: Gate,
     stop: CancellationToken,
     /// Ends probes and the control socket, which answer until the very end.
     quiet: CancellationToken,
@@ -54,11 +58,11 @@ pub(super) struct Life {
     notifier: Notifier,
     status: Arc<Status>,
     stage: Stage,
-    /// What the metrics have of the basin: it counts anew in every life, they do not.
-    told: Stats,
+    /// Sources were told to stop before they had come to their ends.
+    cut_short: bool,
     failure: Option<RunError>,
-    /// An output's far end is gone for good.
-    is_closed: bool,
+    /// Outputs whose far end is gone for good.
+    closed: Vec<String>,
 }
 
 /// How a task ended.
@@ -81,42 +85,41 @@ enum Stage {
 
 /// How often figures are taken from the basin.
 const TICK: Duration = Duration::from_secs(1);
-/// What a lane may take to finish its batch when the pipeline is swapped.
+/// What sources and lanes that have nothing under way may take to end when the pipeline is swapped.
 const SWAP_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl Life {
     pub(super) async fn begin(
         pipeline: Pipeline,
+        handover: &Handover,
         options: Options,
         status: &Arc<Status>,
     ) -> Result<Self, RunError> {
         status.enter(Phase::Starting);
-        let size_max = match &pipeline.basin {
-            BasinConfig { disk: Some(disk), .. } => disk.size_max.0,
-            BasinConfig { memory, .. } => memory.as_ref().map_or(0, |memory| memory.size_max.0),
-        };
-        let Parts { basin, budgets, on_disk, sources, lanes, http, control } =
-            build(pipeline, status).await?;
+        let size_max = figures::size_max(&pipeline);
+        let basin_path = pipeline.basin.disk.as_ref().map(|disk| disk.path.clone());
+        let Parts { basin, budgets, sources, lanes, gate, http, control } =
+            build(pipeline, handover, status).await?;
+        let outputs = lanes.iter().map(|lane| lane.output.clone()).collect();
         let mut life = Self {
             options,
             basin,
-            budgets,
-            size_max,
-            on_disk,
-            outputs: lanes.iter().map(|lane| lane.output.clone()).collect(),
-            reports: sources.iter().map(Source::report).collect(),
+            basin_path,
+            figures: Figures::new(budgets, size_max, outputs, &sources, status),
+            outputs: lanes.len(),
             tasks: JoinSet::new(),
             sources: sources.len(),
             lanes: lanes.len(),
+            gate,
             stop: CancellationToken::new(),
             quiet: CancellationToken::new(),
             reload: Arc::new(Notify::new()),
             notifier: Notifier::from_env(),
             status: Arc::clone(status),
             stage: Stage::Running,
-            told: Stats::default(),
+            cut_short: false,
             failure: None,
-            is_closed: false,
+            closed: Vec::new(),
         };
         for lane in lanes {
             life.tasks.spawn(async move { End::Lane(lane.run().await) });
@@ -153,7 +156,7 @@ impl Life {
     ) -> Result<Next, RunError> {
         let mut tick = tokio::time::interval(self.notifier.watchdog_interval().map_or(TICK, |w| w.min(TICK)));
         let mut deadline: Option<Instant> = None;
-        let mut next: Option<Box<Pipeline>> = None;
+        let mut swap = Swap::default();
         let mut orders_open = true;
         let asked = Arc::clone(&self.reload);
         while self.sources + self.lanes > 0 {
@@ -171,18 +174,30 @@ impl Life {
                     self.tell();
                     None
                 }
+                () = swap.closed(&self.gate), if swap.is_closing() => {
+                    self.stop();
+                    deadline = Some(Instant::now() + SWAP_TIME_MAX);
+                    None
+                }
                 () = sleep_until(deadline), if deadline.is_some() => {
-                    warn!("the time to empty the basin is over");
-                    break;
+                    if !swap.is_closing() {
+                        warn!("the time to empty the basin is over");
+                        break;
+                    }
+                    self.stay(&mut swap);
+                    deadline = None;
+                    None
                 }
             };
             match order {
                 Some(Order::Stop) if self.stage == Stage::Running => {
                     info!(drain = ?self.options.drain, "stopping: no more input, outputs take what is there");
+                    swap.cancel();
+                    deadline = None;
                     self.notifier.stopping();
                     self.stop();
                 }
-                Some(Order::Stop) if next.take().is_some() => {
+                Some(Order::Stop) if swap.cancel() => {
                     info!(drain = ?self.options.drain, "stopping instead of changing over");
                     self.notifier.stopping();
                     deadline = Some(Instant::now() + self.options.drain);
@@ -191,39 +206,68 @@ impl Life {
                     warn!("stopping at once");
                     break;
                 }
-                Some(Order::Reload) if self.stage == Stage::Running || next.is_some() => {
-                    self.notifier.reloading();
-                    if let Some(pipeline) = reload() {
-                        info!("the pipeline file is right; changing over");
-                        next = Some(Box::new(pipeline));
-                        if self.stage == Stage::Running {
-                            self.stop();
-                        }
-                    } else {
-                        error!("the pipeline file is wrong; the running pipeline stays");
-                        self.notifier.ready();
+                Some(Order::Reload) if self.stage == Stage::Running || swap.next.is_some() => {
+                    self.offer(&mut swap, reload);
+                    if deadline.is_none() && swap.is_closing() {
+                        deadline = Some(Instant::now() + self.options.drain);
                     }
                 }
                 _ => {}
             }
             if self.stage == Stage::Running && self.is_over() {
+                swap.cancel();
+                deadline = None;
                 self.notifier.stopping();
                 self.stop();
             }
             if self.stage == Stage::Stopping && self.sources == 0 {
-                self.drain(next.is_some()).await;
+                self.drain(swap.next.is_some()).await;
             }
-            // A run to the end has no deadline until it is interrupted.
-            if deadline.is_none() && self.stop.is_cancelled() {
-                let time = if next.is_some() && self.on_disk { SWAP_TIME_MAX } else { self.options.drain };
-                deadline = Some(Instant::now() + time);
+            // A run to the end has no deadline until it is interrupted or something is over for good.
+            let is_hurried = self.stop.is_cancelled() || self.failure.is_some() || !self.closed.is_empty();
+            if deadline.is_none() && is_hurried {
+                deadline = Some(Instant::now() + self.options.drain);
             }
         }
-        self.end(next).await
+        self.end(swap.next).await
+    }
+
+    /// Takes the pipeline as it is written now for the next one, if it can follow this one.
+    fn offer(&mut self, swap: &mut Swap, reload: Reload<'_>) {
+        self.notifier.reloading();
+        let Some(pipeline) = reload() else {
+            error!("the pipeline file is wrong; the running pipeline stays");
+            return self.notifier.ready();
+        };
+        if pipeline.basin.disk.as_ref().map(|disk| &disk.path) != self.basin_path.as_ref() {
+            error!(
+                "another basin needs a stop and a start, or what this one holds would stay in it; the running pipeline stays"
+            );
+            return self.notifier.ready();
+        }
+        info!("the pipeline file is right; changing over");
+        let is_first = swap.next.replace(Box::new(pipeline)).is_none();
+        if !is_first {
+            return;
+        }
+        if self.basin_path.is_some() {
+            swap.close(&self.gate);
+        } else {
+            self.stop();
+        }
+    }
+
+    /// Goes on as before, because a batch that is under way would be repeated.
+    fn stay(&self, swap: &mut Swap) {
+        let outputs = self.gate.out().join(", ");
+        let time = self.options.drain;
+        error!(outputs, ?time, "has not answered for its batch; the running pipeline stays, reload again");
+        swap.cancel();
+        self.notifier.ready();
     }
 
     fn is_over(&self) -> bool {
-        self.failure.is_some() || self.lanes < self.outputs.len() || (self.options.once && self.sources == 0)
+        self.failure.is_some() || self.lanes < self.outputs || (self.options.once && self.sources == 0)
     }
 
     /// Step 1: nothing more comes in. When the inputs have ended by themselves, lanes get all the
@@ -231,7 +275,8 @@ impl Life {
     fn stop(&mut self) {
         self.stage = Stage::Stopping;
         self.status.enter(Phase::Draining);
-        if self.sources > 0 || self.failure.is_some() || self.lanes < self.outputs.len() {
+        self.cut_short = self.sources > 0;
+        if self.sources > 0 || self.failure.is_some() || self.lanes < self.outputs {
             self.stop.cancel();
         }
     }
@@ -239,7 +284,7 @@ impl Life {
     /// Step 2: lanes read to the end of the basin; with a disk basin that is swapped they stop where
     /// they stand, and go on from there in the next life.
     async fn drain(&mut self, swap: bool) {
-        if swap && self.on_disk {
+        if swap && self.basin_path.is_some() {
             self.stage = Stage::Closing;
             self.basin.clone().close().await;
         } else {
@@ -254,24 +299,31 @@ impl Life {
         self.quiet.cancel();
         self.tasks.shutdown().await;
         self.tell();
-        let lag: Vec<_> =
-            self.basin.stats().outputs.into_iter().filter(|output| output.lag_events > 0).collect();
+        let mut lag = self.basin.stats().outputs;
+        lag.retain(|output| output.lag_events > 0);
+        let handover = self.basin.hand_over();
         self.basin.close().await;
-        if let Some(pipeline) = next {
-            return Ok(Next::Swap(pipeline));
+        // What ended this life would end the next one too, unheard.
+        if let Some(pipeline) = next.filter(|_| self.failure.is_none() && self.closed.is_empty()) {
+            return Ok(Next::Swap(pipeline, handover));
         }
+        let on_disk = self.basin_path.is_some();
         for output in &lag {
-            let on_disk = if self.on_disk { "kept in the basin" } else { "not delivered" };
-            info!(output = output.name, events = output.lag_events, "{on_disk}");
+            let where_now = if on_disk { "kept in the basin" } else { "not delivered" };
+            info!(output = output.name, events = output.lag_events, "{where_now}");
         }
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        if self.is_closed {
-            return Ok(Next::End(Ended::Kept));
-        }
-        let is_finished = left == 0 && !self.stop.is_cancelled();
-        let is_kept = if self.options.once { is_finished } else { self.on_disk || lag.is_empty() };
+        // Whoever closed the pipe wants no more; the others do.
+        let is_delivered = lag.iter().all(|output| self.closed.contains(&output.name));
+        let is_kept = if self.closed.len() == self.outputs {
+            true
+        } else if self.options.once {
+            left == 0 && !self.cut_short && is_delivered
+        } else {
+            on_disk || is_delivered
+        };
         Ok(Next::End(if is_kept { Ended::Kept } else { Ended::Unfinished }))
     }
 
@@ -283,8 +335,9 @@ impl Life {
                 info!(source = &*name, events = counts.events, bytes = counts.bytes, "the source has ended");
                 None
             }
-            Ok(End::Source(_, Err(error))) => {
+            Ok(End::Source(name, Err(error))) => {
                 self.sources -= 1;
+                error!(source = &*name, "the source cannot go on; ending the run");
                 Some(RunError::Source(error))
             }
             Ok(End::Lane(Ok(()))) => {
@@ -292,73 +345,33 @@ impl Life {
                 None
             }
             // Whoever closed the pipe wants no more: that is an end, not a failure.
-            Ok(End::Lane(Err(error @ LaneError::Gone { .. }))) => {
-                info!(%error, "ending the run");
+            Ok(End::Lane(Err(LaneError::Gone { output, error }))) => {
+                info!(output, %error, "ending the run");
                 self.lanes -= 1;
-                self.is_closed = true;
+                self.closed.push(output);
                 None
             }
             Ok(End::Lane(Err(error))) => {
                 self.lanes -= 1;
+                error!("an output cannot go on; ending the run");
                 Some(RunError::Lane(error))
             }
             Ok(End::Service) => None,
             Err(error) => Some(RunError::Bug(error.to_string())),
         };
-        if let Some(failure) = failure {
-            error!(error = %failure, "ending the run");
-            self.failure.get_or_insert(failure);
+        match failure {
+            // The first is what the run ends with, and told then.
+            Some(failure) if self.failure.is_none() => self.failure = Some(failure),
+            Some(failure) => error!(error = %failure, "failed too"),
+            None => {}
         }
     }
 
-    /// Figures that only the basin knows, and what it and the sources found.
     fn tell(&mut self) {
         self.notifier.alive();
-        self.basin.take_findings().into_iter().for_each(|finding| self.status.finding(finding));
-        self.reports.iter().flat_map(Report::take_fresh).for_each(|finding| self.status.keep(finding));
-        let stats = self.basin.stats();
-        let before = std::mem::replace(&mut self.told, stats.clone());
-        tell_of_basin(&before, &stats);
-        metrics().basin.max_bytes.set(gauge(self.size_max));
-        metrics().memory.used_bytes.set(gauge(self.budgets.used()));
-        metrics().memory.max_bytes.set(gauge(self.budgets.max()));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let mut events = 0;
-        for output in stats.outputs.iter().filter(|output| self.outputs.contains(&output.name)) {
-            let of = metrics().output(&output.name);
-            of.lag_events.set(gauge(output.lag_events));
-            of.lag_bytes.set(gauge(output.lag_bytes));
-            let skipped = before.outputs.iter().find(|before| before.name == output.name);
-            of.skipped.inc_by(
-                output.skipped_events.saturating_sub(skipped.map_or(0, |before| before.skipped_events)),
-            );
-            let age = output
-                .oldest
-                .filter(|_| output.lag_events > 0)
-                .map_or(0.0, |oldest| now.as_secs_f64() - oldest.0 as f64 / 1e9);
-            of.lag_seconds.set(age.max(0.0));
-            events = events.max(output.lag_events);
-        }
+        let events = self.figures.tell(&self.basin);
         self.notifier.status(&format!("{}; {events} events behind", self.status.phase().name()));
     }
-}
-
-fn tell_of_basin(before: &Stats, stats: &Stats) {
-    let basin = &metrics().basin;
-    basin.bytes.set(gauge(stats.bytes));
-    basin.segments.set(gauge(stats.segments));
-    for (counter, before, now) in [
-        (&basin.frames, before.frames_appended, stats.frames_appended),
-        (&basin.written_bytes, before.bytes_appended, stats.bytes_appended),
-        (&basin.sync_failures, before.sync_failures, stats.sync_failures),
-        (&basin.quarantined, before.frames_damaged, stats.frames_damaged),
-    ] {
-        counter.inc_by(now.saturating_sub(before));
-    }
-}
-
-fn gauge(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

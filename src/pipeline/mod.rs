@@ -11,6 +11,8 @@
 //! | `build` | from a checked pipeline to parts that can be started |
 //! | `probe` | whether what it opens can be opened |
 //! | `life` | starts the parts, waits, stops them in three steps |
+//! | `figures` | what metrics, status and service manager hear meanwhile |
+//! | `gate`, `swap` | the moment at which a reload repeats nothing |
 //! | `lane`, `fill`, `batch`, `retry`, `letter` | an output's way |
 //!
 //! Promise: an orderly end loses nothing that was acknowledged, and says so when it cannot know.
@@ -18,19 +20,22 @@
 
 mod batch;
 mod build;
+mod figures;
 mod fill;
+mod gate;
 mod lane;
 mod letter;
 mod life;
 mod probe;
 mod retry;
+mod swap;
 
 pub use batch::{BatchConfig, Undecodable};
 pub use lane::LaneError;
 pub use life::Ended;
 pub use probe::probe;
 
-use crate::basin::BasinError;
+use crate::basin::{BasinError, Handover};
 use crate::config::Pipeline;
 use crate::finding::Finding;
 use crate::source::SourceError;
@@ -81,9 +86,10 @@ pub enum RunError {
 
 /// Runs the pipeline to its end. `reload` gives the pipeline as it is written now.
 ///
-/// A reload ends the running life (each lane after the batch it is sending) and begins the next
-/// one over the same basin, so nothing is lost or repeated. When the new one cannot start, the old
-/// one is started again.
+/// A reload ends the running life at a moment when no output has a batch under way, and begins the
+/// next one over the same basin, so nothing is lost or repeated. Where an output does not answer in
+/// the time it has, or the new life cannot start, the old one goes on. A memory basin is emptied
+/// first; what its outputs do not take in time is read again.
 ///
 /// # Errors
 /// What kept it from starting, or ended it. Nothing acknowledged was lost by it.
@@ -95,12 +101,12 @@ pub async fn run(
     status: Arc<Status>,
 ) -> Result<Ended, RunError> {
     let mut kept = first.clone();
-    let mut life = Life::begin(first, options, &status).await?;
+    let mut life = Life::begin(first, &Handover::default(), options, &status).await?;
     loop {
         match life.live(&mut orders, reload).await? {
             Next::End(ended) => return Ok(ended),
-            Next::Swap(pipeline) => {
-                let begun = Life::begin((*pipeline).clone(), options, &status).await;
+            Next::Swap(pipeline, handover) => {
+                let begun = Life::begin((*pipeline).clone(), &handover, options, &status).await;
                 life = match begun {
                     Ok(life) => {
                         info!("the new pipeline runs");
@@ -109,7 +115,7 @@ pub async fn run(
                     }
                     Err(error) => {
                         error!(%error, "the new pipeline cannot start; going on with the old one");
-                        Life::begin(kept.clone(), options, &status).await?
+                        Life::begin(kept.clone(), &handover, options, &status).await?
                     }
                 };
             }

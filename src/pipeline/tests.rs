@@ -3,6 +3,7 @@
 use super::batch::{BatchConfig, Encoder, Undecodable};
 use super::build::Budgets;
 use super::fill::Filler;
+use super::gate::Gate;
 use super::lane::{Lane, LaneError};
 use super::letter::{Letter, Letters};
 use super::retry::Backoff;
@@ -19,6 +20,7 @@ use crate::units::ByteSize;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -183,6 +185,7 @@ fn shared_lane(
         backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(2)),
         letters,
         metrics: metrics().output(output),
+        gate: Gate::default(),
         report: Arc::new(|_: Finding| {}),
         output: output.to_owned(),
     };
@@ -462,10 +465,13 @@ async fn a_reload_swaps_what_is_right_and_keeps_the_old_on_any_failure() {
     let basin = format!("disk.path = '{}/basin'", root.display());
     let first = "[output.first]\nsink.file.path = 'ROOT/out/first.json'\n";
     let second = format!("{first}[output.second]\nsink.file.path = 'ROOT/out/second.json'\n");
-    // A basin in a place where none can be: it is right, and cannot start.
-    let cannot = pipeline(root, &format!("disk.path = '{}/logs/sample.evtx/x'", root.display()), first);
+    // What is right, and cannot start: its port is taken.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("{first}[http]\nlisten = '{}'\n", port.local_addr().unwrap());
+    let cannot = pipeline(root, &basin, &taken);
+    let moved = pipeline(root, &format!("disk.path = '{}/moved'", root.display()), first);
     let offers: Mutex<VecDeque<Option<Pipeline>>> =
-        Mutex::new([None, Some(cannot), Some(pipeline(root, &basin, &second))].into());
+        Mutex::new([None, Some(moved), Some(cannot), Some(pipeline(root, &basin, &second))].into());
     let asked = AtomicBool::new(false);
     let reload = || {
         asked.store(true, Ordering::Release);
@@ -482,7 +488,7 @@ async fn a_reload_swaps_what_is_right_and_keeps_the_old_on_any_failure() {
     let (first, second) = (root.join("out/first.json"), root.join("out/second.json"));
     let operator = async {
         until(|| lines(&first) == 160).await;
-        for (round, more) in [(2, "wrong.evtx"), (3, "cannot.evtx")] {
+        for (round, more) in [(2, "wrong.evtx"), (3, "moved.evtx"), (4, "cannot.evtx")] {
             asked.store(false, Ordering::Release);
             orders.send(Order::Reload).await.unwrap();
             until(|| asked.load(Ordering::Acquire)).await;
@@ -492,10 +498,10 @@ async fn a_reload_swaps_what_is_right_and_keeps_the_old_on_any_failure() {
         orders.send(Order::Reload).await.unwrap();
         until(|| second.exists()).await;
         sample("right.evtx");
-        until(|| lines(&first) == 4 * 160 && lines(&second) >= 160).await;
+        until(|| lines(&first) == 5 * 160 && lines(&second) >= 160).await;
         orders.send(Order::Stop).await.unwrap();
     };
     let (ended, ()) = tokio::join!(run, operator);
     assert_eq!(ended.unwrap(), Ended::Kept);
-    assert_eq!(lines(&first), 4 * 160, "nothing is lost or repeated by a change-over");
+    assert_eq!(lines(&first), 5 * 160, "nothing is lost or repeated by a change-over");
 }
