@@ -22,6 +22,7 @@ mod readme;
 mod reload;
 mod replay;
 mod run;
+mod seeds;
 mod stop;
 mod support;
 mod tail;

@@ -1,4 +1,5 @@
-//! Any text as a pipeline file: no panic, every place inside the file, nothing of a secret told.
+//! Any text as a pipeline file: no panic, every place inside the file, nothing of a secret told,
+//! the same each time it is checked, and comments and empty lines around it change nothing.
 
 #![no_main]
 
@@ -26,8 +27,9 @@ impl Lookup for Secretive {
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let file = SourceFile { name: "p.toml".into(), text: text.into() };
-    let checked = config::check(vec![file], &Secretive);
+    let check = |text: String| config::check(vec![SourceFile { name: "p.toml".into(), text }], &Secretive);
+    let checked = check(text.into());
+    assert_eq!(checked.told(), check(text.into()).told());
     for told in &checked.diagnostics {
         assert!(!told.message.is_empty());
         if let Some(place) = &told.place {
@@ -38,5 +40,11 @@ fuzz_target!(|data: &[u8]| {
     assert!(checked.pipeline.is_none() || checked.errors() == 0, "{}", checked.told());
     if !text.contains("S3CRET") {
         assert!(!checked.told().contains("S3CRET"), "{}", checked.told());
+    }
+    let commented = check(format!("# a comment\n\n{text}"));
+    assert_eq!(commented.pipeline.is_some(), checked.pipeline.is_some());
+    assert_eq!(commented.diagnostics.len(), checked.diagnostics.len());
+    for (told, before) in commented.diagnostics.iter().zip(&checked.diagnostics) {
+        assert_eq!(told.message, before.message);
     }
 });

@@ -1,0 +1,217 @@
+//! Where the fuzzers start: small inputs that already reach deep. Those of `xml` are the golden
+//! files; the others are made here, `UPDATE=1 cargo test seeds` writes them anew.
+
+use crate::peers;
+use forebay::event::XmlEvent;
+use forebay::evtx::Decoder;
+use forebay::evtx::write::{ChunkWriter, Layout, Pushed};
+use forebay::filter::XPath;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// What the first byte of an `evtx` input says of the rest.
+const CHUNK: u8 = b'C';
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target)
+}
+
+/// Compares with what is shipped, or writes it.
+#[track_caller]
+fn check(target: &str, seeds: &[(String, Vec<u8>)]) {
+    let folder = folder(target);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(&folder).unwrap();
+        seeds.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
+    }
+    for (name, bytes) in seeds {
+        let shipped = std::fs::read(folder.join(name)).unwrap();
+        assert!(
+            shipped == *bytes,
+            "{target}/{name} is another one; `UPDATE=1 cargo test seeds` writes it anew"
+        );
+    }
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), seeds.len(), "{target} has others");
+}
+
+/// The XML of each event of a chunk.
+fn read(chunk: &[u8]) -> Vec<String> {
+    let mut events = Vec::new();
+    let _ = Decoder::new().chunk(chunk, 0, |event| {
+        let mut xml = Vec::new();
+        event.unwrap().xml(&mut xml).unwrap();
+        events.push(String::from_utf8(xml).unwrap());
+        ControlFlow::Continue(())
+    });
+    events
+}
+
+#[test]
+fn seeds_of_evtx_hold_every_layout_and_every_type() {
+    let typed = typed();
+    let xml = read(&typed);
+    for value in ["t1'>text<", "t8'>4294967295<", "t17'>2020-", "t19'>S-1-5-18<", "t21'>0x10<", "t129'>"] {
+        assert!(xml.len() == 1 && xml[0].contains(value), "{value} in {xml:?}");
+    }
+    let mut seeds = vec![("typed".to_owned(), [&[CHUNK], &typed[..]].concat())];
+    let events = peers::fixtures();
+    for (number, text) in events.iter().enumerate().filter(|(number, _)| number.is_multiple_of(5)) {
+        let event = XmlEvent::parse(text).unwrap();
+        for (layout, name) in [(Layout::Portable, "portable"), (Layout::Collector, "collector")] {
+            let mut chunk = ChunkWriter::new(layout);
+            assert_eq!(chunk.push(&event, 1, 1, 0).unwrap(), Pushed::Stored);
+            let end = chunk.end();
+            let bytes = &chunk.finish()[..end];
+            assert_eq!(read(bytes).len(), 1);
+            seeds.push((format!("{name}-{number}"), [&[CHUNK], bytes].concat()));
+        }
+    }
+    check("evtx", &seeds);
+}
+
+/// A chunk with one record: a template whose values are of every type.
+fn typed() -> Vec<u8> {
+    let sid = [1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0].to_vec();
+    let time = 132_537_000_000_000_000_u64.to_le_bytes().to_vec();
+    let date = [0xe7, 7, 5, 0, 1, 0, 29, 0, 8, 0, 47, 0, 50, 0, 0xb5, 2].to_vec();
+    let values: Vec<(u8, Vec<u8>)> = vec![
+        (0x06, 4624_u16.to_le_bytes().to_vec()),
+        (0x00, Vec::new()),
+        (0x01, units("text")),
+        (0x02, b"ansi \xe9\r\n".to_vec()),
+        (0x03, vec![0xff]),
+        (0x04, vec![0xff]),
+        (0x05, vec![0xff; 2]),
+        (0x07, vec![0xff; 4]),
+        (0x08, vec![0xff; 4]),
+        (0x09, vec![0xff; 8]),
+        (0x0a, vec![0xff; 8]),
+        (0x0b, 1.5_f32.to_le_bytes().to_vec()),
+        (0x0c, (-1.5e300_f64).to_le_bytes().to_vec()),
+        (0x0d, vec![1, 0, 0, 0]),
+        (0x0e, vec![0xde, 0xad, 0xbe]),
+        (0x0f, (1..=16).collect()),
+        (0x10, vec![0x10, 0, 0, 0]),
+        (0x11, time),
+        (0x12, date),
+        (0x13, sid),
+        (0x14, vec![0x10, 0, 0, 0]),
+        (0x15, vec![0x10, 0, 0, 0, 0, 0, 0, 0]),
+        (0x81, units("one\0two\0")),
+        (0x88, vec![1, 0, 0, 0, 2, 0, 0, 0]),
+    ];
+    let mut forge = Forge { bytes: vec![0; 512] };
+    forge.bytes[..8].copy_from_slice(b"ElfChnk\0");
+    forge.bytes.extend(*b"**\0\0");
+    forge.bytes.extend([0; 4]);
+    forge.bytes.extend([1; 16]);
+    forge.put(&[0x0f, 1, 1, 0, 0x0c, 1, 7, 0, 0, 0]);
+    let definition = forge.bytes.len() as u32 + 4;
+    forge.put(&definition.to_le_bytes());
+    forge.put(&[0; 4]);
+    forge.put(&[7; 16]);
+    let size = forge.sized(|forge| forge.definition(&values));
+    let at = definition as usize + 20;
+    forge.bytes[at..at + 4].copy_from_slice(&(size as u32).to_le_bytes());
+    forge.put(&(values.len() as u32).to_le_bytes());
+    for (kind, value) in &values {
+        forge.put(&(value.len() as u16).to_le_bytes());
+        forge.put(&[*kind, 0]);
+    }
+    values.iter().for_each(|(_, value)| forge.put(value));
+    let size = (forge.bytes.len() + 4 - 512) as u32;
+    forge.bytes[516..520].copy_from_slice(&size.to_le_bytes());
+    forge.put(&size.to_le_bytes());
+    let end = forge.bytes.len() as u32;
+    forge.bytes[48..52].copy_from_slice(&end.to_le_bytes());
+    forge.bytes
+}
+
+fn units(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// A chunk in the making; every name stands where it is used.
+struct Forge {
+    bytes: Vec<u8>,
+}
+
+impl Forge {
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
+    /// Four bytes, then what `write` writes; the length of that.
+    fn sized(&mut self, write: impl FnOnce(&mut Self)) -> usize {
+        self.put(&[0; 4]);
+        let start = self.bytes.len();
+        write(self);
+        self.bytes.len() - start
+    }
+
+    fn name(&mut self, name: &str) {
+        let at = self.bytes.len() as u32 + 4;
+        self.put(&at.to_le_bytes());
+        self.put(&[0; 6]);
+        self.put(&(name.len() as u16).to_le_bytes());
+        self.put(&units(name));
+        self.put(&[0; 2]);
+    }
+
+    /// A start tag of a template, with the attribute `Name`.
+    fn open(&mut self, name: &str, attribute: Option<&str>) {
+        self.put(&[if attribute.is_some() { 0x41 } else { 1 }, 0xff, 0xff, 0, 0, 0, 0]);
+        self.name(name);
+        if let Some(value) = attribute {
+            let at = self.bytes.len();
+            let size = self.sized(|forge| {
+                forge.put(&[6]);
+                forge.name("Name");
+                forge.put(&[5, 1]);
+                forge.put(&(value.len() as u16).to_le_bytes());
+                forge.put(&units(value));
+            });
+            self.bytes[at..at + 4].copy_from_slice(&(size as u32).to_le_bytes());
+        }
+        self.put(&[2]);
+    }
+
+    /// The first value is the event's id, the others are its data.
+    fn definition(&mut self, values: &[(u8, Vec<u8>)]) {
+        self.put(&[0x0f, 1, 1, 0]);
+        self.open("Event", None);
+        self.open("System", None);
+        self.open("EventID", None);
+        self.put(&[0x0d, 0, 0, values[0].0, 4, 4]);
+        self.open("EventData", None);
+        for (slot, (kind, _)) in values.iter().enumerate().skip(1) {
+            self.open("Data", Some(&format!("t{kind}")));
+            // Every other one may be left out.
+            self.put(&[0x0d + slot as u8 % 2, slot as u8, 0, *kind, 4]);
+        }
+        self.put(&[4, 4, 0]);
+    }
+}
+
+#[test]
+fn seeds_of_xpath_are_expressions_that_are_understood() {
+    const EXPRESSIONS: [&str; 12] = [
+        "*",
+        "*[System[(Level<=3) or (EventID=4624)]]",
+        "*[System[Provider[@Name='P' and @Guid!='{54849625-5478-4994-a5ba-3e3b0328c30d}']]]",
+        "*[System[band(Keywords,0x20000000000000) and EventRecordID >= 1542.5]]",
+        "*[System[TimeCreated[timediff(@SystemTime) <= 86400000]]]",
+        "*[System[timediff(TimeCreated/@SystemTime,'2019-03-29T21:10:41.380Z')=999]]",
+        "*[System/TimeCreated[@SystemTime>='2019-03-29T21:10:40.380Z']]",
+        "*[System[Security[@UserID=\"S-1-5-18\"]]] and *[EventData[Data[@Name='A']=1]]",
+        "Event/System[EventID=4624]/Channel/text()='Security'",
+        "*[EventData/Data='a & b' or UserData/*[@Kind='k']/Note='onetwo']",
+        "*/*/*[band(Foo,0x1) or *=4624 or EventData[Data/@*='true']]",
+        "*[System[Foo=7 and (EventID=1 or EventID=2)]]",
+    ];
+    let seed = |(number, text): (usize, &&str)| {
+        assert!(XPath::parse(text).is_ok(), "{text}");
+        (format!("{number:02}"), text.as_bytes().to_vec())
+    };
+    check("xpath", &EXPRESSIONS.iter().enumerate().map(seed).collect::<Vec<_>>());
+}
