@@ -128,7 +128,10 @@ fn one_line(text: &[u8], out: &mut Vec<u8>) {
         at = tag;
         let rest = &text[at..];
         if let Some((open, close)) = SECTIONS.iter().find(|(open, _)| rest.starts_with(open)) {
-            let end = memchr::memmem::find(rest, close).map_or(rest.len(), |length| length + close.len());
+            // `<?>` and `<!-->` are not closed yet.
+            let inside = &rest[open.len()..];
+            let end = memchr::memmem::find(inside, close)
+                .map_or(rest.len(), |length| open.len() + length + close.len());
             let ends = if open.ends_with(b"[") { Ends::OutsideCdata } else { Ends::Blanks };
             content(&rest[..end], ends, out);
             at += end;
@@ -231,6 +234,11 @@ mod tests {
         check(FramingConfig::None, LINES, LINES);
         let plain = LINES.replace(['\r', '\n'], "");
         check(FramingConfig::Line, &plain, &plain);
+    }
+
+    #[test]
+    fn a_section_does_not_end_in_what_opens_it() {
+        check(FramingConfig::Line, "<!--> a\n<b> --><?>\n<c>?><Event/>", "<!--> a <b> --><?> <c>?><Event/>");
     }
 
     #[test]

@@ -207,7 +207,7 @@ impl<'a> Visitor<'a> for Reading<'a> {
     fn start(&mut self, name: &'a [u8]) {
         self.depth += 1;
         if self.depth == 2 {
-            let local = name.rsplit(|&byte| byte == b':').next().unwrap_or(name);
+            let local = name.iter().position(|&byte| byte == b':').map_or(name, |colon| &name[colon + 1..]);
             self.element = Seen::element(local).filter(|&element| !self.met.add(element));
             self.header.seen.0 |= self.element.unwrap_or(0);
             self.header.odd |= self.element.is_none() || local != name;
