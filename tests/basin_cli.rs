@@ -50,20 +50,29 @@ fn a_second_process_is_told_which_one_has_the_basin() {
     fs::copy(sample, path.join("logs/a.evtx")).unwrap();
     let written = "[basin.disk]\npath = \"basin\"\n[source.logs.evtx]\npath = \"logs/*.evtx\"\n\
                    [output.xml]\nformat.xml = {}\nsink.file.path = \"./out/events.xml\"\n";
+    let other = "[output.old]\nformat.json = {}\nsink.file.path = \"./out/old.json\"\n";
+    fs::write(path.join("pipeline.toml"), format!("{written}{other}")).unwrap();
+    assert!(forebay(path, &["run", "--once", "pipeline.toml"]).status.success());
     fs::write(path.join("pipeline.toml"), written).unwrap();
     let mut first = Command::new(env!("CARGO_BIN_EXE_forebay"))
         .args(["run", "pipeline.toml"])
         .current_dir(path)
         .spawn()
         .unwrap();
-    // Opened last of all that opening makes.
+    // Made when all else is open.
     let start = Instant::now();
-    while !path.join("basin/cursors/xml").exists() && start.elapsed() < Duration::from_secs(60) {
+    while !path.join("basin/control.sock").exists() && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(20));
     }
     let says = format!("in use by process {}", first.id());
     check(path, &["run", "--once", "pipeline.toml"], 69, &says);
-    check(path, &["basin", "forget", "basin", "xml"], 69, &says);
+    check(path, &["basin", "forget", "basin", "old", "--socket", "elsewhere"], 69, &says);
+    check(path, &["basin", "forget", "basin", "xml"], 65, "output `xml` is configured and stays");
+    assert!(path.join("basin/cursors/old").exists());
+    let forgot = forebay(path, &["basin", "forget", "basin", "old"]);
+    assert!(forgot.status.success(), "{}", String::from_utf8_lossy(&forgot.stderr));
+    assert!(!path.join("basin/cursors/old").exists(), "the one that runs has removed it");
+    check(path, &["basin", "forget", "basin", "old"], 65, "no cursor named `old`");
     // Looking needs no lock.
     assert!(forebay(path, &["basin", "ls", "basin"]).status.success());
     first.kill().unwrap();
@@ -126,10 +135,13 @@ fn what_is_no_basin_or_no_cursor_is_said_so() {
     check(folder.path(), &["basin", "forget", BASIN, "nobody"], 65, "has no cursor named `nobody`");
     fs::create_dir(folder.path().join("empty")).unwrap();
     for verb in ["ls", "verify"] {
-        check(folder.path(), &["basin", verb, "empty"], 66, "empty");
-        check(folder.path(), &["basin", verb, "absent"], 66, "absent");
+        check(folder.path(), &["basin", verb, "empty"], 66, "there is no basin in empty; name the `path`");
+        check(folder.path(), &["basin", verb, "absent"], 66, "there is no basin in absent; name the `path`");
+        // A folder that only has a basin in it.
+        let says = "there is no basin in forebay-out; there is one in forebay-out/basin";
+        check(folder.path(), &["basin", verb, "forebay-out"], 66, says);
     }
-    check(folder.path(), &["basin", "forget", "empty", "events"], 66, "empty");
+    check(folder.path(), &["basin", "forget", "empty", "events"], 66, "there is no basin in empty");
     assert_eq!(fs::read_dir(folder.path().join("empty")).unwrap().count(), 0, "nothing is made there");
 }
 

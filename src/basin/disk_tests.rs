@@ -102,6 +102,20 @@ fn a_second_opening_is_refused_and_names_the_process() {
 }
 
 #[test]
+fn what_the_system_refused_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file/basin");
+    fs::write(folder.path().join("file"), "in the way").unwrap();
+    let config = BasinConfig { disk: Some(DiskConfig::new(&path)), ..BasinConfig::default() };
+    let error = Basin::open(&config, &[], &Budget::new(ByteSize::mib(1))).err().unwrap().to_string();
+    assert!(
+        error.starts_with(&format!("basin: cannot make folder {}: Not a directory", path.display())),
+        "{error}"
+    );
+    assert_eq!(error.matches("Not a directory").count(), 1);
+}
+
+#[test]
 fn a_newer_format_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     run(async { open(&folder, &[]).0.close().await });
@@ -174,9 +188,12 @@ fn an_orphaned_cursor_is_reported_and_forgotten() {
     run(async {
         open(&folder, &[spec("old", Start::Oldest)]).0.close().await;
         let (basin, findings) = open(&folder, &[]);
-        assert!(findings[0].fix.contains("forebay basin forget old"), "{findings:?}");
-        assert!(basin.forget("old").unwrap());
-        basin.close().await;
+        let command = format!("`forebay basin forget {} old`", path.display());
+        assert!(findings[0].fix.ends_with(&command), "{findings:?}");
+        assert_eq!(basin.forget("old").unwrap(), Forgot::Released);
+        assert_eq!(basin.forget("old").unwrap(), Forgot::Unknown);
+        basin.clone().close().await;
+        assert!(basin.forget("old").is_err(), "the folder may be another's by now");
         open(&folder, &[spec("older", Start::Oldest)]).0.close().await;
         forget(&path, "older").unwrap();
         assert!(matches!(forget(&path, "older"), Err(BasinError::NoCursor { .. })));

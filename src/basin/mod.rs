@@ -190,11 +190,14 @@ impl Basin {
         }
     }
 
-    /// Releases the cursor of an output that is no longer configured. `false`: there is none.
-    pub fn forget(&self, output: &str) -> io::Result<bool> {
+    /// Releases the cursor of an output that is no longer configured. Blocks while the disk works.
+    ///
+    /// # Errors
+    /// When the disk refuses; the cursor may then be back at the next start.
+    pub fn forget(&self, output: &str) -> io::Result<Forgot> {
         match &self.kind {
             Kind::Disk(disk) => disk.forget(output),
-            Kind::Memory(_) => Ok(false),
+            Kind::Memory(_) => Ok(Forgot::Unknown),
         }
     }
 
@@ -264,6 +267,16 @@ impl Cursor {
     }
 }
 
+/// What became of a cursor that is to be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgot {
+    Released,
+    /// An output of this name is configured and stays.
+    Configured,
+    /// There is no such cursor.
+    Unknown,
+}
+
 /// Why a basin cannot be opened.
 #[derive(Debug, Error)]
 pub enum BasinError {
@@ -275,9 +288,11 @@ pub enum BasinError {
         "basin {path} has format version {found}, this program reads up to {known}; run the newer forebay, or use another `path`"
     )]
     Newer { path: PathBuf, found: u32, known: u32 },
-    #[error("basin {path} has no cursor named `{name}`; `forebay basin ls` shows those it has")]
+    #[error("there is no basin in {path}; {fix}")]
+    Absent { path: PathBuf, fix: String },
+    #[error("basin {path} has no cursor named `{name}`; `forebay basin ls {path}` shows those it has")]
     NoCursor { path: PathBuf, name: String },
-    #[error("basin: cannot {action} {path}; check the disk and that this user may write there")]
+    #[error("basin: cannot {action} {path}: {source}; check the disk and that this user may write there")]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 }
 

@@ -1,15 +1,17 @@
 //! `forebay basin ls|verify|forget`: looks into a basin on disk; lets go of an output that is gone.
 //!
-//! `ls` and `verify` change nothing and may be used while a forebay runs on the basin.
+//! `ls` and `verify` change nothing and may be used while a forebay runs on the basin; `forget` asks
+//! the one that runs, over its control socket.
 //! Must not know: how the log is laid out.
 
 use super::{Exit, Failure};
 use crate::basin::{self, BasinError, Listing};
 use crate::event::Timestamp;
+use crate::telemetry::control;
 use crate::units::ByteSize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -33,10 +35,13 @@ enum Verb {
     },
     /// Release the cursor of an output that will not come back, so that it no longer holds the log
     Forget {
-        /// Folder of the basin; no forebay may be running on it
+        /// Folder of the basin
         path: PathBuf,
         /// Name of the output
         name: String,
+        /// Control socket of the forebay that runs on it; `control.sock` in its folder when left out
+        #[arg(long, value_name = "SOCKET")]
+        socket: Option<PathBuf>,
     },
 }
 
@@ -65,8 +70,14 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             super::print(lines.as_bytes())?;
             Err(Failure::told(Exit::Failed))
         }
-        Verb::Forget { path, name } => {
-            basin::forget(&path, &name).map_err(failure)?;
+        Verb::Forget { path, name, socket } => {
+            match basin::forget(&path, &name) {
+                Err(in_use @ BasinError::InUse { .. }) => {
+                    let socket = socket.unwrap_or_else(|| path.join("control.sock"));
+                    forget_there(&socket, &name, &in_use)?;
+                }
+                forgotten => forgotten.map_err(failure)?,
+            }
             super::print(
                 format!("output `{name}` is forgotten; what only it had not read can go\n").as_bytes(),
             )
@@ -74,9 +85,25 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
+/// Lets the forebay do it that has the basin.
+fn forget_there(socket: &Path, name: &str, in_use: &BasinError) -> Result<(), Failure> {
+    let answer = control::ask(socket, &json!({ "verb": "forget", "output": name })).map_err(|error| {
+        let socket = socket.display();
+        Failure::new(
+            Exit::Unavailable,
+            format!("{in_use}, or name its `--socket`: nobody answers on {socket}: {error}"),
+        )
+    })?;
+    match answer.get("error").and_then(Value::as_str) {
+        Some(refused) => Err(Failure::new(Exit::Data, refused)),
+        None => Ok(()),
+    }
+}
+
 fn failure(error: BasinError) -> Failure {
     let exit = match &error {
         BasinError::InUse { .. } => Exit::Unavailable,
+        BasinError::Absent { .. } => Exit::NoInput,
         BasinError::Io { source, .. } => Exit::of_io(source),
         _ => Exit::Data,
     };

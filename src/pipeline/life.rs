@@ -12,6 +12,7 @@ use super::{Options, Order, Reload, RunError};
 use crate::basin::{Basin, Handover};
 use crate::config::Pipeline;
 use crate::source::{SourceError, Summary};
+use crate::telemetry::control::Commands;
 use crate::telemetry::notify::Notifier;
 use crate::telemetry::{Phase, Status};
 use std::path::PathBuf;
@@ -137,9 +138,14 @@ impl Life {
             });
         }
         if let Some(control) = control {
-            let (status, stop, reload) = (Arc::clone(status), life.quiet.clone(), Arc::clone(&life.reload));
+            let commands = Commands {
+                status: Arc::clone(status),
+                reload: Arc::clone(&life.reload),
+                basin: life.basin.clone(),
+            };
+            let stop = life.quiet.clone();
             life.tasks.spawn(async move {
-                control.serve(status, reload, stop).await;
+                control.serve(commands, stop).await;
                 End::Service
             });
         }

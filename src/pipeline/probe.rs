@@ -45,10 +45,7 @@ pub(super) fn not_served(address: SocketAddr, error: &io::Error) -> Finding {
 }
 
 fn closed(path: &Path, error: BasinError) -> Finding {
-    let text = match &error {
-        BasinError::Io { source, .. } => format!("{error} ({source})"),
-        _ => error.to_string(),
-    };
+    let text = error.to_string();
     let (why, fix) = text.split_once("; ").unwrap_or((&text, "see `forebay basin verify`"));
     Finding {
         what: format!("the basin {} cannot be opened", path.display()),

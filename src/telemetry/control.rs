@@ -7,21 +7,25 @@
 //! | `{"verb":"findings"}` | what was found wrong, oldest first |
 //! | `{"verb":"metrics"}` | the Prometheus text |
 //! | `{"verb":"reload"}` | reads the pipeline file again, as SIGHUP does |
+//! | `{"verb":"forget","output":"NAME"}` | releases the cursor of an output that is configured no more |
+//!
+//! Whatever goes wrong is answered with `{"error":"…"}`.
 //!
 //! Must not know: the pipeline; whoever serves gives it a way to ask for a reload.
 
 use super::admit::Admission;
 use super::{Status, metrics};
+use crate::basin::{Basin, Forgot};
 use crate::finding::Finding;
+use rustix::fs::Mode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +34,17 @@ pub const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// Commands under way at once.
 pub const CONNECTIONS_MAX: usize = 16;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that wait in the system's queue.
+const BACKLOG: u32 = 128;
+
+/// What commands act on.
+#[derive(Clone)]
+pub struct Commands {
+    pub status: Arc<Status>,
+    /// Notified when somebody asks for a reload.
+    pub reload: Arc<Notify>,
+    pub basin: Basin,
+}
 
 /// A bound control socket; its file goes when this is dropped.
 #[derive(Debug)]
@@ -45,6 +60,7 @@ enum Request {
     Findings,
     Metrics,
     Reload,
+    Forget { output: String },
 }
 
 fn closed(path: &Path, why: &str, fix: &str) -> Finding {
@@ -77,11 +93,7 @@ impl Control {
         Self::probe(path)?;
         // What is there now is left from a process that was killed: nobody answers.
         let _ = std::fs::remove_file(path);
-        let bound = UnixListener::bind(path).and_then(|listener| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-            Ok(listener)
-        });
-        match bound {
+        match listen(path) {
             Ok(listener) => Ok(Self { listener, path: path.to_owned() }),
             Err(error) => Err(closed(
                 path,
@@ -91,13 +103,13 @@ impl Control {
         }
     }
 
-    /// Answers until `stop`; `reload` is notified when somebody asks for it.
-    pub async fn serve(self, status: Arc<Status>, reload: Arc<Notify>, stop: CancellationToken) {
+    /// Answers until `stop`.
+    pub async fn serve(self, commands: Commands, stop: CancellationToken) {
         let admission = Admission { connections_max: CONNECTIONS_MAX, time_max: REQUEST_TIMEOUT };
         let serve = |stream| {
-            let (status, reload) = (Arc::clone(&status), Arc::clone(&reload));
+            let commands = commands.clone();
             // A peer that goes away early gets no answer.
-            async move { drop(connection(stream, &status, &reload).await) }
+            async move { drop(connection(stream, &commands).await) }
         };
         super::admit::serve(&self.listener, admission, stop, serve).await;
     }
@@ -109,16 +121,25 @@ impl Drop for Control {
     }
 }
 
-async fn connection(stream: UnixStream, status: &Status, reload: &Notify) -> io::Result<()> {
+/// The socket has its mode before it has its name: nobody can come in between.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    socket.bind(path)?;
+    socket.listen(BACKLOG)
+}
+
+async fn connection(stream: UnixStream, commands: &Commands) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
-    let mut answer = answer(&line, status, reload).to_string();
+    let mut answer = answer(&line, commands).await.to_string();
     answer.push('\n');
     write.write_all(answer.as_bytes()).await
 }
 
-fn answer(line: &str, status: &Status, reload: &Notify) -> Value {
+async fn answer(line: &str, commands: &Commands) -> Value {
+    let status = &commands.status;
     match serde_json::from_str(line) {
         Ok(Request::Status) => json!({
             "phase": status.phase().name(),
@@ -139,22 +160,39 @@ fn answer(line: &str, status: &Status, reload: &Notify) -> Value {
         }
         Ok(Request::Metrics) => json!({ "metrics": metrics().exposition() }),
         Ok(Request::Reload) => {
-            reload.notify_one();
+            commands.reload.notify_one();
             json!({ "reload": "asked for; the log and the findings say how it went" })
         }
+        Ok(Request::Forget { output }) => forget(commands.basin.clone(), output).await,
         Err(error) => json!({ "error": error.to_string() }),
     }
 }
 
-/// Sends one verb to the socket of a running forebay and returns its answer.
+async fn forget(basin: Basin, output: String) -> Value {
+    let name = output.clone();
+    match tokio::task::spawn_blocking(move || basin.forget(&name)).await {
+        Ok(Ok(Forgot::Released)) => json!({ "forgotten": output }),
+        Ok(Ok(Forgot::Configured)) => json!({ "error": format!(
+            "output `{output}` is configured and stays; take it out of the pipeline file and reload first"
+        ) }),
+        Ok(Ok(Forgot::Unknown)) => json!({ "error": format!("the basin has no cursor named `{output}`") }),
+        Ok(Err(error)) => {
+            json!({ "error": format!("the cursor of `{output}` cannot be removed: {error}; check the disk") })
+        }
+        Err(panic) => json!({ "error": panic.to_string() }),
+    }
+}
+
+/// Sends a request such as `{"verb":"status"}` to the socket of a running forebay and returns its
+/// answer.
 ///
 /// # Errors
 /// When nobody answers there.
-pub fn ask(path: &Path, verb: &str) -> io::Result<Value> {
+pub fn ask(path: &Path, request: &Value) -> io::Result<Value> {
     use std::io::{Read, Write};
     let mut stream = std::os::unix::net::UnixStream::connect(path)?;
     stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
-    writeln!(stream, "{}", json!({ "verb": verb }))?;
+    writeln!(stream, "{request}")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text)?)
@@ -163,6 +201,9 @@ pub fn ask(path: &Path, verb: &str) -> io::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::basin::{BasinConfig, Budget, DiskConfig, Full, OutputSpec, Start};
+    use crate::units::ByteSize;
+    use std::os::unix::fs::PermissionsExt;
 
     #[tokio::test]
     async fn verbs_are_answered_and_only_the_owner_may_ask() {
@@ -170,25 +211,43 @@ mod tests {
         let path = folder.path().join("control.sock");
         let control = Control::bind(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let (status, reload, stop) =
-            (Arc::new(Status::default()), Arc::new(Notify::new()), CancellationToken::new());
-        status.finding(Finding { what: "w".into(), why: "y".into(), fix: "f".into() });
+        let commands = Commands {
+            status: Arc::new(Status::default()),
+            reload: Arc::new(Notify::new()),
+            basin: basin(&folder.path().join("basin")).await,
+        };
+        commands.status.finding(Finding { what: "w".into(), why: "y".into(), fix: "f".into() });
+        let stop = CancellationToken::new();
         let asked = {
             let (path, stop) = (path.clone(), stop.clone());
             tokio::task::spawn_blocking(move || {
-                let answers =
-                    ["status", "findings", "reload", "nonsense"].map(|verb| ask(&path, verb).unwrap());
+                let answers = ["status", "findings", "reload", "nonsense"]
+                    .map(|verb| ask(&path, &json!({ "verb": verb })).unwrap());
+                let forgets = ["gone", "gone", "stays"]
+                    .map(|name| ask(&path, &json!({ "verb": "forget", "output": name })).unwrap());
                 stop.cancel();
-                answers
+                (answers, forgets)
             })
         };
-        control.serve(status, Arc::clone(&reload), stop).await;
-        let [state, findings, _, refused] = asked.await.unwrap();
+        control.serve(commands.clone(), stop).await;
+        let ([state, findings, _, refused], [forgotten, unknown, configured]) = asked.await.unwrap();
         assert_eq!(state["phase"], "starting");
         assert_eq!(findings["findings"][0]["what"], "w");
         assert!(refused["error"].as_str().unwrap().contains("unknown variant"), "{refused}");
-        reload.notified().await;
+        commands.reload.notified().await;
+        assert_eq!(forgotten, json!({ "forgotten": "gone" }));
+        assert!(unknown["error"].as_str().unwrap().contains("no cursor named `gone`"), "{unknown}");
+        assert!(configured["error"].as_str().unwrap().contains("is configured and stays"), "{configured}");
         assert!(!path.exists());
+    }
+
+    /// With an output `stays`, and the cursor of one that is `gone`.
+    async fn basin(path: &Path) -> Basin {
+        let config = BasinConfig { disk: Some(DiskConfig::new(path)), ..BasinConfig::default() };
+        let output = |name: &str| OutputSpec { name: name.into(), start: Start::Oldest, full: Full::Wait };
+        let budget = Budget::new(ByteSize::mib(1));
+        Basin::open(&config, &[output("stays"), output("gone")], &budget).unwrap().0.close().await;
+        Basin::open(&config, &[output("stays")], &budget).unwrap().0
     }
 
     #[tokio::test]

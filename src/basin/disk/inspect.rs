@@ -112,15 +112,23 @@ impl<'a> Visit<'a> {
     }
 
     fn identity(&mut self) -> Result<(), BasinError> {
-        let opened = Slots::open(&self.disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES);
-        let (_, payload) = opened.map_err(|source| self.io(IDENTITY, source))?;
+        const THEN: &str = "the node id and the epoch come from the segments at the next start";
+        let payload = match Slots::open(&self.disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES) {
+            Ok((_, payload)) => payload,
+            Err(source) if !is_elsewhere(&source) => return Err(self.io(IDENTITY, source)),
+            Err(_) if self.disk.list(SEGMENTS).is_ok_and(|segments| !segments.is_empty()) => {
+                self.damaged(IDENTITY, THEN);
+                return Ok(());
+            }
+            Err(_) => return Err(self.absent()),
+        };
         match payload {
             Ok(bytes) if bytes.len() == 20 => {
                 self.listing.node = bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect();
                 self.listing.epoch = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
             }
             Err(Flaw::Newer(found)) => return Err(self.newer(found)),
-            _ => self.damaged(IDENTITY, "the node id and the epoch come from the segments at the next start"),
+            _ => self.damaged(IDENTITY, THEN),
         }
         Ok(())
     }
@@ -240,6 +248,15 @@ impl<'a> Visit<'a> {
         });
     }
 
+    fn absent(&self) -> BasinError {
+        let below = self.root.join("basin");
+        let fix = match below.join(IDENTITY).is_file() {
+            true => format!("there is one in {}", below.display()),
+            false => "name the `path` of `[basin.disk]` of a pipeline that has run".into(),
+        };
+        BasinError::Absent { path: self.root.into(), fix }
+    }
+
     fn io(&self, path: &str, source: io::Error) -> BasinError {
         BasinError::Io { action: "read", path: self.root.join(path), source }
     }
@@ -247,4 +264,10 @@ impl<'a> Visit<'a> {
     fn newer(&self, found: u32) -> BasinError {
         BasinError::Newer { path: self.root.into(), found, known: FORMAT_VERSION }
     }
+}
+
+/// No file is there: not in this folder, or this is no folder, or what is there is one.
+fn is_elsewhere(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory)
 }

@@ -44,7 +44,7 @@ mod tail;
 use self::core::{Core, Options};
 use super::budget::{self, Budget, Evict};
 use super::stats::Stats;
-use super::{BasinError, DiskConfig, OutputSpec, now, with_prefix};
+use super::{BasinError, DiskConfig, Forgot, OutputSpec, now, with_prefix};
 use crate::event::{EventBatch, Outcome, receipt};
 use crate::finding::Finding;
 use bytes::Bytes;
@@ -149,12 +149,26 @@ impl DiskBasin {
     }
 
     /// Releases the cursor of an output that is no longer configured.
-    pub(super) fn forget(&self, name: &str) -> io::Result<bool> {
-        let Some(path) = self.shared.lock().forget(name) else { return Ok(false) };
+    pub(super) fn forget(&self, name: &str) -> io::Result<Forgot> {
+        // Held to the end: once it is released another process may own the folder.
+        let owned = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if owned.is_none() {
+            return Err(io::Error::other("the basin is closed"));
+        }
+        let path = {
+            let mut core = self.shared.lock();
+            match core.forget(name) {
+                Some(path) => path,
+                None if core.outputs.iter().any(|output| output.name == name) => {
+                    return Ok(Forgot::Configured);
+                }
+                None => return Ok(Forgot::Unknown),
+            }
+        };
         self.shared.disk.remove(&path)?;
         self.shared.disk.sync_dir(cursor::CURSORS)?;
         self.shared.keeper.notify_one();
-        Ok(true)
+        Ok(Forgot::Released)
     }
 
     pub(super) fn finish(&self) {
@@ -311,7 +325,8 @@ pub(super) fn probe(path: &Path) -> Result<(), BasinError> {
     }
     Lock::probe(path)?;
     match inspect::inspect(path) {
-        // A folder that no basin was in yet.
+        // A folder that no basin was in yet, or that a crash left before one was.
+        Err(BasinError::Absent { .. }) if !path.join(recovery::IDENTITY).exists() => Ok(()),
         Err(BasinError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
         inspected => inspected.map(|_| ()),
     }

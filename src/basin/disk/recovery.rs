@@ -235,7 +235,11 @@ impl Opening<'_> {
                     "it holds back {} bytes of the log",
                     totals.bytes.saturating_sub(record.totals.bytes)
                 ),
-                fix: format!("name an output so again, or run `forebay basin forget {}`", record.name),
+                fix: format!(
+                    "name an output so again, or run `forebay basin forget {} {}`",
+                    self.root.display(),
+                    record.name
+                ),
             });
             outputs.push(output(record, slots, true, dirty, now));
         }

@@ -75,7 +75,7 @@ impl Core {
         self.note_finding(Finding {
             what: "basin: it is full, so intake waits".into(),
             why: format!("its {} bytes hold what some output has not read{name}", self.options.size_max),
-            fix: "find out why the output is slow; raise `size_max`, choose `skip-oldest` for it, or release an orphaned cursor with `forebay basin forget`".into(),
+            fix: "find out why the output is slow; raise `size_max`, choose `skip-oldest` for it, or release a cursor that no output has any more with `forebay basin forget PATH NAME`".into(),
         });
     }
 }
