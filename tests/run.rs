@@ -1,5 +1,7 @@
 //! `forebay run` as a process: the built-in pipeline, and SIGKILL at any moment.
 
+use crate::support::process::{self, Process, eventually};
+use forebay::telemetry::control;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -15,9 +17,10 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_built_in_pipeline_makes_json_lines_of_the_sample_once() {
     let folder = tempfile::tempdir().unwrap();
-    for _ in 0..2 {
+    for again in [false, true] {
         let ran = forebay(folder.path(), &["run", "--once"]);
         assert!(ran.status.success(), "{}", text(&ran.stderr));
+        assert_eq!(text(&ran.stderr).contains("nothing is new since the last run"), again);
         let lines = std::fs::read_to_string(folder.path().join("forebay-out/events.jsonl")).unwrap();
         assert_eq!(lines.lines().count(), 160);
         assert!(lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
@@ -78,4 +81,44 @@ fn sample_many(folder: &Path) -> PathBuf {
     let made = forebay(folder, &args);
     assert!(made.status.success(), "{}", text(&made.stderr));
     log
+}
+
+#[test]
+fn a_pipeline_file_that_is_not_there_has_one_code_for_all_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["run", "check"] {
+        let refused = forebay(folder.path(), &[command, "missing.toml"]);
+        assert_eq!(refused.status.code(), Some(66), "{command}");
+        assert!(text(&refused.stderr).starts_with("error: cannot read missing.toml"), "{command}");
+    }
+}
+
+#[test]
+fn a_reload_changes_how_much_is_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let write = |log: &str| {
+        let written = format!(
+            "{log}\n[basin.disk]\npath = 'basin'\n[source.logs.evtx]\npath = 'logs/*.evtx'\n\
+             [output.out]\nformat.json = {{}}\nsink.file.path = './out.jsonl'\n"
+        );
+        std::fs::write(path.join("pipeline.toml"), written).unwrap();
+    };
+    std::fs::create_dir(path.join("logs")).unwrap();
+    write("log.level = 'error'");
+    let process = Process::start(process::forebay(path, &["run", "pipeline.toml"]));
+    let request = serde_json::json!({ "verb": "reload" });
+    let socket = path.join("basin/control.sock");
+    eventually("it runs", || socket.exists());
+    let reload = |log: &str, says: &str| {
+        write(log);
+        eventually("the control socket answers", || control::ask(&socket, &request).is_ok());
+        eventually(says, || process::told(path).contains(says));
+    };
+    reload("log.level = 'info'", "changing over");
+    reload("log = { level = 'warn', format = 'json' }", "`log.format` is another now");
+    process.stop();
+    assert_eq!(process.code(), Some(0));
+    let told = process::told(path);
+    assert_eq!(told.matches("changing over").count(), 1, "{told}");
 }

@@ -56,11 +56,12 @@ async fn live(args: Args) -> Result<Ended, Failure> {
     if path.is_none() {
         put_sample()?;
     }
-    let pipeline = load(path).ok_or_else(|| Failure::told(Exit::Config))?;
-    start_logs(&pipeline);
+    let pipeline = load(path)?;
+    let format = pipeline.log.format;
+    logs::start(format == LogFormat::Json, level(&pipeline));
     raise_open_files();
     let options = Options { once: args.once, drain: args.drain.0 };
-    let reload = || load(path);
+    let reload = || load_again(path, format);
     let running = pipeline::run(pipeline, options, &reload, received, Arc::new(Status::default()));
     tokio::select! {
         ended = running => ended.map_err(failure),
@@ -68,12 +69,22 @@ async fn live(args: Args) -> Result<Ended, Failure> {
     }
 }
 
-/// The pipeline as it is written now; None when it is wrong, which is told.
-fn load(path: Option<&Path>) -> Option<Pipeline> {
-    match check::load(path, Severity::Error) {
-        Ok(checked) => {
-            check::tell(&checked);
-            checked.pipeline
+/// The pipeline as it is written now; its mistakes are told.
+fn load(path: Option<&Path>) -> Result<Pipeline, Failure> {
+    let checked = check::load(path, Severity::Error)?;
+    check::tell(&checked);
+    checked.pipeline.ok_or_else(|| Failure::told(Exit::Config))
+}
+
+/// As `load`, while one runs, for which it returns None when the file is wrong.
+fn load_again(path: Option<&Path>, running: LogFormat) -> Option<Pipeline> {
+    match load(path) {
+        Ok(pipeline) => {
+            logs::set_level(level(&pipeline));
+            if pipeline.log.format != running {
+                tracing::warn!("`log.format` is another now; it counts at the next start");
+            }
+            Some(pipeline)
         }
         Err(failure) => {
             failure.print();
@@ -94,15 +105,14 @@ fn put_sample() -> Result<(), Failure> {
     written.map_err(|error| Failure::io("write", path, &error))
 }
 
-fn start_logs(pipeline: &Pipeline) {
-    let level = match pipeline.log.level {
+fn level(pipeline: &Pipeline) -> Level {
+    match pipeline.log.level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,
         LogLevel::Info => Level::INFO,
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
-    };
-    logs::start(pipeline.log.format == LogFormat::Json, level);
+    }
 }
 
 /// Signals as orders, for as long as the future is polled.

@@ -108,12 +108,14 @@ pub struct DeadLetterConfig {
     pub output: Option<String>,
 }
 
-/// The program's own log, on standard error. It never holds content of events.
+/// The program's own log, on standard error. It never holds content of events. Mistakes in the
+/// pipeline file, and the one line `error: …` that says why the program ended, are text in any format.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
+    /// A change counts at the next start.
     pub format: LogFormat,
-    /// The least severe level that is written.
+    /// The least severe level that is written. A reload changes it.
     pub level: LogLevel,
 }
 

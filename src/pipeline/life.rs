@@ -338,6 +338,10 @@ impl Life {
             Ok(End::Source(name, Ok(summary))) => {
                 self.sources -= 1;
                 let counts = summary.counts;
+                let read_before = || !self.basin.bookmarks(&format!("{name}/")).is_empty();
+                if self.options.once && counts.events + counts.filtered == 0 && read_before() {
+                    info!(source = &*name, "nothing is new since the last run");
+                }
                 info!(source = &*name, events = counts.events, bytes = counts.bytes, "the source has ended");
                 None
             }
