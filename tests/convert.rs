@@ -168,3 +168,25 @@ fn an_old_output_stays_until_there_is_a_new_one() {
     let device = convert_in(path, &[sample.to_str().unwrap(), "-o", "/dev/stdout"]);
     assert_eq!(text(&device.stdout).lines().count(), 160);
 }
+
+#[test]
+fn what_is_no_event_log_is_told_with_what_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("empty/below")).unwrap();
+    std::fs::write(folder.path().join("events.xml"), "\u{feff} <Events><Event/></Events>").unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "a few words of nobody").unwrap();
+    for (input, code, told) in [
+        ("empty", 66, "error: there is no event log (*.evtx) in empty or below it\n"),
+        (
+            "events.xml",
+            65,
+            "; XML and JSON lines are read by `forebay run`, with `[source.NAME.replay]` in a pipeline\n",
+        ),
+        ("notes.txt", 65, "header alone has 4096\n"),
+    ] {
+        let refused = convert_in(folder.path(), &[input]);
+        let stderr = text(&refused.stderr);
+        assert!(stderr.ends_with(told) && stderr.lines().count() == 1, "{stderr}");
+        assert_eq!(refused.status.code(), Some(code), "{stderr}");
+    }
+}

@@ -45,7 +45,7 @@ pub struct FileHeader {
 pub enum FileHeaderError {
     #[error("{have} bytes are no event log: its header alone has {FILE_HEADER_BYTES}")]
     Short { have: usize },
-    #[error("not an event log (.evtx): it starts with {found:02x?} and not with `ElfFile`")]
+    #[error("not an event log (.evtx): it starts with `{}` and not with `ElfFile`", .found.escape_ascii())]
     Magic { found: [u8; 8] },
 }
 
@@ -113,6 +113,6 @@ mod tests {
     fn what_is_no_log_is_refused_in_words() {
         assert_eq!(FileHeader::parse(b"Elf"), Err(FileHeaderError::Short { have: 3 }));
         let error = FileHeader::parse(&[b'x'; 4096]).unwrap_err();
-        assert!(error.to_string().contains("not an event log"), "{error}");
+        assert!(error.to_string().contains("not an event log (.evtx): it starts with `xxxxxxxx`"), "{error}");
     }
 }

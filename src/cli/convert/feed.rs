@@ -71,12 +71,17 @@ impl Block {
 
 impl Feed {
     /// # Errors
-    /// When a folder cannot be listed. Files are opened when it is their turn.
+    /// When a folder cannot be listed or has no event log. Files are opened when it is their turn.
     pub(super) fn new(paths: &[PathBuf]) -> Result<Self, Failure> {
         let mut files = Vec::new();
         for path in paths {
             if path.is_dir() {
+                let before = files.len();
                 search(path, &mut files)?;
+                if files.len() == before {
+                    let why = format!("there is no event log (*.evtx) in {} or below it", path.display());
+                    return Err(Failure::new(Exit::NoInput, why));
+                }
             } else {
                 files.push(path.clone());
             }
@@ -165,7 +170,12 @@ impl Open {
         let mut magic = [0; 8];
         let read = fill(&mut *open.reader, &mut magic).unwrap_or(0);
         if &magic[..read] != CHUNK_MAGIC {
-            return Err(Failure::new(Exit::Data, format!("{}: {error}", open.name.display())));
+            let instead = if is_text(&header) {
+                "; XML and JSON lines are read by `forebay run`, with `[source.NAME.replay]` in a pipeline"
+            } else {
+                ""
+            };
+            return Err(Failure::new(Exit::Data, format!("{}: {error}{instead}", open.name.display())));
         }
         open.ahead = magic.to_vec();
         let text =
@@ -187,6 +197,14 @@ impl Open {
 fn is_same(there: &Metadata, file: &File) -> bool {
     let same = |other: Metadata| (other.dev(), other.ino()) == (there.dev(), there.ino());
     there.is_file() && file.metadata().is_ok_and(same)
+}
+
+/// Begins as XML or JSON does, in UTF-8 or UTF-16.
+fn is_text(bytes: &[u8]) -> bool {
+    let mark = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"];
+    let rest = mark.iter().find_map(|mark| bytes.strip_prefix(*mark)).unwrap_or(bytes);
+    let first = rest.iter().find(|byte| !byte.is_ascii_whitespace() && **byte != 0);
+    matches!(first, Some(b'<' | b'{' | b'['))
 }
 
 fn stdin() -> io::Result<Metadata> {
