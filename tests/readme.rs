@@ -16,3 +16,14 @@ fn the_readme_has_every_metric() {
         assert_eq!(found, expected, "run `UPDATE=1 cargo test the_readme_has_every_metric`");
     }
 }
+
+#[test]
+fn the_readme_has_every_exit_code() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let told = text.split("**Exit codes**").nth(1).unwrap().split("\n* ").next().unwrap();
+    for (exit, code, ..) in forebay::cli::exit::TABLE {
+        assert_eq!(told.matches(&format!(" {code} ")).count(), 1, "{exit:?}, {code}");
+    }
+    let codes = told.split_whitespace().filter(|word| word.parse::<u8>().is_ok()).count();
+    assert_eq!(codes, forebay::cli::exit::TABLE.len() + 1, "and nought");
+}
