@@ -6,11 +6,10 @@
 use super::diagnostic::{Diagnostic, Place, SourceFile};
 use super::filter;
 use super::interpolate::Lookup;
+use super::letters::{circles, dead_letter, without_dead_letter};
 use super::tree::{Notes, Part, Tree, read};
 use super::typed::typed;
-use super::written::{
-    ControlConfig, DeadLetterConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig,
-};
+use super::written::{ControlConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig};
 use crate::basin::{BasinConfig, Full, OutputSpec, Start};
 use crate::filter::Filter;
 use crate::format::xml::FramingConfig;
@@ -20,7 +19,6 @@ use crate::sink::SinkConfig;
 use crate::source::{self, Source};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -227,73 +225,13 @@ fn output(
         notes.tell(Diagnostic::error(at(part, &["retry", "pause_min"]), message, "swap them"));
     }
     let dead_letter = dead_letter(name, part, &config.dead_letter, basin, known, notes);
+    if dead_letter == DeadLetter::Wait && basin.is_some() && notes.errors() == before {
+        without_dead_letter(part, config.undecodable, config.sink.evtx.is_some(), notes);
+    }
     (notes.errors() == before).then_some(())?;
     let OutputConfig { sink, batch, undecodable, start, full, retry, .. } = config;
     let (name, filter) = (name.into(), filter?);
     Some(Output { name, filter, format, batch, undecodable, sink, start, full, retry, dead_letter })
-}
-
-fn dead_letter(
-    name: &str,
-    part: &Part<'_>,
-    config: &DeadLetterConfig,
-    basin: Option<&BasinConfig>,
-    known: &dyn Fn(&str) -> bool,
-    notes: &mut Notes,
-) -> DeadLetter {
-    let place = at(part, &["dead_letter", "output"]);
-    match (&config.path, &config.output) {
-        (Some(_), Some(_)) => {
-            notes.tell(Diagnostic::error(
-                place,
-                "the dead letter is a folder or an output, not both",
-                "keep one",
-            ));
-            DeadLetter::Wait
-        }
-        (Some(path), None) => DeadLetter::Folder(path.clone()),
-        (None, Some(output)) if output == name => {
-            let message = format!("`{name}` cannot be its own dead letter");
-            notes.tell(Diagnostic::error(place, message, "name another output, or a `path`"));
-            DeadLetter::Wait
-        }
-        (None, Some(output)) if !known(output) => {
-            let message = format!("there is no output `{}`", output.escape_debug());
-            notes.tell(Diagnostic::error(place, message, "name one that this pipeline has, or a `path`"));
-            DeadLetter::Wait
-        }
-        (None, Some(output)) => DeadLetter::Output(output.clone()),
-        (None, None) => match basin.and_then(|basin| basin.disk.as_ref()) {
-            Some(disk) => DeadLetter::Folder(disk.path.join("dead-letter").join(name)),
-            None => DeadLetter::Wait,
-        },
-    }
-}
-
-/// Outputs whose dead letters go round: each would wait for the next one for ever.
-fn circles(outputs: &[Output], parts: Option<&BTreeMap<String, Part<'_>>>, notes: &mut Notes) {
-    let next = |name: &str| match &outputs.iter().find(|output| output.name == name)?.dead_letter {
-        DeadLetter::Output(next) => Some(next.as_str()),
-        DeadLetter::Folder(_) | DeadLetter::Wait => None,
-    };
-    for Output { name, .. } in outputs {
-        let mut way = vec![name.as_str()];
-        while let Some(to) = next(way[way.len() - 1]).filter(|to| !way.contains(to)) {
-            way.push(to);
-        }
-        let closes = next(way[way.len() - 1]) == Some(name.as_str());
-        // Told once, at the output that comes first.
-        if way.len() < 2 || !closes || way.iter().any(|other| *other < name.as_str()) {
-            continue;
-        }
-        let place = parts.and_then(|parts| at(parts.get(name)?, &["dead_letter", "output"]));
-        let message = format!("dead letters go round: {} ─► {name}", way.join(" ─► "));
-        notes.tell(Diagnostic::error(
-            place,
-            message,
-            "each of them could wait for the next for ever; give one a `dead_letter.path`",
-        ));
-    }
 }
 
 fn http(part: &Part<'_>, notes: &mut Notes) -> Option<Http> {

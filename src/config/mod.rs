@@ -22,6 +22,7 @@ mod diagnostic;
 mod files;
 mod filter;
 mod interpolate;
+mod letters;
 mod reference;
 mod secret;
 mod suggest;

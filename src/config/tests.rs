@@ -349,3 +349,16 @@ fn an_event_log_takes_xml_and_gets_it_unasked() {
         assert!(told.contains("format.xml = {}"), "{told}");
     }
 }
+
+#[test]
+fn an_output_that_would_wait_for_ever_for_a_dead_letter_is_told() {
+    let written = |output: &str| {
+        let text = format!("[basin.memory]\n[source.a.replay]\npath = '-'\n[output.o]\n{output}\n");
+        check(vec![SourceFile { name: "p.toml".into(), text }], &Process { absent: Severity::Error }).told()
+    };
+    let strict = written("undecodable = 'dead-letter'\nsink.stdout = {}");
+    assert!(strict.starts_with("error: p.toml:5:15: there is no dead letter"), "{strict}");
+    let log = written("sink.evtx.path = '/a/b.evtx'");
+    assert!(log.starts_with("warning: p.toml:5:1: there is no dead letter"), "{log}");
+    assert_eq!(written("undecodable = 'dead-letter'\ndead_letter.path = '/d'\nsink.stdout = {}"), "");
+}
