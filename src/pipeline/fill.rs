@@ -28,12 +28,15 @@ pub(super) struct Filler {
     held: Option<Delivery>,
     /// Buffers of a batch that was sent.
     spare: Option<Batch>,
+    last_tick: Instant,
 }
 
 pub(super) enum Filled {
     Batch(Batch),
     /// With whom to tell when it is durable.
     Letter(Batch, oneshot::Sender<()>),
+    /// It is time for the sink's `tick`.
+    Tick,
     /// The basin is closed, or finished and read to its end.
     End,
 }
@@ -41,6 +44,8 @@ pub(super) enum Filled {
 /// A bug that ended the encoding.
 pub(super) struct Panicked(pub(super) String);
 
+/// How often a sink may do what time alone brings about.
+const TICK: Duration = Duration::from_secs(60);
 /// Deliveries below this size are encoded where they are: moving them costs more than it saves.
 const INLINE_BYTES_MAX: usize = 32 * 1024;
 /// What an encoding takes beside its text, reserved before it is known: JSON is rarely longer.
@@ -54,7 +59,16 @@ impl Filler {
         limits: BatchConfig,
         share: Budget,
     ) -> Self {
-        Self { reader, inbox, encoder: Some(encoder), limits, share, held: None, spare: None }
+        Self {
+            reader,
+            inbox,
+            encoder: Some(encoder),
+            limits,
+            share,
+            held: None,
+            spare: None,
+            last_tick: Instant::now(),
+        }
     }
 
     /// The next to be sent. `idle` says that the sink has nothing to do.
@@ -62,11 +76,17 @@ impl Filler {
     /// # Errors
     /// A bug.
     pub(super) async fn next(&mut self, idle: impl Future<Output = ()>) -> Result<Filled, Panicked> {
+        // Also of a lane that never rests.
+        if self.last_tick.elapsed() >= TICK {
+            self.last_tick = Instant::now();
+            return Ok(Filled::Tick);
+        }
         let first = match self.held.take() {
             Some(held) => held,
             None => match self.first().await {
                 First::Delivery(delivery) => delivery,
                 First::Letter(letter) => return self.letter(letter).await,
+                First::Tick => return Ok(Filled::Tick),
                 First::End => return Ok(Filled::End),
             },
         };
@@ -97,6 +117,10 @@ impl Filler {
                 },
                 delivery = self.reader.next() => {
                     return delivery.map_or(First::End, First::Delivery);
+                }
+                () = tokio::time::sleep_until(self.last_tick + TICK) => {
+                    self.last_tick = Instant::now();
+                    return First::Tick;
                 }
             }
         }
@@ -190,6 +214,7 @@ impl Filler {
 enum First {
     Delivery(Delivery),
     Letter(Letter),
+    Tick,
     End,
 }
 

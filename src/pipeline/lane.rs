@@ -21,6 +21,7 @@ use crate::event::{EventBatch, Timestamp};
 use crate::finding::Finding;
 use crate::sink::{Encoded, SendError, Sent, Sink};
 use crate::telemetry::metrics::OutputMetrics;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -130,15 +131,22 @@ impl Way {
             let sending = async {
                 let _sent = sent;
                 match next {
-                    Filled::End => Ok(None),
-                    Filled::Letter(batch, taken) => self.take_letter(batch, taken).await.map(Some),
-                    Filled::Batch(batch) => self.deliver(batch).await.map(Some),
+                    Filled::End => Ok(ControlFlow::Break(())),
+                    Filled::Tick => self.tick().await.map(|()| ControlFlow::Continue(None)),
+                    Filled::Letter(batch, taken) => {
+                        self.take_letter(batch, taken).await.map(|batch| ControlFlow::Continue(Some(batch)))
+                    }
+                    Filled::Batch(batch) => {
+                        self.deliver(batch).await.map(|batch| ControlFlow::Continue(Some(batch)))
+                    }
                 }
             };
             let filling = async { filler.next(idle).await.map_err(|panicked| Halt::Failed(bug(panicked))) };
-            let (batch, filled) = tokio::try_join!(sending, filling)?;
-            let Some(batch) = batch else { break };
-            filler.recycle(batch);
+            let (step, filled) = tokio::try_join!(sending, filling)?;
+            let ControlFlow::Continue(batch) = step else { break };
+            if let Some(batch) = batch {
+                filler.recycle(batch);
+            }
             next = filled;
         }
         // Nobody is waiting for this lane from here on; others may still have dead letters for it.
@@ -289,6 +297,24 @@ impl Way {
         // Nobody listens when the other lane was stopped meanwhile; its cursor stays before these.
         let _ = taken.send(());
         Ok(batch)
+    }
+
+    async fn tick(&mut self) -> Result<(), Halt> {
+        self.enter().await?;
+        loop {
+            match self.sink.tick().await {
+                Ok(Sent::Confirmed) => break,
+                Ok(Sent::CheckpointFirst) => self.make_durable().await?,
+                Err(error) => {
+                    warn!(output = self.output, %error, "what `rotate` and `keep` say could not be done; trying again");
+                    break;
+                }
+            }
+        }
+        // It may be long before a batch takes the note along.
+        self.cursor.confirm(self.through, self.sink.note());
+        self.pass = None;
+        Ok(())
     }
 
     async fn pause(&mut self, error: &SendError) -> Result<(), Left> {

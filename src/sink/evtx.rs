@@ -16,7 +16,7 @@ mod store;
 
 use super::keep::Keep;
 use super::path::{PathTemplate, Router};
-use super::{Closing, Encoded, SendError, Sending, Sink, SinkError};
+use super::{Closing, Encoded, SendError, Sending, Sent, Sink, SinkError};
 use crate::evtx::write::CHUNKS_MAX;
 use crate::evtx::{CHUNK_BYTES, FILE_HEADER_BYTES};
 use crate::finding::Finding;
@@ -142,6 +142,16 @@ impl Sink for EvtxSink {
 
     fn router(&self) -> Option<Router> {
         Some(self.router.clone())
+    }
+
+    fn tick(&mut self) -> Sending<'_> {
+        let logs = Arc::clone(&self.logs);
+        Box::pin(async move {
+            let ticked = tokio::task::spawn_blocking(move || {
+                logs.lock().unwrap_or_else(PoisonError::into_inner).tick();
+            });
+            ticked.await.map(|()| Sent::Confirmed).map_err(super::cut_off)
+        })
     }
 
     fn close(&mut self) -> Closing<'_> {

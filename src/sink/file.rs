@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `files` | the open files: prepare, write, sync, and back again when something fails |
+//! | `files/tick` | what time alone brings about: rotation and deletion while nothing is written |
 //! | `entry` | one of them: append, cut back, open again |
 //! | `note` | which files were how long, stored with the cursor |
 //! | `compress` | one gzip member or zstd frame per batch |
@@ -130,6 +131,16 @@ impl Sink for FileSink {
 
     fn router(&self) -> Option<Router> {
         Some(self.router.clone())
+    }
+
+    fn tick(&mut self) -> Sending<'_> {
+        let files = Arc::clone(&self.files);
+        Box::pin(async move {
+            let ticked = tokio::task::spawn_blocking(move || {
+                files.lock().unwrap_or_else(PoisonError::into_inner).tick()
+            });
+            ticked.await.unwrap_or_else(|ended| Err(super::cut_off(ended)))
+        })
     }
 
     fn close(&mut self) -> Closing<'_> {

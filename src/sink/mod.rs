@@ -52,6 +52,12 @@ pub trait Sink: Send {
         None
     }
 
+    /// Called about once a minute, between batches, for what time alone brings about. After
+    /// `CheckpointFirst` it is called again, as `send` is.
+    fn tick(&mut self) -> Sending<'_> {
+        Box::pin(std::future::ready(Ok(Sent::Confirmed)))
+    }
+
     /// Nothing more is coming: finish what is open.
     fn close(&mut self) -> Closing<'_> {
         Box::pin(std::future::ready(Ok(())))

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// `sink.stdout = {}`
+/// `sink.stdout = {}`. When its reader closes it the run ends, for all outputs.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {}

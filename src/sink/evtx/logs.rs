@@ -124,11 +124,23 @@ impl Logs {
                 (entry.next_id, entry.exact) = (next_id, false);
             }
         }
+        self.thin_out(now);
+        Ok(Sent::Confirmed)
+    }
+
+    /// What time alone brings about: logs are deleted although nothing is written.
+    pub(super) fn tick(&mut self) {
+        if self.root.is_none() && self.template.root().is_dir() {
+            self.root = Confined::open(self.template.root()).ok();
+        }
+        self.thin_out(now());
+    }
+
+    fn thin_out(&mut self, now: Timestamp) {
         if let Some(root) = &self.root {
             let (entries, seconds) = (&self.entries, u64::try_from(now.0 / 1_000_000_000).unwrap_or(0));
             self.keeper.thin_out(root, seconds, &|path| entries.contains_key(path));
         }
-        Ok(Sent::Confirmed)
     }
 
     pub(super) fn note(&self) -> Bytes {

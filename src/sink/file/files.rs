@@ -15,6 +15,8 @@
 //! A file that leaves the note (too many are open) needs nothing: N still lists it until the next
 //! checkpoint, whose C covers all that was written to it.
 
+mod tick;
+
 use super::compress::Compression;
 use super::entry::{Entry, append, is_due, lock, recut};
 use super::note::{self, Noted};
@@ -74,18 +76,11 @@ impl Files {
 
     /// All of the batch or nothing of it.
     pub(super) fn send(&mut self, batch: &Encoded) -> Result<Sent, SendError> {
-        self.try_send(batch, now()).map_err(|(path, error)| {
-            let file = self.template.root().join(path);
-            SendError::Retry { peer: file.display().to_string(), reason: error.to_string() }
-        })
+        self.try_send(batch, now()).map_err(|(path, error)| self.retry(&path, &error))
     }
 
     pub(super) fn try_send(&mut self, batch: &Encoded, now: u64) -> Result<Sent, Reason> {
-        if std::mem::take(&mut self.asked) {
-            for entry in self.entries.values_mut() {
-                (entry.noted, entry.exact) = (true, true);
-            }
-        }
+        self.answered();
         self.batches += 1;
         let mut ready = true;
         for route in &batch.routes {
@@ -112,11 +107,13 @@ impl Files {
             }
         }
         self.close_least_used();
-        if let Some(root) = &self.root {
-            let entries = &self.entries;
-            self.keeper.thin_out(root, now, &|path| entries.contains_key(path));
-        }
+        self.thin_out(now);
         Ok(Sent::Confirmed)
+    }
+
+    fn retry(&self, path: &str, error: &io::Error) -> SendError {
+        let file = self.template.root().join(path);
+        SendError::Retry { peer: file.display().to_string(), reason: error.to_string() }
     }
 
     pub(super) fn note(&self) -> Bytes {

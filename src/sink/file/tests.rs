@@ -288,3 +288,44 @@ fn only_so_many_files_are_open_and_noted() {
     }
     assert_eq!(read(&folder.path().join("f3")), "3\n8\n13\n18\n");
 }
+
+/// As a lane does it.
+#[track_caller]
+fn tick(files: &mut Files, now: u64, durable: &mut Bytes) {
+    for _ in 0..3 {
+        match files.try_tick(now).unwrap() {
+            Sent::Confirmed => return,
+            Sent::CheckpointFirst => *durable = files.note(),
+        }
+    }
+    panic!("asks for checkpoints without end");
+}
+
+#[test]
+fn an_idle_output_sets_aside_and_deletes_when_it_is_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), "x.json");
+    config.rotate.every = Some(Span::secs(3600));
+    config.keep.age = Some(Span::secs(24 * 3600));
+    let mut files = files(&config);
+    let mut durable = Bytes::new();
+    let now = now();
+    deliver(&mut files, &[("x.json", "1\n")], now, &mut durable);
+    tick(&mut files, now, &mut durable);
+    assert_eq!(names(folder.path()), ["x.json"], "it is not time yet");
+    tick(&mut files, now + 3600, &mut durable);
+    let aside = names(folder.path());
+    assert!(aside.len() == 1 && aside[0].starts_with("x-2"), "{aside:?}");
+    assert_eq!(read(&folder.path().join(&aside[0])), "1\n");
+    // A restart with the note of before and events that come again: nothing of it is repeated.
+    let mut again = self::files(&config);
+    again.resume(&durable).unwrap();
+    deliver(&mut again, &[("x.json", "2\n")], now + 3600, &mut durable);
+    assert_eq!(names(folder.path()).len(), 2);
+    tick(&mut again, now + 26 * 3600, &mut durable);
+    assert_eq!(names(folder.path()), [""; 0], "all of it is too old");
+}
+
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
