@@ -68,6 +68,8 @@ pub(super) struct Encoder {
     pub(super) framing: Framing,
     pub(super) router: Option<Router>,
     pub(super) undecodable: Undecodable,
+    /// Another output sends its dead letters here: what nobody can read comes with them, once.
+    pub(super) takes_letters: bool,
     /// Whether the format writes ids: they cost a hash over the text.
     pub(super) ids: bool,
     pub(super) route: String,
@@ -129,13 +131,21 @@ impl Encoder {
     ) {
         let number = batch.deliveries.len() as u32;
         batch.deliveries.push(Arc::clone(delivery));
-        let meta = Meta { origin: Some(&delivery.origin), id: None, notes: &[] };
+        let text = delivery.event(event);
+        let from = delivery.notes.partition_point(|note| (note.event as usize) < event);
+        let own = delivery.notes[from..].iter().take_while(|note| note.event as usize == event).count();
+        let notes = &delivery.notes[from..from + own];
+        let header = XmlEvent::parse(text).ok();
+        let id = self.ids.then(|| match &header {
+            Some(event) if !is_undecodable(notes) => id_of(event, delivery, text),
+            _ => id_of_raw(delivery, text),
+        });
+        let meta = Meta { origin: Some(&delivery.origin), id, notes };
         let start = batch.bytes.len();
         let payload = self.framing.open(&mut batch.bytes);
-        self.format.raw(delivery.event(event), error, &meta, &mut batch.bytes);
+        self.format.raw(text, error, &meta, &mut batch.bytes);
         self.framing.close(&mut batch.bytes, payload);
-        let header = XmlEvent::parse(delivery.event(event)).ok();
-        self.finish(batch, delivery, (number, event as u32), header.as_ref(), None, start);
+        self.finish(batch, delivery, (number, event as u32), header.as_ref(), id, start);
     }
 
     /// Whether the batch should be sent before more is added.
@@ -154,10 +164,14 @@ impl Encoder {
         now: Timestamp,
     ) {
         let text = delivery.event(at.1 as usize);
+        let parsed = XmlEvent::parse(text);
+        if self.takes_letters && (parsed.is_err() || is_undecodable(notes)) {
+            return;
+        }
         if let Some(note) = notes.iter().find(|note| note.kind == NoteKind::Undecodable) {
             return self.unreadable(batch, delivery, at, notes, &note.detail);
         }
-        let event = match XmlEvent::parse(text) {
+        let event = match parsed {
             Ok(event) => event,
             Err(error) => return self.unreadable(batch, delivery, at, notes, &error.to_string()),
         };
@@ -195,8 +209,7 @@ impl Encoder {
             return;
         }
         let text = delivery.event(at.1 as usize);
-        let host = delivery.origin.host.as_deref().unwrap_or("");
-        let id = self.ids.then(|| EventId::new(host.as_bytes(), b"", b"", text));
+        let id = self.ids.then(|| id_of_raw(delivery, text));
         let meta = Meta { origin: Some(&delivery.origin), id, notes };
         let start = batch.bytes.len();
         let payload = self.framing.open(&mut batch.bytes);
@@ -284,6 +297,16 @@ fn id_of(event: &XmlEvent<'_>, delivery: &EventBatch, text: &[u8]) -> EventId {
     event.header().record_id.write_text(&mut record_id);
     let host = delivery.origin.host.as_deref().unwrap_or("");
     EventId::new(host.as_bytes(), &channel, &record_id, text)
+}
+
+fn id_of_raw(delivery: &EventBatch, text: &[u8]) -> EventId {
+    let host = delivery.origin.host.as_deref().unwrap_or("");
+    EventId::new(host.as_bytes(), b"", b"", text)
+}
+
+/// As its source says.
+fn is_undecodable(notes: &[Note]) -> bool {
+    notes.iter().any(|note| note.kind == NoteKind::Undecodable)
 }
 
 fn time_of(value: crate::event::Value<'_>) -> Option<Timestamp> {

@@ -4,19 +4,19 @@
 //! Must not know: tasks, orders.
 
 use super::RunError;
-use super::batch::Encoder;
+use super::batch::{Encoder, Undecodable};
 use super::fill::Filler;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::letter::{Letter, Letters};
 use super::retry::Backoff;
-use crate::basin::{Basin, Budget, Handover};
+use crate::basin::{Basin, Budget, Full, Handover, Start};
 use crate::config::{DeadLetter, Output, Pipeline};
 use crate::source::Source;
 use crate::telemetry::control::Control;
 use crate::telemetry::{Status, metrics};
 use crate::units::ByteSize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -95,17 +95,37 @@ pub(super) async fn build(
     let senders: BTreeMap<String, mpsc::Sender<Letter>> =
         inboxes.iter().map(|(name, (sender, _))| (name.clone(), sender.clone())).collect();
     let gate = Gate::default();
+    let targets = targets(&pipeline.outputs);
     let mut lanes = Vec::with_capacity(pipeline.outputs.len());
     for (output, share) in pipeline.outputs.into_iter().zip(&budgets.shares) {
         let inbox = inboxes.remove(&output.name).map(|(_, inbox)| inbox);
-        lanes.push(lane(output, inbox, &senders, (&basin, share, &gate, status))?);
+        let takes_letters = targets.contains(&output.name);
+        lanes.push(lane(output, inbox, takes_letters, &senders, (&basin, share, &gate, status))?);
     }
     Ok(Parts { basin, budgets, sources: pipeline.sources, lanes, gate, http, control })
+}
+
+/// Outputs that get what nobody can read as the dead letter of another one, which sees all of it:
+/// writing their own copy too would put it there twice.
+fn targets(outputs: &[Output]) -> BTreeSet<String> {
+    let is_raw = |name: &str| {
+        outputs.iter().any(|output| output.name == name && output.undecodable == Undecodable::Raw)
+    };
+    let sends = |output: &&Output| {
+        output.undecodable == Undecodable::DeadLetter
+            && (output.start, output.full) == (Start::Oldest, Full::Wait)
+    };
+    let target = |output: &Output| match &output.dead_letter {
+        DeadLetter::Output(name) if is_raw(name) => Some(name.clone()),
+        _ => None,
+    };
+    outputs.iter().filter(sends).filter_map(target).collect()
 }
 
 fn lane(
     output: Output,
     inbox: Option<mpsc::Receiver<Letter>>,
+    takes_letters: bool,
     senders: &BTreeMap<String, mpsc::Sender<Letter>>,
     (basin, share, gate, status): (&Basin, &Budget, &Gate, &Arc<Status>),
 ) -> Result<Lane, RunError> {
@@ -123,6 +143,7 @@ fn lane(
         framing: format.framing(),
         router: sink.router(),
         undecodable: output.undecodable,
+        takes_letters,
         ids: format.writes_id(),
         format,
         route: String::new(),

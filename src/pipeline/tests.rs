@@ -174,6 +174,7 @@ fn shared_lane(
         format,
         router: None,
         undecodable: Undecodable::DeadLetter,
+        takes_letters: false,
         route: String::new(),
     };
     let (sender, inbox) = mpsc::channel(1);
@@ -504,4 +505,58 @@ async fn a_reload_swaps_what_is_right_and_keeps_the_old_on_any_failure() {
     let (ended, ()) = tokio::join!(run, operator);
     assert_eq!(ended.unwrap(), Ended::Kept);
     assert_eq!(lines(&first), 5 * 160, "nothing is lost or repeated by a change-over");
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_is_once_in_the_output_that_takes_anothers_dead_letters_with_its_notes() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    fs::write(root.join("in.xml"), "<Event><System></Event>\n<Event><System/></Event>\n").unwrap();
+    let pipeline = checked(&format!(
+        "[basin.disk]\npath = '{root}/basin'\n[source.a.replay]\npath = '{root}/in.xml'\n\
+         [output.strict]\nundecodable = 'dead-letter'\ndead_letter.output = 'all'\n\
+         sink.file.path = '{root}/out/strict.json'\n\
+         [output.all]\nsink.file.path = '{root}/out/all.json'\n",
+        root = root.display()
+    ));
+    let (_orders, received) = mpsc::channel(1);
+    let options = Options { once: true, drain: Duration::from_secs(10) };
+    let status = Arc::new(Status::default());
+    assert_eq!(super::run(pipeline, options, &|| None, received, status).await.unwrap(), Ended::Kept);
+    let json = |name: &str| -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(root.join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = json("out/all.json");
+    let (raw, read): (Vec<_>, Vec<_>) = all.iter().partition(|event| event["Forebay"]["Raw"].is_string());
+    assert_eq!((raw.len(), read.len(), json("out/strict.json").len()), (1, 1, 1), "{all:?}");
+    let forebay = &raw[0]["Forebay"];
+    assert!(forebay["Id"].is_string() && forebay["Notes"].is_array(), "{forebay}");
+}
+
+/// The four figures that only the running pipeline knows are set, and the one that counts moves.
+#[tokio::test]
+async fn memory_the_size_of_the_basin_and_what_was_skipped_are_in_the_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    put_sample(root);
+    for copy in 0..40 {
+        let to = root.join(format!("logs/{copy}.evtx"));
+        fs::copy(root.join("logs/sample.evtx"), to).unwrap();
+    }
+    fs::write(root.join("file"), "where a folder should be").unwrap();
+    let basin =
+        format!("disk = {{ path = '{}/basin', size_max = '4MiB', segment_size = '1MiB' }}", root.display());
+    let output = "[output.skipping]\nfull = 'skip-oldest'\nsink.file.path = 'ROOT/file/x.json'\n";
+    let pipeline = pipeline(root, &basin, output);
+    let (orders, received) = mpsc::channel(4);
+    let options = Options { once: false, drain: Duration::from_millis(20) };
+    let run = super::run(pipeline, options, &|| None, received, Arc::new(Status::default()));
+    let operator = async {
+        until(|| metrics().output("skipping").skipped.get() > 0).await;
+        orders.send(Order::Stop).await.unwrap();
+    };
+    tokio::join!(run, operator).0.unwrap();
+    assert!(metrics().basin.max_bytes.get() > 0);
+    assert!(metrics().memory.max_bytes.get() > 0 && metrics().memory.used_bytes.get() >= 0);
 }
