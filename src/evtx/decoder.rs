@@ -6,11 +6,12 @@ use super::chunk::{CHUNK_BYTES, RawRecord, Records};
 use super::event::BinXmlEvent;
 use super::forms::Forms;
 use super::labels::{DataList, Labels};
+use super::layout::Layouts;
 use super::names::Names;
 use super::template::Programs;
 use super::values::Slot;
-use crate::event::Value;
-use std::cell::{Cell, RefCell};
+use crate::event::{Header, Value};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::{ControlFlow, Range};
 use thiserror::Error;
 
@@ -51,12 +52,15 @@ impl Decoder {
         let chunk = &chunk[..chunk.len().min(CHUNK_BYTES)];
         self.store.names.next_chunk();
         self.store.programs.next_chunk();
+        self.store.layouts.get_mut().clear();
+        self.store.list.get_mut().next_chunk();
         self.store.spare_budget.set(SPARE_BYTES);
         let mut records = Records::new(chunk, from);
         while let Some(next) = records.next() {
             match next {
                 Ok(record) => {
-                    let event = self.record(chunk, &record);
+                    let header = OnceCell::new();
+                    let event = self.record(chunk, &record, &header);
                     let unreadable = event.is_err() && !record.whole;
                     each(event)?;
                     if unreadable {
@@ -78,10 +82,15 @@ impl Decoder {
         self.store.programs.len()
     }
 
-    fn record<'a>(&'a mut self, chunk: &'a [u8], record: &RawRecord) -> Result<BinXmlEvent<'a>, RecordError> {
+    fn record<'a>(
+        &'a mut self,
+        chunk: &'a [u8],
+        record: &RawRecord,
+        header: &'a OnceCell<Header<'a>>,
+    ) -> Result<BinXmlEvent<'a>, RecordError> {
         self.store.make_room();
         let Self { store, slots } = self;
-        BinXmlEvent::read(store, chunk, record, slots).map_err(|error| RecordError {
+        BinXmlEvent::read(store, chunk, record, slots, header).map_err(|error| RecordError {
             bytes: record.offset..record.end(),
             record: Some((record.id, record.written)),
             at: error.at,
@@ -102,6 +111,7 @@ pub(super) struct Store {
     joined_bytes: Cell<usize>,
     lent: RefCell<Vec<Vec<Slot>>>,
     list: RefCell<DataList>,
+    pub(super) layouts: RefCell<Layouts>,
     /// What the records of a chunk may together be walked beyond their usual size.
     pub(super) spare_budget: Cell<usize>,
 }

@@ -21,7 +21,8 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct BinXmlEvent<'a> {
     /// Set from the beginning unless it can be had from the slots, which costs nothing until asked.
-    header: OnceCell<Header<'a>>,
+    /// It stands elsewhere: it is large, and an event is handed on.
+    header: &'a OnceCell<Header<'a>>,
     record: RawRecord,
     chunk: &'a [u8],
     store: &'a Store,
@@ -79,8 +80,9 @@ impl<'a> BinXmlEvent<'a> {
         chunk: &'a [u8],
         record: &RawRecord,
         slots: &'a mut Vec<Slot>,
+        header: &'a OnceCell<Header<'a>>,
     ) -> Result<Self, EventError> {
-        let mut event = Self { header: OnceCell::new(), record: *record, chunk, store, shape: Shape::Other };
+        let mut event = Self { header, record: *record, chunk, store, shape: Shape::Other };
         let mut cursor = event.cursor();
         if cursor.peek() == Some(token::FRAGMENT) {
             cursor.take(4)?;
@@ -96,7 +98,8 @@ impl<'a> BinXmlEvent<'a> {
             token @ (token::OPEN | token::OPEN_ATTRIBUTES) => {
                 let start = Cursor { at: cursor.at - 1, ..cursor };
                 let mut usual = Usual::new(&store.names, chunk, &start);
-                if let Some(Head { shape, system, rest }) = usual.head(slots)
+                let head = usual.head(slots, &mut store.layouts.borrow_mut());
+                if let Some(Head { shape, system, rest }) = head
                     && let Some(form) = store.forms.system(shape)
                 {
                     event.shape = Shape::Streamed { system, rest, odd: false, form: Some((form, slots)) };
@@ -161,7 +164,7 @@ impl<'a> BinXmlEvent<'a> {
         let at = self.record.offset;
         let mut header = builder.finish().map_err(|what| EventError { at, what })?;
         header.odd |= odd;
-        self.header = OnceCell::from(header);
+        self.header.get_or_init(|| header);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! kept once, so that what is known is compared instead of decoded and escaped, and a name that
 //! comes twice in a list is noticed.
 
+use super::layout::DataTag;
 use super::values::Slot;
 use crate::event::utf16::until_nul;
 use std::cell::{Cell, OnceCell};
@@ -32,11 +33,18 @@ struct Label {
 /// Data in order: the label of each, and where its value stands.
 #[derive(Debug, Default)]
 pub(super) struct DataList {
+    /// How each of them starts in this chunk.
+    pub(super) tag: DataTag,
     pub(super) labels: Vec<u32>,
     pub(super) values: Vec<Slot>,
 }
 
 impl DataList {
+    /// Offsets mean something else from here on.
+    pub(super) fn next_chunk(&mut self) {
+        self.tag = DataTag::default();
+    }
+
     pub(super) fn clear(&mut self) {
         self.labels.clear();
         self.values.clear();

@@ -21,6 +21,7 @@ mod forms;
 pub mod header;
 mod instance;
 mod labels;
+mod layout;
 mod names;
 mod program;
 mod system;

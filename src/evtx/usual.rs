@@ -10,6 +10,7 @@
 use super::cursor::Cursor;
 use super::forms::SystemShape;
 use super::labels::{DataList, Labels};
+use super::layout::{DATA_TAG_BYTES, DataTag, Layouts, units};
 use super::names::{Names, known};
 use super::system::{FIELDS, MEANINGS};
 use super::values::{Slot, kind};
@@ -21,7 +22,7 @@ use crate::event::xml::EVENT_XMLNS;
 mod tests;
 
 /// An event up to the end of its System.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) shape: SystemShape,
     /// Where System starts in the chunk.
@@ -29,6 +30,9 @@ pub(super) struct Head {
     /// Behind System.
     pub(super) rest: usize,
 }
+
+/// A field that is empty, or not there.
+pub(super) const NOTHING: Slot = Slot { at: 0, bytes: 0, kind: kind::STRING };
 
 /// Reads one record.
 pub(super) struct Usual<'s, 'a> {
@@ -52,13 +56,20 @@ impl<'s, 'a> Usual<'s, 'a> {
     }
 
     /// An event from its start tag on to the end of its System, of which the fields go to `slots`.
-    pub(super) fn head(&mut self, slots: &mut Vec<Slot>) -> Option<Head> {
+    pub(super) fn head(&mut self, slots: &mut Vec<Slot>, layouts: &mut Layouts) -> Option<Head> {
+        slots.clear();
+        slots.resize(FIELDS, NOTHING);
+        let slots = slots.first_chunk_mut()?;
+        let start = self.at();
+        if let Some(head) = layouts.read(&self.chunk[..self.end], start, slots) {
+            return Some(head);
+        }
         self.root()?;
         let system = self.at();
-        slots.clear();
-        slots.resize(FIELDS, Slot::default());
-        let shape = self.system(slots.first_chunk_mut()?)?;
-        Some(Head { shape, system, rest: self.at() })
+        let shape = self.system(slots)?;
+        let head = Head { shape, system, rest: self.at() };
+        layouts.learn(self.chunk, start, &head, slots);
+        Some(head)
     }
 
     /// `<Event xmlns='…'>`
@@ -108,7 +119,6 @@ impl<'s, 'a> Usual<'s, 'a> {
     /// Attributes and content of a child of System; the content.
     #[inline]
     fn element(&mut self, element: u32, shape: &mut SystemShape, slots: &mut [Slot; FIELDS]) -> Option<Slot> {
-        const NOTHING: Slot = Slot { at: 0, bytes: 0, kind: kind::STRING };
         loop {
             match self.token()? {
                 token::ATTRIBUTE | token::ATTRIBUTE_MORE => {
@@ -139,16 +149,15 @@ impl<'s, 'a> Usual<'s, 'a> {
         list.clear();
         labels.next_list();
         self.expect([token::CLOSE_START])?;
-        let mut usual = DataTag::default();
         loop {
-            match self.data_like(&usual, labels) {
+            match self.data_like(&list.tag, labels) {
                 Some((label, value, rest)) => {
                     self.rest = rest;
                     list.push(label, value);
                 }
                 None if self.expect([token::CLOSE]).is_some() => return Some(()),
                 None => {
-                    let (label, value) = self.data(&mut usual, labels)?;
+                    let (label, value) = self.data(&mut list.tag, labels)?;
                     list.push(label, value);
                 }
             }
@@ -274,48 +283,6 @@ impl<'s, 'a> Usual<'s, 'a> {
         let (at, bytes) = (self.at() as u32, units([low, high]));
         self.take(bytes)?;
         Some(Slot { at, bytes: bytes as u16, kind: kind::STRING })
-    }
-}
-
-/// Bytes of as many UTF-16 units.
-#[inline]
-fn units(count: [u8; 2]) -> usize {
-    usize::from(u16::from_le_bytes(count)) * 2
-}
-
-/// Up to the label of a Data: `41 size u32 ‖ Data u32 ‖ size u32 ‖ 06 Name u32 ‖ 05 01 units u16`.
-const DATA_TAG_BYTES: usize = 22;
-
-/// How a Data with a Name starts in this chunk, without its sizes: the next one is compared with it.
-#[derive(Default)]
-struct DataTag {
-    tokens: (u64, u64, u32),
-    data: usize,
-    name: usize,
-}
-
-impl DataTag {
-    /// Of one that has been read and in which no name stands itself.
-    fn of(tag: &[u8; DATA_TAG_BYTES]) -> Self {
-        let offset =
-            |at: usize| u32::from_le_bytes([tag[at], tag[at + 1], tag[at + 2], tag[at + 3]]) as usize;
-        Self { tokens: Self::tokens(tag), data: offset(5), name: offset(14) }
-    }
-
-    /// Whether the tag at offset `at` of the chunk is read the same way. Where an offset points
-    /// right behind itself the name stands there, and everything is further on.
-    #[inline]
-    fn is(&self, tag: &[u8; DATA_TAG_BYTES], at: usize) -> bool {
-        Self::tokens(tag) == self.tokens && self.data != at + 9 && self.name != at + 18
-    }
-
-    /// All but sizes, which are not looked at, and the number of units.
-    #[inline]
-    fn tokens(tag: &[u8; DATA_TAG_BYTES]) -> (u64, u64, u32) {
-        const SIZES: u64 = 0x0000_00ff_ffff_ff00;
-        let (words, _) = tag.as_chunks::<8>();
-        let high = u32::from_le_bytes([tag[16], tag[17], tag[18], tag[19]]);
-        (u64::from_le_bytes(words[0]) & !SIZES, u64::from_le_bytes(words[1]) & !SIZES, high)
     }
 }
 

@@ -100,7 +100,9 @@ fn compare(chunk: &[u8]) -> usize {
             assert_eq!(quick.0, long.0);
         }
         let cursor = Cursor::new(chunk, span.start + 28..span.end - 4);
-        if let Some(head) = Usual::new(&store.names, chunk, &cursor).head(&mut Vec::new()) {
+        if let Some(head) =
+            Usual::new(&store.names, chunk, &cursor).head(&mut Vec::new(), &mut Layouts::default())
+        {
             let mut builder = HeaderBuilder::new(&store);
             let mut walk =
                 Walk { store: &store, chunk, visitor: &mut builder, budget: 1 << 20, fragments: 0 };
@@ -125,7 +127,7 @@ fn what_collectors_write_is_usual() {
         let span = event.unwrap().span();
         let cursor = Cursor::new(&bytes, span.start + 28..span.end - 4);
         let mut reader = Usual::new(&store.names, &bytes, &cursor);
-        reader.head(&mut Vec::new()).unwrap();
+        reader.head(&mut Vec::new(), &mut Layouts::default()).unwrap();
         reader.expect([token::OPEN]).unwrap();
         reader.opened(known::EVENT_DATA).unwrap();
         let mut list = DataList::default();
@@ -133,6 +135,76 @@ fn what_collectors_write_is_usual() {
         ControlFlow::Continue(())
     });
     assert_eq!(usual, [Some(3), Some(2), None, None, Some(0)]);
+}
+
+/// Starts and ends of the events in a chunk.
+fn spans(chunk: &[u8]) -> Vec<(usize, usize)> {
+    let mut spans = Vec::new();
+    let _ = Decoder::new().chunk(chunk, 0, |event| {
+        let span = event.unwrap().span();
+        spans.push((span.start + 28, span.end - 4));
+        ControlFlow::Continue(())
+    });
+    spans
+}
+
+/// The head of an event with its fields, and by which layouts it may be read.
+fn head(names: &Names, chunk: &[u8], (start, end): (usize, usize), layouts: &mut Layouts) -> Fields {
+    let mut slots = Vec::new();
+    let mut reader = Usual::new(names, chunk, &Cursor::new(chunk, start..end));
+    let head = reader.head(&mut slots, layouts)?;
+    Some((head, slots))
+}
+
+type Fields = Option<(Head, Vec<Slot>)>;
+
+#[test]
+fn a_head_that_compares_equal_is_read_as_it_would_be_token_by_token() {
+    let mut bytes = chunk(&vec![vec![0]; 6]);
+    let spans = spans(&bytes);
+    let mut layouts = Layouts::default();
+    let mut quick = |bytes: &[u8], (start, end): (usize, usize)| {
+        let mut slots = [NOTHING; FIELDS];
+        let read = layouts.read(&bytes[..end], start, &mut slots).map(|head| (head, slots.to_vec()));
+        assert!(read.is_some() || slots == [NOTHING; FIELDS]);
+        if read.is_none() {
+            head(&Names::default(), bytes, (start, end), &mut layouts);
+        }
+        read
+    };
+    let known: Vec<_> = spans.iter().map(|&span| quick(&bytes, span)).collect();
+    // Names stand in the first event, and one more in the third: these are no layouts.
+    assert_eq!(
+        known.iter().map(Option::is_some).collect::<Vec<_>>(),
+        [false, false, false, true, true, false]
+    );
+    let (start, end) = spans[4];
+    let mut equal = 0;
+    for at in start..known[4].as_ref().unwrap().0.rest {
+        let before = bytes[at];
+        for byte in [0, 1, 2, 4, 5, 0x41, before ^ 1, before.wrapping_add(1), 0xff] {
+            bytes[at] = byte;
+            let mut slots = [NOTHING; FIELDS];
+            if let Some(read) = layouts.read(&bytes[..end], start, &mut slots) {
+                let plain = head(&Names::default(), &bytes, (start, end), &mut Layouts::default());
+                assert_eq!(Some((read, slots.to_vec())), plain, "byte {at} is {byte}");
+                equal += 1;
+            }
+        }
+        bytes[at] = before;
+    }
+    assert!(equal > 1000, "{equal}");
+}
+
+#[test]
+fn zeros_are_no_data() {
+    let mut bytes = vec![token::CLOSE_START];
+    bytes.extend([0; 20]);
+    bytes.extend([1, 0, b'a', 0, token::CLOSE_START, token::VALUE, kind::STRING, 0, 0, token::CLOSE]);
+    bytes.push(token::CLOSE);
+    let store = Store::default();
+    let mut reader = Usual::new(&store.names, &bytes, &Cursor::new(&bytes, 0..bytes.len()));
+    assert_eq!(reader.event_data(&store.labels, &mut DataList::default()), None);
 }
 
 proptest! {

@@ -1,0 +1,296 @@
+//! How records without templates have looked so far in a chunk: the next one is compared with that,
+//! which costs less than reading its tokens.
+//!
+//! ```text
+//! head of a record = tokens ‖ string ‖ tokens ‖ string ‖ … ‖ tokens
+//! ```
+//!
+//! Promise: what compares equal would be read the same way, token by token. Sizes are not looked at
+//! there, so they are left out here. A name stands right behind its offset where it is used first; an
+//! event is only learned from when all its names stand before it, so before every later one too.
+
+use super::system::FIELDS;
+use super::usual::{Head, NOTHING};
+use super::values::{Slot, kind};
+use super::walk::token;
+
+/// Layouts kept: the events of a chunk come from a few providers.
+const LAYOUTS: usize = 4;
+/// Tokens are compared in blocks of so many bytes.
+const BLOCK_BYTES: usize = 16;
+/// Of an element, or of its attributes.
+const SIZE_BYTES: usize = 4;
+
+/// Heads of records of one chunk.
+#[derive(Debug, Default)]
+pub(super) struct Layouts {
+    layouts: [Layout; LAYOUTS],
+    /// How many of them are set.
+    count: usize,
+    /// The one that fitted last.
+    last: usize,
+    /// The one that is replaced next.
+    next: usize,
+    sizes: Vec<usize>,
+}
+
+/// An event up to the end of its System, without its strings.
+#[derive(Debug, Default)]
+struct Layout {
+    /// Of the event it was learned from, in the chunk.
+    start: usize,
+    head: Head,
+    stretches: Vec<Stretch>,
+    blocks: Vec<Block>,
+}
+
+/// Tokens up to the number of units of a string.
+#[derive(Debug)]
+struct Stretch {
+    bytes: usize,
+    blocks: usize,
+    /// Which field the string is; `FIELDS` behind the last one.
+    field: usize,
+}
+
+#[derive(Debug)]
+struct Block {
+    tokens: [u8; BLOCK_BYTES],
+    /// Zero where anything may stand.
+    mask: [u8; BLOCK_BYTES],
+}
+
+impl Layouts {
+    /// Offsets mean something else from here on.
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// The head of the event that starts at `start` in a record up to the end of `record`. Its fields
+    /// go to `slots`, which are empty, and are again when the answer is None.
+    #[inline]
+    pub(super) fn read(&mut self, record: &[u8], start: usize, slots: &mut [Slot; FIELDS]) -> Option<Head> {
+        let known = self.layouts.get(..self.count)?;
+        if let Some(head) = known.get(self.last).and_then(|layout| layout.read(record, start, slots)) {
+            return Some(head);
+        }
+        for index in (0..known.len()).filter(|&index| index != self.last) {
+            slots.fill(NOTHING);
+            if let Some(head) = known[index].read(record, start, slots) {
+                self.last = index;
+                return Some(head);
+            }
+        }
+        slots.fill(NOTHING);
+        None
+    }
+
+    /// Keeps what a head that was read looks like.
+    pub(super) fn learn(&mut self, chunk: &[u8], start: usize, head: &Head, slots: &[Slot; FIELDS]) {
+        if self.count == 0 {
+            self.next = 0;
+        }
+        let layout = &mut self.layouts[self.next];
+        if layout.learn(&chunk[..head.rest], start, slots, &mut self.sizes).is_some() {
+            (layout.start, layout.head) = (start, *head);
+            self.last = self.next;
+            self.next = (self.next + 1) % LAYOUTS;
+            self.count = LAYOUTS.min(self.count + 1);
+        } else {
+            // What was there is gone.
+            layout.start = usize::MAX;
+        }
+    }
+}
+
+impl Layout {
+    #[inline]
+    fn read(&self, record: &[u8], start: usize, slots: &mut [Slot; FIELDS]) -> Option<Head> {
+        // All names stand before it.
+        if start < self.start {
+            return None;
+        }
+        let mut rest = record.get(start..)?;
+        let mut blocks = &self.blocks[..];
+        for stretch in &self.stretches {
+            let (tokens, others) = blocks.split_at_checked(stretch.blocks)?;
+            blocks = others;
+            let (found, _) = rest.get(..stretch.blocks * BLOCK_BYTES)?.as_chunks::<BLOCK_BYTES>();
+            if !tokens.iter().zip(found).all(|(block, found)| block.is(found)) {
+                return None;
+            }
+            rest = rest.get(stretch.bytes..)?;
+            if let Some(slot) = slots.get_mut(stretch.field) {
+                let (&count, text) = rest.split_first_chunk()?;
+                let bytes = units(count);
+                *slot =
+                    Slot { at: (record.len() - text.len()) as u32, bytes: bytes as u16, kind: kind::STRING };
+                rest = text.get(bytes..)?;
+            }
+        }
+        let (system, rest) = (start + self.head.system - self.start, record.len() - rest.len());
+        Some(Head { shape: self.head.shape, system, rest })
+    }
+
+    /// Becomes the layout of a head that was read. None: others cannot be read by it.
+    fn learn(
+        &mut self,
+        head: &[u8],
+        start: usize,
+        slots: &[Slot; FIELDS],
+        sizes: &mut Vec<usize>,
+    ) -> Option<()> {
+        self.stretches.clear();
+        self.blocks.clear();
+        sizes.clear();
+        let mut draft = Draft { layout: self, stretch: &head[start..], read: 0, blocks: 0, sizes };
+        while let Some(&token) = draft.rest().first() {
+            draft.keep(1)?;
+            match token {
+                token::OPEN => {
+                    draft.skip_size()?;
+                    draft.name(start)?;
+                }
+                token::OPEN_ATTRIBUTES => {
+                    draft.skip_size()?;
+                    draft.name(start)?;
+                    draft.skip_size()?;
+                }
+                token::ATTRIBUTE | token::ATTRIBUTE_MORE => draft.name(start)?,
+                token::VALUE => {
+                    draft.keep(1)?;
+                    let string = 2 + units(*draft.rest().first_chunk()?);
+                    let at = head.len() - draft.rest().len() + 2;
+                    match slots.iter().position(|slot| slot.at as usize == at) {
+                        Some(field) => draft.end(field, string)?,
+                        None => draft.keep(string)?,
+                    }
+                }
+                token::CLOSE_START | token::CLOSE | token::CLOSE_EMPTY => {}
+                _ => return None,
+            }
+        }
+        draft.end(FIELDS, 0)
+    }
+}
+
+/// A layout while it is learned.
+struct Draft<'l, 'c> {
+    layout: &'l mut Layout,
+    /// Of the current stretch, on from its first byte.
+    stretch: &'c [u8],
+    /// How much of it was looked at.
+    read: usize,
+    /// Blocks of the stretches before.
+    blocks: usize,
+    /// Where sizes stand in it.
+    sizes: &'l mut Vec<usize>,
+}
+
+impl Draft<'_, '_> {
+    fn rest(&self) -> &[u8] {
+        &self.stretch[self.read..]
+    }
+
+    fn keep(&mut self, bytes: usize) -> Option<()> {
+        self.rest().get(..bytes)?;
+        self.read += bytes;
+        Some(())
+    }
+
+    fn skip_size(&mut self) -> Option<()> {
+        self.sizes.push(self.read);
+        self.keep(SIZE_BYTES)
+    }
+
+    /// A name that stands before `start`.
+    fn name(&mut self, start: usize) -> Option<()> {
+        let offset = u32::from_le_bytes(*self.rest().first_chunk()?);
+        if offset as usize >= start {
+            return None;
+        }
+        self.keep(4)
+    }
+
+    /// Ends the stretch; behind it stand as many bytes of a string and its length.
+    fn end(&mut self, field: usize, string: usize) -> Option<()> {
+        let (tokens, rest) = self.stretch.split_at_checked(self.read)?;
+        self.stretch = rest.get(string..)?;
+        let Layout { stretches, blocks, .. } = &mut *self.layout;
+        blocks.extend(tokens.chunks(BLOCK_BYTES).map(Block::new));
+        let own = &mut blocks[self.blocks..];
+        for at in self.sizes.drain(..).flat_map(|at| at..at + SIZE_BYTES) {
+            own[at / BLOCK_BYTES].leave_out(at % BLOCK_BYTES);
+        }
+        stretches.push(Stretch { bytes: self.read, blocks: own.len(), field });
+        (self.read, self.blocks) = (0, blocks.len());
+        Some(())
+    }
+}
+
+impl Block {
+    fn new(bytes: &[u8]) -> Self {
+        let (mut tokens, mut mask) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES]);
+        tokens[..bytes.len()].copy_from_slice(bytes);
+        mask[..bytes.len()].fill(u8::MAX);
+        Self { tokens, mask }
+    }
+
+    fn leave_out(&mut self, at: usize) {
+        (self.tokens[at], self.mask[at]) = (0, 0);
+    }
+
+    #[inline]
+    fn is(&self, found: &[u8; BLOCK_BYTES]) -> bool {
+        u128::from_le_bytes(*found) & u128::from_le_bytes(self.mask) == u128::from_le_bytes(self.tokens)
+    }
+}
+
+/// Up to the label of a Data: `41 size u32 ‖ Data u32 ‖ size u32 ‖ 06 Name u32 ‖ 05 01 units u16`.
+pub(super) const DATA_TAG_BYTES: usize = 22;
+
+/// How a Data with a Name starts in this chunk, without its sizes: the next one is compared with it.
+#[derive(Debug)]
+pub(super) struct DataTag {
+    tokens: (u64, u64, u32),
+    data: usize,
+    name: usize,
+}
+
+impl Default for DataTag {
+    /// None starts like this: where sizes are left out there are zeros.
+    fn default() -> Self {
+        Self { tokens: (u64::MAX, u64::MAX, u32::MAX), data: 0, name: 0 }
+    }
+}
+
+impl DataTag {
+    /// Of one that has been read and in which no name stands itself.
+    pub(super) fn of(tag: &[u8; DATA_TAG_BYTES]) -> Self {
+        let offset =
+            |at: usize| u32::from_le_bytes([tag[at], tag[at + 1], tag[at + 2], tag[at + 3]]) as usize;
+        Self { tokens: Self::tokens(tag), data: offset(5), name: offset(14) }
+    }
+
+    /// Whether the tag at offset `at` of the chunk is read the same way. Where an offset points
+    /// right behind itself the name stands there, and everything is further on.
+    #[inline]
+    pub(super) fn is(&self, tag: &[u8; DATA_TAG_BYTES], at: usize) -> bool {
+        Self::tokens(tag) == self.tokens && self.data != at + 9 && self.name != at + 18
+    }
+
+    /// All but sizes, which are not looked at, and the number of units.
+    #[inline]
+    fn tokens(tag: &[u8; DATA_TAG_BYTES]) -> (u64, u64, u32) {
+        const SIZES: u64 = 0x0000_00ff_ffff_ff00;
+        let (words, _) = tag.as_chunks::<8>();
+        let high = u32::from_le_bytes([tag[16], tag[17], tag[18], tag[19]]);
+        (u64::from_le_bytes(words[0]) & !SIZES, u64::from_le_bytes(words[1]) & !SIZES, high)
+    }
+}
+
+/// Bytes of as many UTF-16 units.
+#[inline]
+pub(super) fn units(count: [u8; 2]) -> usize {
+    usize::from(u16::from_le_bytes(count)) * 2
+}
