@@ -94,7 +94,14 @@ impl Lane {
             cursor,
         };
         match way.go(filler, &report).await {
-            Ok(()) | Err(Halt::Left) => way.close().await,
+            Ok(()) => {
+                way.close().await?;
+                // A closed sink has one thing more to say: that nothing of it is past this note.
+                way.cursor.confirm(way.through, way.sink.note());
+                Ok(())
+            }
+            // The sink may have parts of a batch that the cursor is not past.
+            Err(Halt::Left) => way.close().await,
             Err(Halt::Failed(error)) => Err(error),
         }
     }

@@ -29,6 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Logs kept open by default; each holds a chunk of 64 KiB in memory.
 const OPEN_MAX: usize = 64;
+/// Each holds a chunk of 64 KiB in memory.
+pub const OPEN_MAX_MAX: usize = 4096;
 /// What Event Viewer still opens without complaint; many tools read a log into memory.
 const SIZE_MAX_DEFAULT: ByteSize = ByteSize::mib(1024);
 /// A log holds 4 GiB; the rest is room for the batch that reaches the size.
@@ -67,6 +69,14 @@ pub enum Full {
     Overwrite,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    size_max: u64,
+    /// Slots of a log that overwrites its oldest events.
+    ring: Option<u16>,
+    open_max: usize,
+}
+
 impl Config {
     /// Checks what was written; opens nothing.
     ///
@@ -90,11 +100,14 @@ impl Config {
         if size_max.0 < SIZE_MIN || size_max > SIZE_MAX {
             return wrong("size_max", "a log has at least 68 KiB and at most 3 GiB; write such as `100MiB`");
         }
-        if self.open_max == Some(0) {
-            return wrong("open_max", "at least one log must be open to be written");
+        if self.open_max.is_some_and(|open_max| !(1..=OPEN_MAX_MAX).contains(&open_max)) {
+            let why =
+                format!("at least one log must be open to be written, and at most {OPEN_MAX_MAX} may be");
+            return Err(SinkError::Setting { setting: "open_max", why });
         }
+        self.keep.check()?;
         let chunks = (size_max.0 - FILE_HEADER_BYTES as u64) / CHUNK_BYTES as u64;
-        let limits = logs::Limits {
+        let limits = Limits {
             size_max: size_max.0,
             ring: match self.full {
                 Full::Archive => None,

@@ -34,6 +34,8 @@ pub use compress::Compression;
 
 /// Files kept open by default: well below the 1024 descriptors a process may have by default.
 const OPEN_MAX: usize = 128;
+/// More would not fit into what a process may have open.
+pub const OPEN_MAX_MAX: usize = 16_384;
 
 /// `sink.file = { path = "/var/log/forebay/{channel}.jsonl" }`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -90,9 +92,12 @@ impl Config {
         if self.rotate.every.is_some_and(|span| span.0.as_secs() == 0) {
             return wrong("rotate.every", "must be a second or more; write a span such as `1h` or `1d`");
         }
-        if self.open_max == Some(0) {
-            return wrong("open_max", "at least one file must be open to be written");
+        if self.open_max.is_some_and(|open_max| !(1..=OPEN_MAX_MAX).contains(&open_max)) {
+            let why =
+                format!("at least one file must be open to be written, and at most {OPEN_MAX_MAX} may be");
+            return Err(SinkError::Setting { setting: "open_max", why });
         }
+        self.keep.check()?;
         let files = Files::new(template.clone(), self, self.open_max.unwrap_or(OPEN_MAX));
         Ok(FileSink { router: Router::new(template), files: Arc::new(Mutex::new(files)) })
     }

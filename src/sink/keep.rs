@@ -4,6 +4,7 @@
 //! the template's shape, with or without what a rotation adds to a name, and that are not being
 //! written. Must not know: what is in the files.
 
+use super::SinkError;
 use super::path::{Confined, PathTemplate};
 use crate::units::{ByteSize, Span};
 use schemars::JsonSchema;
@@ -25,6 +26,20 @@ pub struct Keep {
     pub age: Option<Span>,
     /// What all files together may take.
     pub size: Option<ByteSize>,
+}
+
+impl Keep {
+    /// What would delete every file as soon as it is closed.
+    pub(super) fn check(&self) -> Result<(), SinkError> {
+        let wrong = |setting, why: &str| Err(SinkError::Setting { setting, why: why.to_owned() });
+        if self.age.is_some_and(|age| age.0.as_secs() == 0) {
+            return wrong("keep.age", "would delete everything; write a span such as `30d`");
+        }
+        if self.size.is_some_and(|size| size.0 == 0) {
+            return wrong("keep.size", "would delete everything; write a size such as `50GiB`");
+        }
+        Ok(())
+    }
 }
 
 pub(super) struct Keeper {

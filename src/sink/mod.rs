@@ -58,7 +58,8 @@ pub trait Sink: Send {
         Box::pin(std::future::ready(Ok(Sent::Confirmed)))
     }
 
-    /// Nothing more is coming: finish what is open.
+    /// Nothing more is coming: finish what is open. The `note` after it is stored with the cursor when
+    /// the lane has ended in order.
     fn close(&mut self) -> Closing<'_> {
         Box::pin(std::future::ready(Ok(())))
     }
@@ -172,12 +173,16 @@ impl SinkConfig {
 
     /// The folder that what it writes is in, for a sink that writes to this machine.
     pub fn folder(&self) -> Option<PathBuf> {
-        let path = match (&self.evtx, &self.file) {
-            (Some(evtx), _) => &evtx.path,
-            (None, Some(file)) => &file.path,
-            (None, None) => return None,
-        };
-        Some(path::PathTemplate::parse(path).ok()?.root().to_path_buf())
+        Some(path::PathTemplate::parse(self.path()?).ok()?.root().to_path_buf())
+    }
+
+    /// The template of what it writes, for a sink that writes to this machine.
+    pub fn path(&self) -> Option<&str> {
+        match (&self.evtx, &self.file) {
+            (Some(evtx), _) => Some(&evtx.path),
+            (None, Some(file)) => Some(&file.path),
+            (None, None) => None,
+        }
     }
 
     /// The checked sink, not yet touching its destination.
@@ -209,6 +214,17 @@ pub enum SinkError {
     Template(#[from] path::TemplateError),
     #[error("{setting}: {why}")]
     Setting { setting: &'static str, why: String },
+}
+
+impl SinkError {
+    /// The dotted key in the table of the kind; empty when it is the table itself.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NotOne(_) => "",
+            Self::Template(_) => "path",
+            Self::Setting { setting, .. } => setting,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -125,6 +125,11 @@ impl PathTemplate {
 
     /// Whether a path below the root could have been made by this template.
     pub fn matches(&self, path: &str) -> bool {
+        fits(&self.pieces(), path)
+    }
+
+    /// The literal pieces below the root, and `None` for one or more characters of one name.
+    pub fn pieces(&self) -> Vec<Option<&str>> {
         let mut pieces: Vec<Option<&str>> = Vec::new();
         for part in &self.parts {
             match part {
@@ -144,7 +149,7 @@ impl PathTemplate {
                 }
             }
         }
-        fits(&pieces, path)
+        pieces
     }
 
     /// Appends the path below the root.

@@ -7,13 +7,14 @@
 //! aside only while the note has its exact next id. Taking back is dropping every record from that
 //! id on: records are only appended, so that rewrites one chunk header and cuts the file.
 
+use super::Limits;
 use super::archive::{archive, unarchived};
 use crate::event::Timestamp;
 use crate::event::xml::XmlEvent;
 use crate::evtx::write::{CHUNKS_MAX, LogWriter, Options, PushError, ResumeError};
 use crate::finding::Finding;
 use crate::sink::file::entry::lock;
-use crate::sink::file::note::{self, Noted};
+use crate::sink::file::note::{self, Noted, State};
 use crate::sink::keep::{Keep, Keeper};
 use crate::sink::path::{Confined, PathTemplate, Place};
 use crate::sink::{Encoded, SendError, Sent};
@@ -25,14 +26,6 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::warn;
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) size_max: u64,
-    /// Slots of a log that overwrites its oldest events.
-    pub(super) ring: Option<u16>,
-    pub(super) open_max: usize,
-}
-
 pub(super) struct Logs {
     template: PathTemplate,
     limits: Limits,
@@ -43,9 +36,10 @@ pub(super) struct Logs {
     batches: u64,
     /// A checkpoint was asked for and has happened when `send` is called again.
     asked: bool,
+    /// Closed, and nothing written since.
+    finished: bool,
 }
 
-/// A log that the note lists.
 struct Entry {
     inode: u64,
     /// Id of the record after the last confirmed one.
@@ -56,6 +50,8 @@ struct Entry {
     noted: bool,
     /// The durable note has this very `next_id`.
     exact: bool,
+    /// There may be records from `next_id` on that are to be removed before anything else.
+    cut: bool,
 }
 
 struct Open {
@@ -79,7 +75,8 @@ impl From<io::Error> for Trouble {
 impl Logs {
     pub(super) fn new(template: PathTemplate, limits: Limits, keep: Keep) -> Self {
         let keeper = Keeper::new(keep, &template, unarchived);
-        Self { template, limits, keeper, root: None, entries: HashMap::new(), batches: 0, asked: false }
+        let (entries, batches) = (HashMap::new(), 0);
+        Self { template, limits, keeper, root: None, entries, batches, asked: false, finished: false }
     }
 
     /// All of the batch or nothing of it.
@@ -99,6 +96,7 @@ impl Logs {
                 (entry.noted, entry.exact) = (true, true);
             }
         }
+        self.finished = false;
         self.batches += 1;
         let mut ready = true;
         for route in &batch.routes {
@@ -150,7 +148,7 @@ impl Logs {
             length: entry.next_id,
             begun: 0,
         });
-        note::write(entries).into()
+        note::write(if self.finished { State::Finished } else { State::Writing }, entries).into()
     }
 
     /// Takes what the durable note does not have out of every log.
@@ -160,7 +158,7 @@ impl Logs {
             return Ok(findings);
         }
         let root = self.template.root().display().to_string();
-        let Some(noted) = note::read(note) else {
+        let Some((state, noted)) = note::read(note) else {
             findings.push(Finding {
                 what: format!("the logs under {root} could not be checked against the cursor"),
                 why: "the note stored with the cursor is not one of this version's evtx sink".into(),
@@ -170,7 +168,7 @@ impl Logs {
         };
         for noted in noted {
             let path = noted.path.clone();
-            self.resume_one(&noted, &mut findings).map_err(|error| SendError::Retry {
+            self.resume_one(&noted, state, &mut findings).map_err(|error| SendError::Retry {
                 peer: format!("{root}{path}"),
                 reason: error.to_string(),
             })?;
@@ -178,7 +176,7 @@ impl Logs {
         Ok(findings)
     }
 
-    fn resume_one(&mut self, noted: &Noted, findings: &mut Vec<Finding>) -> io::Result<()> {
+    fn resume_one(&mut self, noted: &Noted, state: State, findings: &mut Vec<Finding>) -> io::Result<()> {
         let place = self.place(&noted.path, true)?;
         if place.inode()? != Some(noted.inode) {
             return Ok(());
@@ -188,10 +186,26 @@ impl Logs {
             next_id: noted.length,
             open: None,
             used: 0,
-            noted: true,
-            exact: true,
+            noted: state == State::Writing,
+            exact: state == State::Writing,
+            cut: false,
         };
-        let found = open(&mut entry, &place, self.limits)?.log.next_record_id();
+        let below = (state == State::Writing).then_some(noted.length);
+        let found = open_below(&mut entry, &place, self.limits, below)?.log.next_record_id();
+        if found > noted.length {
+            findings.push(Finding {
+                what: format!(
+                    "{} has more events than it was left with",
+                    self.template.root().join(&*noted.path).display()
+                ),
+                why: format!(
+                    "its next record was {} and is {found}: something else writes there",
+                    noted.length
+                ),
+                fix: "nothing was taken out; give every writer a log of its own".into(),
+            });
+            entry.next_id = found;
+        }
         if found < noted.length {
             findings.push(Finding {
                 what: format!("{} has fewer events than it had", self.template.root().join(&*noted.path).display()),
@@ -214,6 +228,7 @@ impl Logs {
                 })?;
             }
         }
+        self.finished = self.entries.values().all(|entry| !entry.cut);
         Ok(())
     }
 
@@ -281,7 +296,7 @@ impl Logs {
             let limits = self.limits;
             if let (Some(entry), Ok(place)) = (self.entries.get_mut(route), place) {
                 // A descriptor whose sync failed may have lost its pages and say nothing of it.
-                entry.open = None;
+                (entry.open, entry.cut) = (None, true);
                 if let Err(error) = open(entry, &place, limits) {
                     warn!(path = %route, %error, "what was written of a failed batch could not be removed yet");
                 }
@@ -339,11 +354,21 @@ fn begin(place: &Place, first_record_id: u64, limits: Limits, used: u64) -> io::
     open.file.sync_all()?;
     let inode = open.file.metadata()?.ino();
     let next_id = open.log.next_record_id();
-    Ok(Entry { inode, next_id, open: Some(open), used, noted: false, exact: false })
+    Ok(Entry { inode, next_id, open: Some(open), used, noted: false, exact: false, cut: false })
 }
 
 /// The open log, with nothing past what is confirmed.
 fn open<'e>(entry: &'e mut Entry, place: &Place, limits: Limits) -> io::Result<&'e mut Open> {
+    let below = Some(entry.next_id);
+    open_below(entry, place, limits, below)
+}
+
+fn open_below<'e>(
+    entry: &'e mut Entry,
+    place: &Place,
+    limits: Limits,
+    below: Option<u64>,
+) -> io::Result<&'e mut Open> {
     let opened = match entry.open.take() {
         Some(opened) => opened,
         None => {
@@ -351,8 +376,9 @@ fn open<'e>(entry: &'e mut Entry, place: &Place, limits: Limits) -> io::Result<&
             if file.metadata()?.ino() != entry.inode {
                 return Err(io::Error::new(io::ErrorKind::NotFound, "another file has taken its place"));
             }
-            let opened = resume(file, place, options(limits, entry.next_id), Some(entry.next_id))?;
+            let opened = resume(file, place, options(limits, entry.next_id), below)?;
             opened.file.sync_all()?;
+            entry.cut = false;
             opened
         }
     };

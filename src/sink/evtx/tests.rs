@@ -110,6 +110,31 @@ fn what_came_after_the_durable_note_is_taken_out_on_resume() {
 }
 
 #[test]
+fn what_somebody_wrote_after_an_orderly_end_is_never_taken_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, path) = (config(folder.path(), "x.evtx"), folder.path().join("x.evtx"));
+    let (mut first, mut durable) = (logs(&config), Bytes::new());
+    deliver(&mut first, &[("x.evtx", "1")], &mut durable);
+    first.close().unwrap();
+    let left = first.note();
+    drop(first);
+    let mut somebody = logs(&config);
+    deliver(&mut somebody, &[("x.evtx", "theirs")], &mut Bytes::new());
+    somebody.close().unwrap();
+    drop(somebody);
+
+    let (mut second, mut durable) = (logs(&config), left.clone());
+    let findings = second.resume(&left).unwrap();
+    assert!(findings[0].what.contains("more events than it was left with"), "{findings:?}");
+    deliver(&mut second, &[("x.evtx", "2")], &mut durable);
+    assert_eq!(read(&path), ["1", "theirs", "2"]);
+    // What is written from here on is ours to take back.
+    drop(second);
+    assert_eq!(logs(&config).resume(&durable).unwrap(), []);
+    assert_eq!(read(&path), ["1", "theirs"]);
+}
+
+#[test]
 fn a_full_log_is_set_aside_under_the_name_windows_gives() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config { size_max: Some(ByteSize::kib(200)), ..config(folder.path(), "S.evtx") };

@@ -12,6 +12,10 @@
 //!     rotated file never holds anything past C. Its place then has another inode or none, which
 //!     `resume` leaves alone; the new file is written only after rule 1.
 //!
+//! A lane that ends in order leaves a note that says `Finished`: nothing of ours can be past it, so
+//! nothing is cut, whoever wrote there meanwhile. What is written next therefore asks for a
+//! checkpoint first, as for a new file.
+//!
 //! A file that leaves the note (too many are open) needs nothing: N still lists it until the next
 //! checkpoint, whose C covers all that was written to it.
 
@@ -19,10 +23,9 @@ mod tick;
 
 use super::compress::Compression;
 use super::entry::{Entry, append, is_due, lock, recut};
-use super::note::{self, Noted};
-use super::stamp::without_stamp;
+use super::note::{self, Noted, State};
+use super::stamp::{aside, without_stamp};
 use super::{Config, Rotate};
-use crate::event::Timestamp;
 use crate::finding::Finding;
 use crate::sink::keep::Keeper;
 use crate::sink::path::{Confined, PathTemplate, Place};
@@ -50,6 +53,8 @@ pub(super) struct Files {
     asked: bool,
     /// Files that were there before us may end in the middle of a batch: no note vouches for them.
     strangers: bool,
+    /// Closed, and nothing written since.
+    finished: bool,
     plain: Vec<u8>,
     packed: Vec<u8>,
 }
@@ -69,6 +74,7 @@ impl Files {
             batches: 0,
             asked: false,
             strangers: true,
+            finished: false,
             plain: Vec::new(),
             packed: Vec::new(),
         }
@@ -81,6 +87,7 @@ impl Files {
 
     pub(super) fn try_send(&mut self, batch: &Encoded, now: u64) -> Result<Sent, Reason> {
         self.answered();
+        self.finished = false;
         self.batches += 1;
         let mut ready = true;
         for route in &batch.routes {
@@ -123,7 +130,7 @@ impl Files {
             length: entry.length,
             begun: entry.begun,
         });
-        note::write(entries).into()
+        note::write(if self.finished { State::Finished } else { State::Writing }, entries).into()
     }
 
     /// Cuts every file to the length the durable note has of it.
@@ -133,7 +140,7 @@ impl Files {
             return Ok(findings);
         }
         let root = self.template.root().display().to_string();
-        let Some(noted) = note::read(note) else {
+        let Some((state, noted)) = note::read(note) else {
             findings.push(Finding {
                 what: format!("the files under {root} could not be checked against the cursor"),
                 why: "the note stored with the cursor is not one of this version's file sink".into(),
@@ -144,7 +151,7 @@ impl Files {
         self.strangers = false;
         for noted in noted {
             let path = noted.path.clone();
-            let cut = self.cut_to(noted, &mut findings);
+            let cut = self.cut_to(noted, state, &mut findings);
             cut.map_err(|error| SendError::Retry {
                 peer: format!("{root}{path}"),
                 reason: error.to_string(),
@@ -153,7 +160,7 @@ impl Files {
         Ok(findings)
     }
 
-    fn cut_to(&mut self, noted: Noted, findings: &mut Vec<Finding>) -> io::Result<()> {
+    fn cut_to(&mut self, noted: Noted, state: State, findings: &mut Vec<Finding>) -> io::Result<()> {
         let Some(file) = self.place(&noted.path, true)?.open()? else { return Ok(()) };
         let found = file.metadata()?;
         if found.ino() != noted.inode {
@@ -167,6 +174,21 @@ impl Files {
                 why: format!("{} bytes were confirmed, {} are there", noted.length, found.len()),
                 fix: "something else changed the file; what is missing can be sent again with `start = \"oldest\"` under a new output name".into(),
             });
+        } else if found.len() > noted.length && state == State::Finished {
+            findings.push(Finding {
+                what: format!(
+                    "{} is longer than it was left",
+                    self.template.root().join(&*noted.path).display()
+                ),
+                why: format!(
+                    "it had {} bytes and has {}: something else writes there",
+                    noted.length,
+                    found.len()
+                ),
+                fix: "nothing was cut; give every writer a file of its own".into(),
+            });
+            self.strangers = true;
+            return Ok(());
         } else if found.len() > noted.length {
             file.set_len(noted.length)?;
             file.sync_all()?;
@@ -177,8 +199,8 @@ impl Files {
             begun: noted.begun,
             file: None,
             used: 0,
-            noted: true,
-            exact: true,
+            noted: state == State::Writing,
+            exact: state == State::Writing,
             cut: false,
         };
         self.entries.insert(noted.path, entry);
@@ -192,6 +214,7 @@ impl Files {
         for entry in self.entries.values_mut() {
             entry.file = None;
         }
+        self.finished = self.entries.values().all(|entry| !entry.cut);
         Ok(())
     }
 
@@ -218,7 +241,7 @@ impl Files {
         if entry.cut {
             recut(entry, &place)?;
         }
-        place.rename(&self.aside(&place, now)?)?;
+        place.rename(&aside(&place, self.template.extension(), now)?)?;
         self.keeper.wake();
         self.entries.remove(route);
         let entry = self.create(&place, now)?;
@@ -241,7 +264,7 @@ impl Files {
             // A compressed file may end in the middle of a member, after which nothing is readable.
             if self.compression.is_some() || last != *b"\n" {
                 drop(file);
-                place.rename(&self.aside(place, now)?)?;
+                place.rename(&aside(place, self.template.extension(), now)?)?;
                 return self.create(place, now);
             }
         }
@@ -263,28 +286,6 @@ impl Files {
             exact: false,
             cut: false,
         })
-    }
-
-    /// A free name for a file that is set aside: the time before the extension.
-    fn aside(&self, place: &Place, now: u64) -> io::Result<Place> {
-        const TRIES_MAX: u32 = 10_000;
-        let extension = self.template.extension();
-        let (stem, extension) = match place.name().strip_suffix(extension) {
-            Some(stem) => (stem, extension),
-            None => (place.name(), ""),
-        };
-        let mut stamp = Vec::new();
-        Timestamp(i64::try_from(now).unwrap_or(0).saturating_mul(1_000_000_000)).write(0, &mut stamp);
-        let stamp: String =
-            stamp.into_iter().map(char::from).filter(|character| !matches!(character, '-' | ':')).collect();
-        for number in 0..TRIES_MAX {
-            let count = if number == 0 { String::new() } else { format!("-{number}") };
-            let aside = place.sibling(&format!("{stem}-{stamp}{count}{extension}"))?;
-            if aside.inode()?.is_none() {
-                return Ok(aside);
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Appends the batch's items of one route and syncs; returns the new length.

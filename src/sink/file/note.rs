@@ -2,14 +2,22 @@
 //! has record ids in place of lengths.
 //!
 //! ```text
-//! note  = version u8 = 1, entry*
+//! note  = state u8 (1: being written, 2: finished), entry*
 //! entry = path length u16, path, inode u64, length u64, begun u64 (Unix seconds)   little-endian
 //! ```
 
 use crate::sink::NOTE_BYTES_MAX;
 
-const VERSION: u8 = 1;
 const ENTRY_FIXED_BYTES: usize = 2 + 3 * 8;
+
+/// Whether anything of ours can be in the files that the note does not know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sink) enum State {
+    /// More was perhaps written after it: what is past it is taken back.
+    Writing = 1,
+    /// Nothing was written after it: what is past it is somebody else's and is left alone.
+    Finished = 2,
+}
 
 /// One file of a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +39,8 @@ pub(in crate::sink) fn fits(bytes: usize) -> bool {
     bytes < NOTE_BYTES_MAX
 }
 
-pub(in crate::sink) fn write(entries: impl Iterator<Item = Noted>) -> Vec<u8> {
-    let mut out = vec![VERSION];
+pub(in crate::sink) fn write(state: State, entries: impl Iterator<Item = Noted>) -> Vec<u8> {
+    let mut out = vec![state as u8];
     for entry in entries {
         let length = u16::try_from(entry.path.len()).unwrap_or(u16::MAX);
         out.extend_from_slice(&length.to_le_bytes());
@@ -45,11 +53,9 @@ pub(in crate::sink) fn write(entries: impl Iterator<Item = Noted>) -> Vec<u8> {
 }
 
 /// `None` when these bytes are no note of ours.
-pub(in crate::sink) fn read(note: &[u8]) -> Option<Vec<Noted>> {
-    let (&version, mut rest) = note.split_first()?;
-    if version != VERSION {
-        return None;
-    }
+pub(in crate::sink) fn read(note: &[u8]) -> Option<(State, Vec<Noted>)> {
+    let (&state, mut rest) = note.split_first()?;
+    let state = [State::Writing, State::Finished].into_iter().find(|known| *known as u8 == state)?;
     let mut entries = Vec::new();
     while !rest.is_empty() {
         let (length, tail) = rest.split_first_chunk::<2>()?;
@@ -65,7 +71,7 @@ pub(in crate::sink) fn read(note: &[u8]) -> Option<Vec<Noted>> {
         });
         rest = tail;
     }
-    Some(entries)
+    Some((state, entries))
 }
 
 #[cfg(test)]
@@ -78,10 +84,10 @@ mod tests {
             Noted { path: "a/b.json".into(), inode: 7, length: 1 << 40, begun: 9 },
             Noted { path: "é".into(), inode: 0, length: 0, begun: 0 },
         ];
-        let note = write(entries.iter().cloned());
+        let note = write(State::Finished, entries.iter().cloned());
         assert_eq!(note.len(), 1 + entries.iter().map(|entry| entry_bytes(&entry.path)).sum::<usize>());
-        assert_eq!(read(&note).unwrap(), entries);
-        assert_eq!(read(&[VERSION]).unwrap(), []);
+        assert_eq!(read(&note).unwrap(), (State::Finished, entries.to_vec()));
+        assert_eq!(read(&[1]).unwrap(), (State::Writing, Vec::new()));
         assert_eq!(read(&note[..note.len() - 1]), None);
         assert_eq!(read(&[9]), None);
         assert_eq!(read(b""), None);

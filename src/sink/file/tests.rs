@@ -105,6 +105,47 @@ fn a_file_in_the_place_of_ours_is_never_cut() {
 }
 
 #[test]
+fn what_somebody_wrote_after_an_orderly_end_is_never_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, path) = (config(folder.path(), "x"), folder.path().join("x"));
+    let mut before = files(&config);
+    deliver(&mut before, &[("x", "1\n")], NOW, &mut Bytes::new());
+    before.close().unwrap();
+    let left = before.note();
+    drop(before);
+    std::fs::write(&path, "1\nsomebody's line\n").unwrap();
+
+    let (mut after, mut durable) = (files(&config), left.clone());
+    let findings = after.resume(&left).unwrap();
+    assert!(findings[0].what.contains("longer than it was left"), "{findings:?}");
+    deliver(&mut after, &[("x", "2\n")], NOW, &mut durable);
+    assert_eq!(read(&path), "1\nsomebody's line\n2\n");
+    // What is written from here on is ours to take back.
+    assert_ne!(durable, left);
+    drop(after);
+    assert_eq!(files(&config).resume(&durable).unwrap(), []);
+    assert_eq!(read(&path), "1\nsomebody's line\n");
+}
+
+#[test]
+fn after_an_orderly_end_the_first_write_asks_for_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "x");
+    let mut before = files(&config);
+    deliver(&mut before, &[("x", "1\n")], NOW, &mut Bytes::new());
+    before.close().unwrap();
+    let left = before.note();
+    drop(before);
+    let (mut after, mut durable) = (files(&config), left.clone());
+    assert_eq!(after.resume(&left).unwrap(), []);
+    deliver(&mut after, &[("x", "2\n")], NOW, &mut durable);
+    drop(after);
+    // A crash here: the note that says `Finished` is no longer the durable one.
+    assert_eq!(files(&config).resume(&durable).unwrap(), []);
+    assert_eq!(read(&folder.path().join("x")), "1\n");
+}
+
+#[test]
 fn a_file_that_lost_bytes_is_a_finding() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), "x");
@@ -284,7 +325,7 @@ fn only_so_many_files_are_open_and_noted() {
     for number in 0..20 {
         let name = format!("f{}", number % 5);
         deliver(&mut files, &[(&name, &format!("{number}\n"))], NOW, &mut Bytes::new());
-        assert!(super::note::read(&files.note()).unwrap().len() <= 2);
+        assert!(super::note::read(&files.note()).unwrap().1.len() <= 2);
     }
     assert_eq!(read(&folder.path().join("f3")), "3\n8\n13\n18\n");
 }

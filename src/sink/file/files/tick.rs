@@ -3,6 +3,7 @@
 //! Must not know: batches.
 
 use super::super::entry::{Entry, is_due, recut};
+use super::super::stamp::aside;
 use super::{Files, Reason, now};
 use crate::sink::path::Confined;
 use crate::sink::{SendError, Sent};
@@ -16,6 +17,7 @@ impl Files {
 
     pub(in crate::sink::file) fn try_tick(&mut self, now: u64) -> Result<Sent, Reason> {
         self.answered();
+        self.finished = false;
         let due = |entry: &Entry| is_due(&self.rotate, entry, now);
         let due: Vec<Box<str>> =
             self.entries.iter().filter(|(_, entry)| due(entry)).map(|(path, _)| path.clone()).collect();
@@ -41,7 +43,7 @@ impl Files {
         }
         let there = place.inode()?;
         if there.is_some() && there == self.entries.get(path).map(|entry| entry.inode) {
-            place.rename(&self.aside(&place, now)?)?;
+            place.rename(&aside(&place, self.template.extension(), now)?)?;
             self.keeper.wake();
         }
         self.entries.remove(path);
