@@ -88,12 +88,14 @@ impl BasinConfig {
         match (&self.disk, &self.memory) {
             (Some(disk), None) => disk.check(),
             (None, Some(_)) => Ok(()),
-            (None, None) => Err(BasinError::Config(
-                "no basin is chosen; write `[basin.disk]` with a `path`, or `[basin.memory]`".into(),
-            )),
-            (Some(_), Some(_)) => Err(BasinError::Config(
-                "both `[basin.disk]` and `[basin.memory]` are there; keep one of them".into(),
-            )),
+            (None, None) => Err(BasinError::Config {
+                key: "",
+                what: "no basin is chosen; write `[basin.disk]` with a `path`, or `[basin.memory]`".into(),
+            }),
+            (Some(_), Some(_)) => Err(BasinError::Config {
+                key: "",
+                what: "both `[basin.disk]` and `[basin.memory]` are there; keep one of them".into(),
+            }),
         }
     }
 }
@@ -110,18 +112,33 @@ impl DiskConfig {
 
     fn check(&self) -> Result<(), BasinError> {
         if self.segment_size < SEGMENT_SIZE_MIN || self.segment_size > SEGMENT_SIZE_MAX {
-            return Err(BasinError::Config(format!(
+            let what = format!(
                 "basin.disk.segment_size is {}; choose {SEGMENT_SIZE_MIN} to {SEGMENT_SIZE_MAX}",
                 self.segment_size
-            )));
+            );
+            return Err(BasinError::Config { key: "disk.segment_size", what });
         }
         if self.size_max.0 / SEGMENTS_MIN < self.segment_size.0 {
-            return Err(BasinError::Config(format!(
+            let what = format!(
                 "basin.disk.size_max is {}, too small for segments of {}; make it at least {}, or lower `segment_size`",
                 self.size_max,
                 self.segment_size,
                 ByteSize(self.segment_size.0 * SEGMENTS_MIN)
-            )));
+            );
+            return Err(BasinError::Config { key: "disk.size_max", what });
+        }
+        let nothing = |key, what: &str| Err(BasinError::Config { key, what: what.to_owned() });
+        if self.retain.age.is_some_and(|age| age.0.is_zero()) {
+            return nothing(
+                "disk.retain.age",
+                "`retain.age` of 0 keeps nothing; leave it out, or write such as `3d`",
+            );
+        }
+        if self.retain.size.is_some_and(|size| size.0 == 0) {
+            return nothing(
+                "disk.retain.size",
+                "`retain.size` of 0 keeps nothing; leave it out, or write such as `20GiB`",
+            );
         }
         Ok(())
     }

@@ -280,8 +280,9 @@ pub enum Forgot {
 /// Why a basin cannot be opened.
 #[derive(Debug, Error)]
 pub enum BasinError {
-    #[error("{0}")]
-    Config(String),
+    /// With the dotted key below `[basin]`; empty when it is no single one.
+    #[error("{what}")]
+    Config { key: &'static str, what: String },
     #[error("basin {path} is in use by process {holder}; stop that process, or give this one another `path`")]
     InUse { path: PathBuf, holder: String },
     #[error(

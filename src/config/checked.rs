@@ -3,21 +3,21 @@
 //! Promise: a `Pipeline` can be built as it stands, as far as that can be known without opening
 //! files and sockets.
 
-use super::diagnostic::{Diagnostic, Place, SourceFile};
-use super::filter;
+use super::diagnostic::{Diagnostic, SourceFile};
 use super::interpolate::Lookup;
 use super::letters::{circles, dead_letter, without_dead_letter};
+use super::place::{at, keys_of, one_kind, tell_at};
 use super::tree::{Notes, Part, Tree, read};
-use super::typed::typed;
+use super::typed::{typed, typed_rest};
 use super::written::{ControlConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig};
-use crate::basin::{BasinConfig, Full, OutputSpec, Start};
+use super::{bounds, filter, paths};
+use crate::basin::{BasinConfig, BasinError, Full, OutputSpec, Start};
 use crate::filter::Filter;
 use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
 use crate::pipeline::{BatchConfig, Undecodable};
-use crate::sink::SinkConfig;
-use crate::source::{self, Source};
-use schemars::JsonSchema;
+use crate::sink::{SinkConfig, SinkError};
+use crate::source::{self, Source, SourceError};
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -94,8 +94,10 @@ pub(super) fn check(files: &[SourceFile], lookup: &dyn Lookup, notes: &mut Notes
     let basin = basin(&tree, whole, notes);
     let sources = sources(&tree, files, whole, notes);
     let outputs = outputs(&tree, files, whole, basin.as_ref(), notes);
+    paths::check(&tree, &sources, &outputs, notes);
     let (basin, limits) = (basin?, limits?);
     couple(&tree, &basin, notes);
+    bounds::check(&tree, &limits, &basin, &outputs, notes);
     let control = control?.socket.or_else(|| Some(basin.disk.as_ref()?.path.join("control.sock")));
     let pipeline = Pipeline { limits, sources, outputs, log: log?, http: http.flatten(), control, basin };
     (notes.errors() == 0 && notes.unfilled.is_empty()).then_some(pipeline)
@@ -123,7 +125,9 @@ fn basin(tree: &Tree<'_>, whole: bool, notes: &mut Notes) -> Option<BasinConfig>
     let config: BasinConfig = typed(part, "basin", notes)?;
     one_kind::<BasinConfig>(part, &[], "basin", notes)?;
     if let Err(error) = config.check() {
-        tell_at(part, &[], error, notes);
+        let key = if let BasinError::Config { key, .. } = &error { key } else { "" };
+        let keys: Vec<&str> = keys_of(key).collect();
+        tell_at(part, &keys, error, notes);
     }
     Some(config)
 }
@@ -132,19 +136,28 @@ fn sources(tree: &Tree<'_>, files: &[SourceFile], whole: bool, notes: &mut Notes
     let mut sources = Vec::new();
     for (name, part) in tree.named.get("source").into_iter().flatten() {
         let path = format!("source.{name}");
-        let Some(config) = typed::<source::Config>(part, &path, notes) else { continue };
-        if one_kind::<source::Config>(part, &[], &path, notes).is_none() {
+        let Some((mut config, whole)) = typed_rest::<source::Config>(part, &path, notes) else { continue };
+        // A kind that was wrongly written is told already.
+        if !whole && config.evtx.is_none() && config.replay.is_none() {
             continue;
         }
-        let filter = config.evtx.as_ref().and_then(|evtx| evtx.filter.as_ref());
-        if filter
-            .is_some_and(|filter| filter::compile(part, &["evtx", "filter"], filter, files, notes).is_none())
-        {
-            continue;
+        let Some(kind) = one_kind::<source::Config>(part, &[], &path, notes) else { continue };
+        let filter = config.evtx.as_mut().and_then(|evtx| evtx.filter.take());
+        let right = filter
+            .as_ref()
+            .is_none_or(|filter| filter::compile(part, &["evtx", "filter"], filter, files, notes).is_some());
+        // Told in its own words already; what else is wrong is told beside it.
+        if let Some(evtx) = config.evtx.as_mut().filter(|_| right) {
+            evtx.filter = filter;
         }
         match config.open(name) {
-            Ok(source) => sources.push(source),
-            Err(error) => tell_at(part, &[], error, notes),
+            Ok(source) => sources.extend((right && whole).then_some(source)),
+            // What was wrongly written is told already, and not what follows from that.
+            Err(SourceError::Kind { .. }) if !whole => {}
+            Err(error) => {
+                let keys: Vec<&str> = std::iter::once(&*kind).chain(keys_of(error.key())).collect();
+                tell_at(part, &keys, &error, notes);
+            }
         }
     }
     if whole && tree.named.get("source").is_none_or(|named| named.is_empty()) {
@@ -168,14 +181,17 @@ fn outputs(
     let parts = tree.named.get("output");
     for (name, part) in parts.into_iter().flatten() {
         let path = format!("output.{name}");
-        let Some(config) = typed::<OutputConfig>(part, &path, notes) else { continue };
+        let Some((config, whole)) = typed_rest::<OutputConfig>(part, &path, notes) else { continue };
         let sink = one_kind::<SinkConfig>(part, &["sink"], &path, notes);
         let written = part.value.get_ref().get("format").is_some();
-        let format =
-            if written { one_kind::<FormatConfig>(part, &["format"], &path, notes) } else { Some(()) };
-        let (Some(()), Some(())) = (sink, format) else { continue };
+        if written && one_kind::<FormatConfig>(part, &["format"], &path, notes).is_none() {
+            check_sink(part, &config.sink, sink.as_deref(), notes);
+            filter::compile(part, &["filter"], &config.filter, files, notes);
+            continue;
+        }
         let known = |other: &str| parts.is_some_and(|parts| parts.contains_key(other));
-        outputs.extend(output(name, part, config, (files, basin, &known), notes));
+        let around = Around { files, basin, known: &known, sink: sink.as_deref() };
+        outputs.extend(output(name, part, config, &around, notes).filter(|_| whole && sink.is_some()));
     }
     circles(&outputs, parts, notes);
     if whole && parts.is_none_or(|named| named.is_empty()) {
@@ -188,21 +204,36 @@ fn outputs(
     outputs
 }
 
-/// What an output is checked against: the files, the basin, which outputs there are.
-type Around<'a> = (&'a [SourceFile], Option<&'a BasinConfig>, &'a dyn Fn(&str) -> bool);
+/// What an output is checked against.
+struct Around<'a> {
+    files: &'a [SourceFile],
+    basin: Option<&'a BasinConfig>,
+    /// Which outputs there are.
+    known: &'a dyn Fn(&str) -> bool,
+    /// The kind of its sink, if it has exactly one.
+    sink: Option<&'a str>,
+}
+
+fn check_sink(part: &Part<'_>, config: &SinkConfig, kind: Option<&str>, notes: &mut Notes) {
+    // Without a kind that is told already; a kind that was wrongly written is too.
+    let (Some(kind), Err(error)) = (kind, config.check()) else { return };
+    if !matches!(error, SinkError::NotOne(_)) {
+        let keys: Vec<&str> = ["sink", kind].into_iter().chain(keys_of(error.key())).collect();
+        tell_at(part, &keys, error, notes);
+    }
+}
 
 fn output(
     name: &str,
     part: &Part<'_>,
     config: OutputConfig,
-    (files, basin, known): Around<'_>,
+    &Around { files, basin, known, sink }: &Around<'_>,
     notes: &mut Notes,
 ) -> Option<Output> {
     let before = notes.errors();
     let filter = filter::compile(part, &["filter"], &config.filter, files, notes);
-    if let Err(error) = config.sink.check() {
-        tell_at(part, &["sink"], error, notes);
-    }
+    check_sink(part, &config.sink, sink, notes);
+    bounds::batch(part, &config.batch, notes);
     let format = match config.format.open() {
         Err(FormatError::None) if config.sink.evtx.is_some() => {
             FormatConfig { xml: Some(Default::default()), ..config.format }
@@ -219,6 +250,14 @@ fn output(
     {
         let message = "an event log holds events, not text: `sink.evtx` takes them as XML".to_owned();
         notes.tell(Diagnostic::error(at(part, &["format"]), message, "write `format.xml = {}`"));
+    }
+    if config.retry.pause_min.0.is_zero() {
+        let help = "write such as `500ms`";
+        notes.tell(Diagnostic::error(
+            at(part, &["retry", "pause_min"]),
+            "without a pause, retries would keep a processor busy",
+            help,
+        ));
     }
     if config.retry.pause_min > config.retry.pause_max {
         let message = format!("`pause_min` is longer than `pause_max` ({})", config.retry.pause_max);
@@ -263,65 +302,4 @@ fn couple(tree: &Tree<'_>, basin: &BasinConfig, notes: &mut Notes) {
              `[basin.disk]` makes them independent",
         ));
     }
-}
-
-/// Exactly one key of `T`'s must stand in the table at `keys`.
-fn one_kind<T: JsonSchema>(part: &Part<'_>, keys: &[&str], path: &str, notes: &mut Notes) -> Option<()> {
-    let kinds = kinds::<T>();
-    let prefix: String = keys.iter().map(|key| format!("{key}.")).collect();
-    let list = || kinds.iter().map(|kind| format!("`{prefix}{kind}`")).collect::<Vec<_>>().join(", ");
-    let inner = keys.iter().try_fold(&part.value, |node, key| node.get_ref().get(key));
-    let table = inner.and_then(|node| node.get_ref().as_table());
-    let mut found: Vec<(String, Place)> = table
-        .into_iter()
-        .flat_map(|table| table.keys())
-        .filter(|key| kinds.iter().any(|kind| kind == key.get_ref()))
-        .map(|key| (key.get_ref().to_string(), Place { file: part.file, span: key.span() }))
-        .collect();
-    found.sort_by_key(|(_, place)| place.span.start);
-    match found.as_slice() {
-        [_] => return Some(()),
-        [] => {
-            let place = at(part, keys).unwrap_or_else(|| part.key.clone());
-            let what = keys.last().copied().unwrap_or("kind");
-            let message = format!("`{path}` has no {what}");
-            notes.tell(Diagnostic::error(place, message, format!("add one of {}", list())));
-        }
-        [(first, _), (second, place), ..] => {
-            let message = format!("`{path}` has two kinds, `{prefix}{first}` and `{prefix}{second}`");
-            let help = "keep one of them; another shape or destination is another `[output.NAME]`";
-            let help = if keys.is_empty() { "keep one of them" } else { help };
-            notes.tell(Diagnostic::error(place.clone(), message, help));
-        }
-    }
-    None
-}
-
-/// The keys that `T` knows.
-pub(super) fn kinds<T: JsonSchema>() -> Vec<String> {
-    let schema = schemars::schema_for!(T);
-    let properties = schema.get("properties").and_then(|properties| properties.as_object());
-    properties.into_iter().flatten().map(|(key, _)| key.clone()).collect()
-}
-
-/// What a room said of its table, at the deepest of `keys` that stands there.
-fn tell_at(part: &Part<'_>, keys: &[&str], error: impl std::fmt::Display, notes: &mut Notes) {
-    let place =
-        (0..=keys.len()).rev().find_map(|end| at(part, &keys[..end])).unwrap_or_else(|| part.key.clone());
-    let text = error.to_string();
-    // Rooms say what is wrong, then what to do.
-    let (message, help) = text.split_once("; ").unwrap_or((&text, ""));
-    notes.tell(Diagnostic::error(place, message, help));
-}
-
-/// Place of the key at the end of `keys`; of the value, if that is a single line's.
-pub(super) fn at(part: &Part<'_>, keys: &[&str]) -> Option<Place> {
-    let (last, before) = keys.split_last()?;
-    let mut node = &part.value;
-    for key in before {
-        node = node.get_ref().get(key)?;
-    }
-    let (key, value) = node.get_ref().as_table()?.iter().find(|(key, _)| key.get_ref() == last)?;
-    let span = if value.get_ref().is_table() { key.span() } else { value.span() };
-    Some(Place { file: part.file, span })
 }

@@ -38,7 +38,7 @@ pub(super) fn compile(
     files: &[SourceFile],
     notes: &mut Notes,
 ) -> Option<Filter> {
-    let whole = super::checked::at(part, keys);
+    let whole = super::place::at(part, keys);
     let place = |error: &FilterError| in_part(part, keys, files, error).or_else(|| whole.clone());
     told(config.compile(), place, whole.clone(), notes)
 }
@@ -97,7 +97,7 @@ fn read<'t>(source: &'t SourceFile, notes: &mut Notes) -> Option<(Part<'t>, Filt
 
 /// A whole filter where one of its keys is there, otherwise what to keep.
 fn table(part: &Part<'_>, notes: &mut Notes) -> Option<FilterConfig> {
-    let known = super::checked::kinds::<FilterConfig>();
+    let known = super::place::kinds::<FilterConfig>();
     let keys = part.value.get_ref().as_table().into_iter().flat_map(|table| table.keys());
     if keys.map(Spanned::get_ref).any(|key| known.iter().any(|known| known == key)) {
         return typed(part, "filter", notes);

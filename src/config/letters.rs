@@ -2,8 +2,9 @@
 //!
 //! Opens nothing. Must not know: how they are written.
 
-use super::checked::{DeadLetter, Output, at};
+use super::checked::{DeadLetter, Output};
 use super::diagnostic::Diagnostic;
+use super::place::at;
 use super::tree::{Notes, Part};
 use super::written::DeadLetterConfig;
 use crate::basin::BasinConfig;

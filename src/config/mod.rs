@@ -11,18 +11,23 @@
 //! | `interpolate`, `secret` | `${env:…}`, `${file:…}`; what must not be shown |
 //! | `diagnostic`, `suggest` | how a mistake is told |
 //! | `written`, `checked`, `filter` | what a pipeline is |
+//! | `place` | where something stands in a part |
+//! | `paths`, `bounds` | what its parts must not do to each other |
 //! | `reference` | the same for editors and for people |
 //!
 //! Promises: nothing is opened but the files named; every mistake has a line and a column; no secret
 //! is shown.
 //! Must not know: how sources, formats and sinks work.
 
+mod bounds;
 mod checked;
 mod diagnostic;
 mod files;
 mod filter;
 mod interpolate;
 mod letters;
+mod paths;
+mod place;
 mod reference;
 mod secret;
 mod suggest;

@@ -362,3 +362,106 @@ fn an_output_that_would_wait_for_ever_for_a_dead_letter_is_told() {
     assert!(log.starts_with("warning: p.toml:5:1: there is no dead letter"), "{log}");
     assert_eq!(written("undecodable = 'dead-letter'\ndead_letter.path = '/d'\nsink.stdout = {}"), "");
 }
+
+/// The words of what is told of two outputs that write to `paths`, with a source reading `read`.
+fn told_of(read: &str, paths: &[&str]) -> String {
+    let mut text = format!("[basin.disk]\npath = '/b'\n[source.a.evtx]\npath = {read}\n");
+    for (path, name) in paths.iter().zip(["o", "p"]) {
+        let kind = if path.ends_with(".evtx") { "evtx" } else { "file" };
+        text.push_str(&format!("[output.{name}]\nsink.{kind}.path = '{path}'\n"));
+    }
+    checked(&[&text]).told()
+}
+
+#[test]
+fn two_outputs_may_not_write_one_file() {
+    for (one, other) in [
+        ("/x/e.jsonl", "/x/e.jsonl"),
+        ("/x/e.jsonl", "/x/./e.jsonl"),
+        ("/x/a.evtx", "/x/a.evtx"),
+        ("/x/{channel}.jsonl", "/x/{computer}.jsonl"),
+        ("/x/{channel}/{yyyy}.jsonl", "/x/Security/{date}.jsonl"),
+    ] {
+        let told = told_of("'/logs'", &[one, other]);
+        let expected = "p.toml:8:18: `output.o` and `output.p` can write the same file\n";
+        assert!(told.starts_with(&format!("error: {expected}")), "{one} {other}: {told}");
+    }
+    for other in ["/x/p.jsonl", "/y/e.jsonl", "/x/{channel}/e.jsonl", "/x/{channel}.evtx"] {
+        assert_eq!(told_of("'/logs'", &["/x/e.jsonl", other]), "", "{other}");
+    }
+}
+
+#[test]
+fn an_output_may_not_write_what_a_source_reads() {
+    for (read, path) in [
+        ("'/x'", "/x/{channel}.evtx"),
+        ("['/y', '/x/**/*.evtx']", "/x/{computer}/{channel}.evtx"),
+        ("'/x/Security.evtx'", "/x/{channel}.evtx"),
+    ] {
+        let told = told_of(read, &[path]);
+        assert!(told.contains("p.toml:6:18: `source.a` reads what `output.o` writes"), "{told}");
+    }
+    for (read, path) in [("'/x'", "/x/y/{channel}.evtx"), ("'/x'", "/x/{channel}.jsonl")] {
+        assert_eq!(told_of(read, &[path]), "");
+    }
+}
+
+#[test]
+fn figures_that_cannot_be_are_told_at_their_key() {
+    for (key, words) in [
+        ("batch.events = 0", "a batch of no events"),
+        ("batch.bytes = '0B'", "`batch.bytes` is 0B"),
+        ("batch.bytes = '5GiB'", "`batch.bytes` is 5GiB"),
+        ("retry.pause_min = '0s'", "without a pause"),
+        ("sink.file.keep.age = '0s'", "keep.age: would delete everything"),
+        ("sink.file.keep.size = '0'", "keep.size: would delete everything"),
+        ("sink.file.rotate.size = '0'", "rotate.size: 0 would"),
+        ("sink.file.open_max = 1000000", "open_max: at least one"),
+    ] {
+        let text = format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\nsink.file.path = '/x/e.jsonl'\n{key}\n"
+        );
+        let column = key.find('=').unwrap() + 3;
+        let told = checked(&[&text]).told();
+        assert!(told.starts_with(&format!("error: p.toml:6:{column}: {words}")), "{key}: {told}");
+    }
+    for (text, place) in [
+        ("[limits]\nmemory_max = '0'\n[basin.memory]\n", "2:14"),
+        ("[limits]\nmemory_max = '64MiB'\n[basin.memory]\nsize_max = '1GiB'\n", "4:12"),
+        ("[basin.disk]\npath = '/b'\nsize_max = '1MiB'\n", "3:12"),
+        ("[basin.disk]\npath = '/b'\nretain.age = '0s'\n", "3:14"),
+        ("[basin.disk]\npath = '/b'\nretain = { size = '0' }\n", "3:19"),
+        ("[basin.memory]\n[source.x.evtx]\npath = 'x'\npoll = '1ms'\n", "4:8"),
+        ("[basin.disk]\npath = '/b'\n[output.x.sink.file]\npath = '/x/{chanel}'\n", "4:8"),
+    ] {
+        let told = checked(&[&format!("{text}{REST}")]).told();
+        assert!(told.starts_with(&format!("error: p.toml:{place}: ")), "{text}: {told}");
+        assert_eq!(told.matches("error: ").count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn a_batch_that_memory_has_no_room_for_is_warned_of() {
+    told(
+        "[basin.disk]\npath = '/b'\n[output.x]\nsink.file.path = '/x/y'\nbatch.bytes = '100MiB'\n",
+        "
+warning: p.toml:5:15: batches of 100MiB can never be filled
+  |
+5 | batch.bytes = '100MiB'
+  |               ^^^^^^^^
+  = `limits.memory_max` leaves 64MiB to each output; lower `batch.bytes` or raise it",
+    );
+}
+
+#[test]
+fn a_mistake_in_one_key_does_not_hide_what_another_means() {
+    let text = format!(
+        "{MEMORY}[source.a.evtx]\npath = 'x'\npol = '1s'\nfilter.xpath = '*[System[EventID==1]]'\n\
+         [output.o]\nfilter.xpath = '*[System[Level==1]]'\nformat.json = {{}}\nformat.xml = {{}}\n\
+         sink.file = {{ path = '/x/{{chanel}}', rotat = {{}} }}\n"
+    );
+    let told = checked(&[&text]).told();
+    for words in ["`pol`", "EventID==1", "Level==1", "two kinds", "{chanel}", "`rotat`"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}

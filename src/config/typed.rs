@@ -12,11 +12,21 @@ use toml::de::{DeValue, ValueDeserializer};
 
 /// Types a part of the tree; `path` is how its keys are called, such as `output.lake`.
 pub(super) fn typed<T: DeserializeOwned>(part: &Part<'_>, path: &str, notes: &mut Notes) -> Option<T> {
+    typed_rest(part, path, notes).filter(|(_, whole)| *whole).map(|(value, _)| value)
+}
+
+/// As `typed`, and where something was wrong, what is left without it, for checks of single keys.
+/// With it: whether that is all of it.
+pub(super) fn typed_rest<T: DeserializeOwned>(
+    part: &Part<'_>,
+    path: &str,
+    notes: &mut Notes,
+) -> Option<(T, bool)> {
     let mut node = part.value.clone();
     let mut removed: Vec<String> = Vec::new();
     for _ in 0..MISTAKES_MAX {
         let error = match T::deserialize(ValueDeserializer::from(node.clone())) {
-            Ok(value) => return removed.is_empty().then_some(value),
+            Ok(value) => return Some((value, removed.is_empty())),
             Err(error) => error,
         };
         let mistake = Mistake::parse(error.message());

@@ -55,7 +55,7 @@ pub enum SourceError {
     #[error("source `{name}` needs exactly one of the tables `evtx` and `replay`")]
     Kind { name: Box<str> },
     #[error("source `{name}`: {what}; {fix}")]
-    Config { name: Box<str>, what: String, fix: &'static str },
+    Config { name: Box<str>, key: &'static str, what: String, fix: &'static str },
     #[error("source `{name}`: {finding}")]
     Input { name: Box<str>, finding: Finding, kind: io::ErrorKind },
     #[error("source `{name}`: the basin did not keep a batch of {path}; its position stays before it")]
@@ -74,6 +74,13 @@ struct Unreadable {
 impl Unreadable {
     fn of(self, source: &str) -> SourceError {
         SourceError::Input { name: source.into(), finding: self.finding, kind: self.kind }
+    }
+}
+
+impl SourceError {
+    /// The key in the table of the kind that is wrong; empty when it is no single one.
+    pub fn key(&self) -> &'static str {
+        if let Self::Config { key, .. } = self { key } else { "" }
     }
 }
 

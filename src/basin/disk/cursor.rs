@@ -78,10 +78,8 @@ pub(super) fn cursor_path(name: &str) -> String {
 
 pub(super) fn check_name(name: &str) -> Result<(), BasinError> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(BasinError::Config(format!(
-            "output name `{name}` has {} bytes; choose 1 to {NAME_BYTES_MAX}",
-            name.len()
-        )));
+        let what = format!("output name `{name}` has {} bytes; choose 1 to {NAME_BYTES_MAX}", name.len());
+        return Err(BasinError::Config { key: "", what });
     }
     Ok(())
 }

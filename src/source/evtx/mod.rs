@@ -84,22 +84,25 @@ pub const POLL_MIN: Duration = Duration::from_millis(10);
 impl Config {
     /// Checks what was written; opens nothing.
     pub fn open(&self, name: &str) -> Result<Evtx, SourceError> {
-        let wrong = |what: String, fix| SourceError::Config { name: name.into(), what, fix };
+        let wrong = |key, what: String, fix| SourceError::Config { name: name.into(), key, what, fix };
         if self.path.is_empty() || self.path.iter().any(|pattern| pattern.trim().is_empty()) {
             return Err(wrong(
+                "path",
                 "`path` is empty".into(),
                 "name a file, a folder or a glob such as `/logs/*.evtx`",
             ));
         }
         if self.poll.0 < POLL_MIN {
             return Err(wrong(
+                "poll",
                 "`poll` is below 10ms".into(),
                 "use `1s`, or `100ms` where every moment counts",
             ));
         }
         let filter = self.filter.as_ref().map(FilterConfig::compile).transpose();
-        let filter =
-            filter.map_err(|error| wrong(error.to_string(), "see `keep`, `drop` and `xpath` of a filter"))?;
+        let filter = filter.map_err(|error| {
+            wrong("filter", error.to_string(), "see `keep`, `drop` and `xpath` of a filter")
+        })?;
         Ok(Evtx { name: name.into(), config: self.clone(), filter, report: Report::new(name) })
     }
 }
@@ -116,6 +119,11 @@ pub struct Evtx {
 impl Evtx {
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The configured files, folders and globs.
+    pub fn paths(&self) -> &[String] {
+        &self.config.path
     }
 
     /// Live figures; stays valid while and after the source runs.

@@ -40,6 +40,7 @@ impl Config {
         if self.path.trim().is_empty() {
             return Err(SourceError::Config {
                 name: name.into(),
+                key: "path",
                 what: "`path` is empty".into(),
                 fix: "name a file, or `-` for standard input",
             });
@@ -75,6 +76,11 @@ pub struct Replay {
 impl Replay {
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The configured file; `-` is standard input.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Live figures; stays valid while and after the source runs.

@@ -1,0 +1,68 @@
+//! Figures against each other: sizes that no machine has, and those that can never be reached.
+//!
+//! Must not know: how memory is shared out in the end.
+
+use super::checked::Output;
+use super::diagnostic::Diagnostic;
+use super::place::at;
+use super::tree::{Notes, Part, Tree};
+use super::written::Limits;
+use crate::basin::BasinConfig;
+use crate::units::ByteSize;
+
+/// Below this not even one delivery has room on its way in and out.
+pub(super) const MEMORY_MIN: ByteSize = ByteSize::mib(4);
+/// A batch's items are found by 32-bit offsets; the rest is room for the delivery that closes it.
+pub(super) const BATCH_BYTES_MAX: ByteSize = ByteSize::mib(1024);
+
+pub(super) fn check(
+    tree: &Tree<'_>,
+    limits: &Limits,
+    basin: &BasinConfig,
+    outputs: &[Output],
+    notes: &mut Notes,
+) {
+    let memory_max = limits.memory_max;
+    let single = |table: &str, keys: &[&str]| at(tree.single.get(table)?, keys);
+    if memory_max < MEMORY_MIN {
+        let message = format!("`memory_max` is {memory_max}, with which nothing can be moved");
+        let help = format!("write {MEMORY_MIN} or more");
+        notes.tell(Diagnostic::error(single("limits", &["memory_max"]), message, help));
+    }
+    let written = single("basin", &["memory", "size_max"]);
+    if let (Some(memory), Some(place)) = (&basin.memory, written)
+        && (memory.size_max > memory_max || memory.size_max < MEMORY_MIN)
+    {
+        let message = format!("`size_max` is {}, and `limits.memory_max` {memory_max}", memory.size_max);
+        let help = format!("choose {MEMORY_MIN} to {memory_max}, or raise `limits.memory_max`");
+        notes.tell(Diagnostic::error(Some(place), message, help));
+    }
+    let share = ByteSize(memory_max.0 / 2 / outputs.len().max(1) as u64);
+    for output in outputs.iter().filter(|output| output.batch.bytes > share) {
+        let part: Option<&Part<'_>> = tree.named.get("output").and_then(|named| named.get(&output.name));
+        let place = part.and_then(|part| at(part, &["batch", "bytes"]));
+        // With the default it is told at `memory_max` already, if at all.
+        let Some(place) = place else { continue };
+        let message = format!("batches of {} can never be filled", output.batch.bytes);
+        let help =
+            format!("`limits.memory_max` leaves {share} to each output; lower `batch.bytes` or raise it");
+        notes.tell(Diagnostic::warning(Some(place), message, help));
+    }
+}
+
+/// What is wrong with a batch's own figures.
+pub(super) fn batch(part: &Part<'_>, batch: &crate::pipeline::BatchConfig, notes: &mut Notes) {
+    if batch.events == 0 {
+        let help = "write 1 or more; without `events` it is 10000";
+        notes.tell(Diagnostic::error(
+            at(part, &["batch", "events"]),
+            "a batch of no events is never sent",
+            help,
+        ));
+    }
+    if batch.bytes.0 == 0 || batch.bytes > BATCH_BYTES_MAX {
+        let message = format!("`batch.bytes` is {}", batch.bytes);
+        let help = format!("choose 1B to {BATCH_BYTES_MAX}; beyond 1MiB nothing gets faster");
+        notes.tell(Diagnostic::error(at(part, &["batch", "bytes"]), message, help));
+    }
+}
