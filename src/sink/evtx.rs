@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `logs` | the open logs: prepare, append, sync, and back again when something fails |
+//! | `entry` | one of them: begin, open below what is confirmed, close |
 //! | `archive` | names of logs that were set aside |
 //! | `store` | a file as the place where a log's bytes are |
 //!
@@ -11,6 +12,7 @@
 //! that no log can hold is refused, with the reason. Must not know: filters, what an event says.
 
 mod archive;
+mod entry;
 mod logs;
 mod store;
 

@@ -9,20 +9,18 @@
 
 use super::Limits;
 use super::archive::{archive, unarchived};
+use super::entry::{Entry, Open, begin, close, open, open_below};
 use crate::event::Timestamp;
 use crate::event::xml::XmlEvent;
-use crate::evtx::write::{CHUNKS_MAX, LogWriter, Options, PushError, ResumeError};
+use crate::evtx::write::PushError;
 use crate::finding::Finding;
-use crate::sink::file::entry::lock;
 use crate::sink::file::note::{self, Noted, State};
 use crate::sink::keep::{Keep, Keeper};
 use crate::sink::path::{Confined, PathTemplate, Place};
 use crate::sink::{Encoded, SendError, Sent};
 use bytes::Bytes;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::warn;
 
@@ -38,25 +36,6 @@ pub(super) struct Logs {
     asked: bool,
     /// Closed, and nothing written since.
     finished: bool,
-}
-
-struct Entry {
-    inode: u64,
-    /// Id of the record after the last confirmed one.
-    next_id: u64,
-    open: Option<Open>,
-    used: u64,
-    /// The durable note lists it.
-    noted: bool,
-    /// The durable note has this very `next_id`.
-    exact: bool,
-    /// There may be records from `next_id` on that are to be removed before anything else.
-    cut: bool,
-}
-
-struct Open {
-    log: LogWriter,
-    file: File,
 }
 
 /// Why a batch was not written.
@@ -342,68 +321,6 @@ impl Logs {
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
-}
-
-/// A new log, or one that is there already and is gone on with.
-fn begin(place: &Place, first_record_id: u64, limits: Limits, used: u64) -> io::Result<Entry> {
-    let file = match place.open()? {
-        Some(file) => file,
-        None => place.create()?,
-    };
-    let open = resume(file, place, options(limits, first_record_id), None)?;
-    open.file.sync_all()?;
-    let inode = open.file.metadata()?.ino();
-    let next_id = open.log.next_record_id();
-    Ok(Entry { inode, next_id, open: Some(open), used, noted: false, exact: false, cut: false })
-}
-
-/// The open log, with nothing past what is confirmed.
-fn open<'e>(entry: &'e mut Entry, place: &Place, limits: Limits) -> io::Result<&'e mut Open> {
-    let below = Some(entry.next_id);
-    open_below(entry, place, limits, below)
-}
-
-fn open_below<'e>(
-    entry: &'e mut Entry,
-    place: &Place,
-    limits: Limits,
-    below: Option<u64>,
-) -> io::Result<&'e mut Open> {
-    let opened = match entry.open.take() {
-        Some(opened) => opened,
-        None => {
-            let file = place.open()?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-            if file.metadata()?.ino() != entry.inode {
-                return Err(io::Error::new(io::ErrorKind::NotFound, "another file has taken its place"));
-            }
-            let opened = resume(file, place, options(limits, entry.next_id), below)?;
-            opened.file.sync_all()?;
-            entry.cut = false;
-            opened
-        }
-    };
-    Ok(entry.open.insert(opened))
-}
-
-fn resume(mut file: File, place: &Place, options: Options, below: Option<u64>) -> io::Result<Open> {
-    lock(&file, place)?;
-    let log = LogWriter::resume(options, &mut file, below).map_err(|error| match error {
-        ResumeError::Store(error) => error,
-        error @ ResumeError::NotALog { .. } => {
-            io::Error::new(io::ErrorKind::InvalidData, format!("`{}`: {error}", place.name()))
-        }
-    })?;
-    Ok(Open { log, file })
-}
-
-fn close(mut open: Open) -> io::Result<()> {
-    open.log.close(&mut open.file)?;
-    open.file.sync_all()
-}
-
-fn options(limits: Limits, first_record_id: u64) -> Options {
-    let chunks_max = limits.ring.unwrap_or(CHUNKS_MAX);
-    Options { chunks_max, wrap: limits.ring.is_some(), first_record_id, ..Options::default() }
 }
 
 fn now() -> Timestamp {
