@@ -47,7 +47,7 @@ impl View {
     }
 
     fn of<'a>(&mut self, event: &impl Event<'a>) -> Option<(String, Option<String>, Option<bool>)> {
-        let mut written = |format: &mut Format| {
+        let written = |format: &mut Format| {
             let mut out = Vec::new();
             format.event(event, &Meta::default(), &mut out).ok()?;
             Some(String::from_utf8(out).expect("JSON is UTF-8"))
