@@ -115,7 +115,7 @@ fn a_reload_changes_how_much_is_logged() {
         eventually("the control socket answers", || control::ask(&socket, &request).is_ok());
         eventually(says, || process::told(path).contains(says));
     };
-    reload("log.level = 'info'", "the new pipeline runs");
+    reload("log.level = 'info'", "changing over");
     reload("log = { level = 'warn', format = 'json' }", "`log.format` is another now");
     process.stop();
     assert_eq!(process.code(), Some(0));

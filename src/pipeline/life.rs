@@ -95,6 +95,7 @@ impl Life {
         handover: &Handover,
         options: Options,
         status: &Arc<Status>,
+        reload: &Arc<Notify>,
     ) -> Result<Self, RunError> {
         status.enter(Phase::Starting);
         let size_max = figures::size_max(&pipeline);
@@ -114,7 +115,7 @@ impl Life {
             gate,
             stop: CancellationToken::new(),
             quiet: CancellationToken::new(),
-            reload: Arc::new(Notify::new()),
+            reload: Arc::clone(reload),
             notifier: Notifier::from_env(),
             status: Arc::clone(status),
             stage: Stage::Running,

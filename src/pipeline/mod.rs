@@ -44,7 +44,7 @@ use life::{Life, Next};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::{error, info};
 
 /// How to run, beside what the pipeline file says.
@@ -101,12 +101,14 @@ pub async fn run(
     status: Arc<Status>,
 ) -> Result<Ended, RunError> {
     let mut kept = first.clone();
-    let mut life = Life::begin(first, &Handover::default(), options, &status).await?;
+    // One for all lives: what is asked for between two of them is heard by the second.
+    let asked = Arc::new(Notify::new());
+    let mut life = Life::begin(first, &Handover::default(), options, &status, &asked).await?;
     loop {
         match life.live(&mut orders, reload).await? {
             Next::End(ended) => return Ok(ended),
             Next::Swap(pipeline, handover) => {
-                let begun = Life::begin((*pipeline).clone(), &handover, options, &status).await;
+                let begun = Life::begin((*pipeline).clone(), &handover, options, &status, &asked).await;
                 life = match begun {
                     Ok(life) => {
                         info!("the new pipeline runs");
@@ -115,7 +117,7 @@ pub async fn run(
                     }
                     Err(error) => {
                         error!(%error, "the new pipeline cannot start; going on with the old one");
-                        Life::begin(kept.clone(), &handover, options, &status).await?
+                        Life::begin(kept.clone(), &handover, options, &status, &asked).await?
                     }
                 };
             }
