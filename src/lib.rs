@@ -1,5 +1,6 @@
 //! Forebay takes Windows events in, holds them until every output has them, and loses none.
 
+pub mod auth;
 pub mod basin;
 pub mod cli;
 pub mod config;

@@ -14,10 +14,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("filter", &["event"]),
     ("format", &["event"]),
     ("wsman", &["event"]),
+    ("auth", &["event", "wsman", "units", "finding"]),
     ("telemetry", &["units", "finding", "basin"]),
     ("basin", &["event", "units", "finding", "telemetry"]),
     ("sink", &["event", "evtx", "format", "units", "finding", "telemetry"]),
-    ("source", &["event", "evtx", "filter", "wsman", "basin", "units", "finding", "telemetry"]),
+    ("source", &["event", "evtx", "filter", "wsman", "auth", "basin", "units", "finding", "telemetry"]),
     ("config", &["basin", "sink", "source", "filter", "format", "telemetry", "units", "finding", "pipeline"]),
     (
         "pipeline",

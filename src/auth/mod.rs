@@ -1,0 +1,32 @@
+//! Who is who: a peer's proof (a certificate, a password) becomes a [`Principal`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `machine` | one key per machine, whatever form its name has |
+//!
+//! Promise: what a machine says of itself is never its key; only what it proved is.
+//! Must not know: sockets, requests, subscriptions.
+
+pub mod machine;
+
+pub use machine::MachineKey;
+
+use crate::wsman::subscription::Thumbprint;
+
+/// A peer that has proved who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// As it was proved: the name in the certificate, the user.
+    pub name: Box<str>,
+    pub machine: MachineKey,
+    pub scheme: Scheme,
+}
+
+/// How a peer proved who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// A certificate that the CA with this thumbprint issued.
+    Certificate { issuer: Thumbprint },
+    /// User and password.
+    Basic,
+}
