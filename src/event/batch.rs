@@ -63,6 +63,10 @@ pub enum NoteKind {
     Surrogates,
     /// Came cut off and was closed again.
     Recovered,
+    /// Names a computer that is not the one which signed in.
+    Foreign,
+    /// The same, and the source does not want it: it goes to the dead letter of each output instead.
+    Distrusted,
 }
 
 impl EventBatch {

@@ -166,6 +166,8 @@ impl Ecs {
                 NoteKind::Undecodable => b",\"forebay_undecodable\"",
                 NoteKind::Surrogates => b",\"forebay_surrogates\"",
                 NoteKind::Recovered => b",\"forebay_recovered\"",
+                NoteKind::Foreign => b",\"forebay_foreign\"",
+                NoteKind::Distrusted => b",\"forebay_distrusted\"",
             });
         }
         out.push(b']');

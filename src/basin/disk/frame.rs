@@ -213,6 +213,8 @@ pub(super) fn decode_batch(header: &FrameHeader, payload: &Bytes) -> Option<Even
             1 => NoteKind::Undecodable,
             2 => NoteKind::Surrogates,
             3 => NoteKind::Recovered,
+            4 => NoteKind::Foreign,
+            5 => NoteKind::Distrusted,
             _ => return None,
         };
         notes.push(Note { event, kind, detail: take.text()?.into() });
@@ -265,6 +267,8 @@ fn encode_meta(batch: &EventBatch) -> Vec<u8> {
             NoteKind::Undecodable => 1,
             NoteKind::Surrogates => 2,
             NoteKind::Recovered => 3,
+            NoteKind::Foreign => 4,
+            NoteKind::Distrusted => 5,
         });
         put_blob(&mut out, note.detail.as_bytes());
     }

@@ -83,6 +83,8 @@ fn kind(kind: NoteKind) -> &'static str {
         NoteKind::Undecodable => "Undecodable",
         NoteKind::Surrogates => "Surrogates",
         NoteKind::Recovered => "Recovered",
+        NoteKind::Foreign => "Foreign",
+        NoteKind::Distrusted => "Distrusted",
     }
 }
 
