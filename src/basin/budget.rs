@@ -106,6 +106,11 @@ impl Permit {
         drop(self.0.split(surplus));
     }
 
+    /// Both as one; they have to be of one budget.
+    pub fn join(&mut self, other: Self) {
+        self.0.merge(other.0);
+    }
+
     pub fn bytes(&self) -> usize {
         self.0.num_permits() * UNIT as usize
     }

@@ -126,13 +126,28 @@ impl Basin {
     /// the order of their bookmarks: when one is lost or withdrawn, so are those begun after it and
     /// not yet written, for their bookmarks would pass it.
     pub async fn append(&self, batch: EventBatch) -> Outcome {
+        let weight = batch.weight();
+        self.append_in(batch, self.budget.reserve(weight)).await
+    }
+
+    /// As `append`, for a batch that its source has reserved memory for, and holds it until the answer.
+    pub async fn append_reserved(&self, batch: EventBatch) -> Outcome {
+        self.append_in(batch, std::future::ready(())).await
+    }
+
+    async fn append_in<M>(&self, batch: EventBatch, memory: impl Future<Output = M>) -> Outcome {
         match &self.kind {
-            Kind::Disk(disk) => disk.append(batch, &self.budget).await,
-            Kind::Memory(memory) => {
-                let _memory = self.budget.reserve(batch.weight()).await;
-                memory.append(batch, now()).await
+            Kind::Disk(disk) => disk.append(batch, memory).await,
+            Kind::Memory(basin) => {
+                let _memory = memory.await;
+                basin.append(batch, now()).await
             }
         }
+    }
+
+    /// What batches count in.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Value of a committed bookmark.

@@ -105,10 +105,10 @@ impl DiskBasin {
         Ok((Self { shared, handle }, findings))
     }
 
-    /// `memory` is what the batch counts in until its answer.
-    pub(super) async fn append(&self, batch: EventBatch, memory: &Budget) -> Outcome {
+    /// `memory` resolves when there is memory for the batch, to what holds it until the answer.
+    pub(super) async fn append<M>(&self, batch: EventBatch, memory: impl Future<Output = M>) -> Outcome {
         let underway = self.shared.streams.begin(&batch.origin);
-        let _memory = memory.reserve(batch.weight()).await;
+        let _memory = memory.await;
         let units = budget::units(batch.weight()).min((PENDING_BYTES_MAX as u64 / budget::UNIT) as u32);
         let Ok(room) = Arc::clone(&self.shared.room).acquire_many_owned(units).await else {
             return Outcome::Lost;
