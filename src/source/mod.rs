@@ -9,6 +9,8 @@ mod feed;
 mod harness;
 pub mod replay;
 mod report;
+#[allow(dead_code, reason = "nothing calls the sessions before there is a listener")]
+pub mod wef;
 
 pub use report::{Counts, Report, Summary};
 

@@ -137,6 +137,18 @@ impl QueryList {
         })
     }
 
+    /// Whether no event of this channel is left out.
+    pub fn takes_all_of(&self, channel: &str) -> bool {
+        let mut takes_all = false;
+        for (_, part) in self.parts().filter(|(of, _)| of.eq_ignore_ascii_case(channel)) {
+            match part.kind {
+                PartKind::Select => takes_all |= part.xpath.trim() == "*",
+                PartKind::Suppress => return false,
+            }
+        }
+        takes_all
+    }
+
     /// The channels that are selected from, each once, in order; names of channels have no case.
     pub fn channels(&self) -> Vec<&str> {
         let mut channels: Vec<&str> = Vec::new();

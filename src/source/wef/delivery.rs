@@ -1,0 +1,355 @@
+//! Events on their way into the basin, and subscriptions on theirs to a host.
+//!
+//! ```text
+//! delivered ─► tagged by trust ─► newest of its stream? ─► kept before? ── yes ──────────► Ack
+//!                                   │ no: busy               └ no ─► append ─┬─ kept ────► Ack
+//!                                                                            └─ lost, late ► 503
+//! ```
+//! A bookmark is stored in the frame of its events under `<source>/<machine>/<subscription>`, with a
+//! checksum of their text in front: a delivery that is equal in both to the one kept last came again
+//! because its answer was lost, also when a crash lies in between.
+//!
+//! Must not know: HTTP, how a body was read.
+
+use super::Trust;
+use super::answers::{BUSY, Reply};
+use super::hosts::host::Host;
+use super::incoming::{Delivered, Mark, Message, What};
+use super::session::{Collector, Incoming, Peer, Who};
+use super::stored::Stored;
+use super::subscription::Subscribed;
+use crate::auth::Scheme;
+use crate::event::{EventBatch, Note, NoteKind, Origin, Outcome, Timestamp};
+use crate::finding::Finding;
+use crate::source::{Counts, batch};
+use crate::wsman::subscription::{Endpoint, Policy, delivery_path};
+use crate::wsman::{Bookmark, Guid, Offer, Reference, Refusal, Reply as Soap};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What became of a delivery.
+enum Fate {
+    Kept,
+    /// It had been kept before.
+    Resent,
+    Lost,
+}
+
+impl Collector {
+    /// Acknowledged only when the basin answers for it.
+    pub(super) async fn deliver(
+        &self,
+        who: &Who<'_>,
+        subscribed: &Subscribed,
+        request: Incoming<'_>,
+        message: Message,
+    ) -> Reply {
+        let deadline = self.deadline(request.arrived, message.timeout);
+        let Message { charset, message_id, machine_id, version, what: What::Delivery(mut delivered), .. } =
+            message
+        else {
+            return BUSY;
+        };
+        self.look_at(who, subscribed, machine_id.as_deref(), &mut delivered);
+        let mut room = request.room;
+        let key = self.key(who, subscribed.id);
+        let stored = match &delivered.bookmark {
+            Mark::Kept(text) => Some(Stored::new(text, &delivered.text)),
+            _ => None,
+        };
+        let notes = std::mem::take(&mut delivered.notes);
+        let batch = EventBatch {
+            text: delivered.text.clone(),
+            events: std::mem::take(&mut delivered.events),
+            origin: Arc::new(self.origin(who, subscribed)),
+            bookmark: stored.as_ref().map(|stored| stored.bookmark(&key)),
+            notes,
+        };
+        let (events, weight) = (batch.events.len() as u64, batch.weight());
+        let fate = if batch.events.is_empty() && batch.bookmark.is_none() {
+            Some(Fate::Kept)
+        } else {
+            room.shrink_to(weight);
+            let place = self.pending.begin((who.principal.machine.clone(), subscribed.id));
+            let kept = place.run(|| async {
+                if stored.is_some_and(|stored| self.basin.bookmark(&key).as_ref() == Some(stored.value())) {
+                    return Fate::Resent;
+                }
+                self.rooms.grow(who.machine(), &mut room, weight).await;
+                match self.basin.append_reserved(batch).await {
+                    Outcome::Kept => Fate::Kept,
+                    Outcome::Lost => Fate::Lost,
+                }
+            });
+            tokio::time::timeout_at(deadline, kept).await.ok().flatten()
+        };
+        match fate {
+            Some(Fate::Kept) => {
+                self.kept(who, subscribed, version, events, &delivered);
+                self.answers.soap(Soap::Ack, message_id.as_deref(), charset)
+            }
+            Some(Fate::Resent) => {
+                self.heard(who, subscribed, version, |host, _| host.resent += 1);
+                self.answers.soap(Soap::Ack, message_id.as_deref(), charset)
+            }
+            Some(Fate::Lost) | None => {
+                self.heard(who, subscribed, version, |host, _| host.refused += 1);
+                BUSY
+            }
+        }
+    }
+
+    /// All subscriptions of the host, each with the bookmark it left here last.
+    pub(super) fn enumerate(&self, peer: &Peer, who: &Who<'_>, path: &str, message: &Message) -> Reply {
+        let now = batch::now();
+        let scheme = if peer.is_tls { "HTTPS" } else { "HTTP" };
+        let policy = match who.principal.scheme {
+            Scheme::Certificate { issuer } => Policy::Certificate { issuer },
+            Scheme::Basic => Policy::Open,
+        };
+        let mut offers = Vec::new();
+        for subscribed in self.subscriptions.for_machine(&who.principal.machine, path) {
+            let address = format!("{scheme}://{}{}", peer.authority, delivery_path(subscribed.id));
+            let endpoint = Endpoint { address, policy: policy.clone() };
+            let bookmark = self.bookmark(who, subscribed);
+            let version = subscribed.subscription.version(&endpoint);
+            offers.push((
+                subscribed,
+                Offer {
+                    version,
+                    message_id: self.answers.id(),
+                    operation_id: self.answers.id(),
+                    references: vec![Reference::identifier(version.to_string())],
+                    subscription: Cow::Borrowed(&subscribed.subscription),
+                    endpoint: Cow::Owned(endpoint),
+                    bookmark,
+                },
+            ));
+        }
+        self.hosts.heard(who.machine(), now, |host| offered(host, who, &offers, now));
+        let offers = offers.into_iter().map(|(_, offer)| offer).collect();
+        let (id, charset) = (message.message_id.as_deref(), message.charset);
+        let reply = self.answers.soap(Soap::EnumerateResponse(offers), id, charset);
+        let (bytes, max) = (reply.body.as_ref().map_or(0, |body| body.len()), message.envelope_bytes_max);
+        let Some(max) = max.filter(|max| bytes > *max as usize) else { return reply };
+        self.trouble(who, "envelope", || Finding {
+            what: format!("{who} cannot be given its subscriptions"),
+            why: format!("they take {bytes} bytes, and the host takes {max} in one envelope"),
+            fix: "give it fewer or shorter subscriptions, or raise MaxEnvelopeSizekb of its WinRM client"
+                .into(),
+        });
+        self.answers.fault(&Refusal::AnswerTooLarge, id, charset)
+    }
+
+    fn bookmark(&self, who: &Who<'_>, subscribed: &Subscribed) -> Option<Bookmark<'static>> {
+        let earliest = || subscribed.subscription.read_existing.then_some(Bookmark::Earliest);
+        let Some(value) = self.basin.bookmark(&self.key(who, subscribed.id)) else { return earliest() };
+        let bookmark = Stored::read(&value).map(|text| Bookmark::kept(text.to_owned()));
+        let why = match bookmark {
+            Some(Bookmark::Unusable(error)) => error.to_string(),
+            Some(bookmark) => return Some(bookmark),
+            None => "it is of no form that this version knows".into(),
+        };
+        self.trouble(who, "stored bookmark", || Finding {
+            what: format!("the bookmark of {who} for `{}` cannot be given back", subscribed.name),
+            why,
+            fix: "the host begins as if it had none; a newer forebay may have written it".into(),
+        });
+        earliest()
+    }
+
+    /// What is wrong with a delivery; none of it is a reason to refuse it.
+    fn look_at(
+        &self,
+        who: &Who<'_>,
+        subscribed: &Subscribed,
+        machine_id: Option<&str>,
+        delivered: &mut Delivered,
+    ) {
+        if let Mark::Unusable(why) = &delivered.bookmark {
+            self.trouble(who, "bookmark", || Finding {
+                what: format!("{who} sent a bookmark for `{}` that could not be given back", subscribed.name),
+                why: why.escape_debug().to_string(),
+                fix: "its events are kept; after a restart it repeats those since the bookmark before".into(),
+            });
+        }
+        if self.trust == Trust::Relay {
+            return;
+        }
+        let machine = &who.principal.machine;
+        let other = machine_id.filter(|name| !machine.same_machine(name));
+        if let Some((name, _)) = &delivered.foreign {
+            self.trouble(who, "computer", || Finding {
+                what: format!("{who} delivers events of the computer `{}`", name.escape_debug()),
+                why: "that is not the machine which signed in".into(),
+                fix: self.trust.fix().into(),
+            });
+        }
+        if let Some(name) = other {
+            self.trouble(who, "machine id", || Finding {
+                what: format!("{who} calls itself `{}`", name.escape_debug()),
+                why: "that is not the machine which signed in".into(),
+                fix: self.trust.fix().into(),
+            });
+            let detail: Box<str> = name.chars().take(255).collect::<String>().into();
+            all_foreign(delivered, &detail);
+        }
+        if self.trust == Trust::Strict {
+            for note in delivered.notes.iter_mut().filter(|note| note.kind == NoteKind::Foreign) {
+                note.kind = NoteKind::Distrusted;
+            }
+        }
+    }
+
+    fn kept(
+        &self,
+        who: &Who<'_>,
+        subscribed: &Subscribed,
+        version: Option<Guid>,
+        events: u64,
+        delivered: &Delivered,
+    ) {
+        let (now, bytes) = (batch::now(), delivered.text.len() as u64);
+        let counts = Counts { events, bytes, undecodable: delivered.undecodable, ..Counts::default() };
+        self.report.kept(counts);
+        let query = &subscribed.subscription.query;
+        let mut ignored = false;
+        self.heard(who, subscribed, version, |host, id| {
+            host.deliveries += 1;
+            host.events += events;
+            host.bytes += bytes;
+            host.undecodable += delivered.undecodable;
+            host.foreign += delivered.foreign.as_ref().map_or(0, |(_, count)| *count);
+            host.dropped += delivered.dropped;
+            host.started += delivered.started as u64;
+            if let Some(newest) = delivered.newest {
+                host.last_event = host.last_event.max(newest);
+                host.lag_millis = millis_between(newest, now);
+            }
+            let subscription = host.subscription(id);
+            for run in &delivered.runs {
+                subscription.note(run, query.takes_all_of(&run.channel));
+            }
+            ignored = delivered.started > 0 && subscription.bookmark_given != Timestamp::default();
+            subscription.bookmark_given = Timestamp::default();
+        });
+        if ignored {
+            self.trouble(who, "bookmark ignored", || Finding {
+                what: format!(
+                    "{who} began `{}` anew although it had just been given its bookmark",
+                    subscribed.name
+                ),
+                why: "it sent event 111, with which a host begins without a bookmark".into(),
+                fix: "events that it raised before may be missing here; compare the record ids with its log"
+                    .into(),
+            });
+        }
+    }
+
+    pub(super) fn dropped(&self, who: &Who<'_>, subscribed: &Subscribed, count: u64) {
+        self.heard(who, subscribed, None, |host, _| host.dropped += count);
+        self.trouble(who, "dropped", || Finding {
+            what: format!("{who} left out {count} events of `{}`", subscribed.name),
+            why: "they did not fit into an envelope".into(),
+            fix: "raise `max_envelope` of the subscription".into(),
+        });
+    }
+
+    pub(super) fn ended(
+        &self,
+        who: &Who<'_>,
+        subscribed: &Subscribed,
+        status: Option<&str>,
+        fault: Option<&(u32, Box<str>)>,
+    ) {
+        let status = status.and_then(|status| status.rsplit('/').next()).unwrap_or("no reason given");
+        let why: Box<str> = match fault {
+            Some((number, message)) if message.is_empty() => format!("{status}, {number}").into(),
+            Some((number, message)) => format!("{status}, {number}: {message}").into(),
+            None => status.into(),
+        };
+        self.heard(who, subscribed, None, |host, id| host.subscription(id).ended = Some(why.clone()));
+        // A machine that shuts down is no trouble.
+        if status != "SourceShuttingDown" {
+            self.trouble(who, "ended", || Finding {
+                what: format!("{who} gave up `{}`", subscribed.name),
+                why: why.escape_debug().to_string(),
+                fix: "it comes back when it next asks for its subscriptions; its own log has the reason"
+                    .into(),
+            });
+        }
+    }
+
+    /// Notes that a host was heard of on a subscription.
+    pub(super) fn heard(
+        &self,
+        who: &Who<'_>,
+        subscribed: &Subscribed,
+        version: Option<Guid>,
+        change: impl FnOnce(&mut Host, Guid),
+    ) {
+        let now = batch::now();
+        self.hosts.heard(who.machine(), now, |host| {
+            host.signed_in(&who.principal.name, who.address);
+            let subscription = host.subscription(subscribed.id);
+            subscription.last_seen = now;
+            subscription.ended = None;
+            subscription.heartbeat_seconds = subscribed.subscription.heartbeat.as_secs();
+            subscription.version = version.or(subscription.version);
+            change(host, subscribed.id);
+        });
+    }
+
+    fn key(&self, who: &Who<'_>, subscription: Guid) -> String {
+        format!("{}/{}/{subscription}", self.source, who.machine())
+    }
+
+    fn origin(&self, who: &Who<'_>, subscribed: &Subscribed) -> Origin {
+        Origin {
+            source: self.source.clone(),
+            host: Some(who.machine().into()),
+            address: Some(who.address),
+            subscription: Some(subscribed.name.clone()),
+            file: None,
+            received: batch::now(),
+        }
+    }
+}
+
+/// Marks the events of a host that calls itself otherwise; those that are marked keep their own reason.
+fn all_foreign(delivered: &mut Delivered, name: &str) {
+    let mut notes = std::mem::take(&mut delivered.notes).into_iter().peekable();
+    let mut marked = Vec::with_capacity(delivered.events.len());
+    for event in 0..delivered.events.len() as u32 {
+        let mut is_marked = false;
+        while let Some(note) = notes.next_if(|note| note.event == event) {
+            is_marked |= note.kind == NoteKind::Foreign;
+            marked.push(note);
+        }
+        if !is_marked {
+            marked.push(Note { event, kind: NoteKind::Foreign, detail: name.into() });
+        }
+    }
+    delivered.notes = marked;
+}
+
+fn offered(host: &mut Host, who: &Who<'_>, offers: &[(&Subscribed, Offer<'_>)], now: Timestamp) {
+    host.signed_in(&who.principal.name, who.address);
+    host.last_enumerate = now;
+    host.subscriptions.retain(|known| offers.iter().any(|(subscribed, _)| known.id == Some(subscribed.id)));
+    for (subscribed, offer) in offers {
+        let subscription = host.subscription(subscribed.id);
+        subscription.offered = Some(offer.version);
+        subscription.heartbeat_seconds = subscribed.subscription.heartbeat.as_secs();
+        if subscription.last_seen == Timestamp::default() {
+            subscription.last_seen = now;
+        }
+        if matches!(offer.bookmark, Some(Bookmark::Kept(_))) {
+            subscription.bookmark_given = now;
+        }
+    }
+}
+
+fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.0.saturating_sub(from.0) / 1_000_000).unwrap_or_default()
+}

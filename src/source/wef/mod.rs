@@ -1,0 +1,70 @@
+//! Windows Event Forwarding: machines push their events to us and get an `Ack` when those are kept.
+//!
+//! ```text
+//! connection ─► session ─┬─► delivery ─► basin
+//!   (HTTP, TLS)          ├─► subscriptions ─► the host
+//!                        └─► hosts (who, when, how much, what is wrong)
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `session`, `answers` | one request and its answer, without sockets |
+//! | `incoming`, `run` | from a body to a message, its events in one buffer |
+//! | `delivery`, `pending`, `stored` | events into the basin: one delivery at a time of each stream, never twice |
+//! | `subscription` | what hosts are asked for |
+//! | `hosts` | the host table |
+//! | `room`, `fair` | memory for requests, shared out by host |
+//!
+//! Promise: an `Ack` means kept; a bookmark moves only with its events. Must not know: outputs, formats.
+
+mod answers;
+mod delivery;
+mod fair;
+#[cfg(test)]
+mod harness;
+mod hosts;
+mod incoming;
+mod pending;
+mod room;
+mod run;
+mod session;
+mod stored;
+mod subscription;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// What becomes of events that name another computer than the one which signed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// They go to the dead letter of each output instead.
+    Strict,
+    /// They are marked, and go on.
+    #[default]
+    Tag,
+    /// Hosts forward events of others: nobody asks.
+    Relay,
+}
+
+/// What bounds a request, once its body is here.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// How long a delivery waits for the basin before the host is told to come again. Windows gives a
+    /// request 60 s.
+    hold_max: Duration,
+    /// Most bytes of a body after decompression.
+    expanded_bytes_max: usize,
+}
+
+impl Trust {
+    fn fix(self) -> &'static str {
+        match self {
+            Self::Strict => {
+                "its events are in the dead letter; set `trust = \"relay\"` if it forwards for others"
+            }
+            _ => "its events are marked; set `trust = \"relay\"` if it forwards for others",
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Memory for requests: reserved before a body is read, in the turn of its host, under the budget.
+//!
+//! ```text
+//! Content-Length ─► admit ─► read the body ─► grow to what it expands to ─► events ─► basin ─► answer
+//!                   └ its length and twice that ┘                            └ shrinks to the events ┘
+//! ```
+//! Bodies up to `SMALL_BYTES` are read without waiting: heartbeats, requests for subscriptions and
+//! SubscriptionEnd are among them, and what they cost is bounded by the number of connections.
+//!
+//! Promise: whoever holds room and waits for nobody else's can always end; who waits for more holds little.
+//! Must not know: HTTP, messages.
+
+use super::fair::{Share, Shares};
+use crate::basin::{Budget, Permit};
+
+/// Memory for requests; clones share it.
+#[derive(Clone)]
+pub(super) struct Rooms {
+    shares: Shares,
+    budget: Budget,
+}
+
+/// Memory for one request, given back when dropped.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    held: Option<(Share, Permit)>,
+}
+
+impl Rooms {
+    pub(super) fn new(budget: Budget) -> Self {
+        // The rest is for bodies that expand to more than was thought, and for other sources.
+        Self { shares: Shares::new(budget.max().0 / 4 * 3), budget }
+    }
+
+    /// Waits for room for a body of so many bytes and for its events.
+    pub(super) async fn admit(&self, host: &str, body_bytes: usize) -> Room {
+        if body_bytes <= SMALL_BYTES {
+            return Room::default();
+        }
+        self.take(host, body_bytes.saturating_mul(1 + EXPANSION)).await
+    }
+
+    /// Makes sure that there is room for `bytes` in all.
+    pub(super) async fn grow(&self, host: &str, room: &mut Room, bytes: usize) {
+        if room.bytes() < bytes {
+            let more = self.take(host, bytes - room.bytes()).await;
+            room.join(more);
+        }
+    }
+
+    async fn take(&self, host: &str, bytes: usize) -> Room {
+        let share = self.shares.take(host, bytes as u64).await;
+        let permit = self.budget.reserve(bytes).await;
+        Room { held: Some((share, permit)) }
+    }
+}
+
+impl Room {
+    pub(super) fn bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |(_, permit)| permit.bytes())
+    }
+
+    /// Gives back what is above `bytes`.
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        if let Some((share, permit)) = &mut self.held {
+            permit.shrink_to(bytes);
+            share.shrink_to(bytes as u64);
+        }
+    }
+
+    fn join(&mut self, more: Room) {
+        match (&mut self.held, more.held) {
+            (Some((share, permit)), Some((more_share, more_permit))) => {
+                share.join(more_share);
+                permit.join(more_permit);
+            }
+            (held @ None, more) => *held = more,
+            (Some(_), None) => {}
+        }
+    }
+}
+
+/// Bodies of this size are read at once.
+pub(super) const SMALL_BYTES: usize = 8 * 1024;
+/// Event text for each byte of a body, as a rule: Windows compresses UTF-16 to a third.
+const EXPANSION: usize = 2;
