@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_name_same_machine_by_the_whole_one() {
+    fn a_cut_name_is_called_by_the_whole_one() {
         let key = MachineKey::parse("ACCOUNTING-SERV$@CORP.EXAMPLE").unwrap();
         assert!(key.same_machine("ACCOUNTING-SERVER-2.corp.example") && key.same_machine("ACCOUNTING-SERV"));
         assert!(!key.same_machine("ACCOUNTING-SER"));

@@ -3,15 +3,21 @@
 //! | file | what |
 //! |---|---|
 //! | `machine` | one key per machine, whatever form its name has |
+//! | `basic` | user and password |
+//! | `files` | files that are noticed when they change |
 //!
 //! Promise: what a machine says of itself is never its key; only what it proved is.
 //! Must not know: sockets, requests, subscriptions.
 
+pub mod basic;
+mod files;
 pub mod machine;
 
 pub use machine::MachineKey;
 
 use crate::wsman::subscription::Thumbprint;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// A peer that has proved who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,4 +35,11 @@ pub enum Scheme {
     Certificate { issuer: Thumbprint },
     /// User and password.
     Basic,
+}
+
+/// How machines prove who they are.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthConfig {
+    pub basic: Option<basic::Config>,
 }

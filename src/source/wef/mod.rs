@@ -8,6 +8,9 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `listener`, `admission`, `proxy` | who gets in |
+//! | `connection`, `clock`, `request` | HTTP: who asks, what a body is, how long everything may take |
+//! | `complaints` | what is wrong with peers that nobody knows yet |
 //! | `session`, `answers` | one request and its answer, without sockets |
 //! | `incoming`, `run` | from a body to a message, its events in one buffer |
 //! | `delivery`, `pending`, `stored` | events into the basin: one delivery at a time of each stream, never twice |
@@ -17,14 +20,21 @@
 //!
 //! Promise: an `Ack` means kept; a bookmark moves only with its events. Must not know: outputs, formats.
 
+mod admission;
 mod answers;
+mod clock;
+mod complaints;
+mod connection;
 mod delivery;
 mod fair;
 #[cfg(test)]
 mod harness;
 mod hosts;
 mod incoming;
+pub mod listener;
 mod pending;
+pub mod proxy;
+mod request;
 mod room;
 mod run;
 mod session;

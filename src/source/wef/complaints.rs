@@ -1,0 +1,76 @@
+//! What is wrong with peers that nobody knows yet, told once in a while for each address and kind.
+//!
+//! Promise: bounded; a flood of bad connections is a line in the log now and then.
+//! Must not know: what a peer sent.
+
+use crate::finding::Finding;
+use crate::source::Report;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Findings about peers, on their way to the report.
+#[derive(Debug)]
+pub(super) struct Complaints {
+    report: Report,
+    told: Mutex<HashMap<(IpAddr, &'static str), Instant>>,
+}
+
+/// The same is told of the same address this often.
+const AGAIN: Duration = Duration::from_secs(600);
+/// Pairs of address and kind that are remembered; while more come, those stay untold.
+const TOLD_MAX: usize = 4096;
+
+impl Complaints {
+    pub(super) fn new(report: Report) -> Self {
+        Self { report, told: Mutex::default() }
+    }
+
+    /// Tells it, unless that was done lately.
+    pub(super) fn tell(&self, address: IpAddr, kind: &'static str, finding: impl FnOnce() -> Finding) {
+        if self.is_due(address, kind, Instant::now()) {
+            self.report.find(finding());
+        }
+    }
+
+    /// Tells what no peer is to blame for.
+    pub(super) fn report(&self, finding: Finding) {
+        self.report.find(finding);
+    }
+
+    fn is_due(&self, address: IpAddr, kind: &'static str, now: Instant) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.get(&(address, kind)).is_some_and(|at| now.duration_since(*at) < AGAIN) {
+            return false;
+        }
+        if told.len() == TOLD_MAX {
+            told.retain(|_, at| now.duration_since(*at) < AGAIN);
+        }
+        if told.len() == TOLD_MAX {
+            return false;
+        }
+        told.insert((address, kind), now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_is_told_once_in_a_while_and_no_flood_fills_the_memory() {
+        let complaints = Complaints::new(Report::new("dc"));
+        let now = Instant::now();
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
+        assert!(complaints.is_due(address(1), "tls", now) && !complaints.is_due(address(1), "tls", now));
+        assert!(complaints.is_due(address(1), "proxy", now) && complaints.is_due(address(2), "tls", now));
+        assert!(complaints.is_due(address(1), "tls", now + AGAIN));
+        for number in 10..10_000 {
+            complaints.is_due(address(number), "tls", now);
+        }
+        assert_eq!(complaints.told.lock().unwrap().len(), TOLD_MAX);
+        assert!(complaints.is_due(address(77), "tls", now + 2 * AGAIN));
+    }
+}

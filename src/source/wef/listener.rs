@@ -1,0 +1,415 @@
+//! Where hosts come in: addresses that are listened on, and what each connection passes before it is
+//! served.
+//!
+//! ```text
+//! accept ─► place ─► PROXY header, from listed addresses ─► place of its address ─► connection
+//! ```
+//! Promise: a peer that sends nothing, or nonsense, costs a socket for a bounded time; others do not wait
+//! for it. Must not know: HTTP, messages.
+
+use super::admission::{Admission, Crowd};
+use super::clock::Patience;
+use super::complaints::Complaints;
+use super::connection::{self, Caller, Limits, Service, Site};
+use super::proxy;
+use crate::auth::AuthConfig;
+use crate::auth::basic::Passwords;
+use crate::filter::OneOrMany;
+use crate::finding::Finding;
+use crate::source::Report;
+use crate::units::{ByteSize, Span};
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Bounds on connections.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Connections at once. A host has one for each of its subscriptions, and one more now and then.
+    pub connections: usize,
+    /// Connections of one address, behind which a whole site may be.
+    pub connections_per_address: usize,
+    /// Handshakes under way at once; more wait.
+    pub handshakes: usize,
+    /// Handshakes of one address under way at once; more wait.
+    pub handshakes_per_address: usize,
+    /// For a handshake, a PROXY header included.
+    pub handshake_timeout: Span,
+    /// For the head of a request, and until the first one of a peer that has not signed in.
+    pub head_timeout: Span,
+    /// For the body of a request.
+    pub body_timeout: Span,
+    /// For an answer to be taken.
+    pub write_timeout: Span,
+    /// Between two requests. Hosts are silent for as long as `heartbeat` of their subscription.
+    pub idle_timeout: Span,
+    /// Largest body, as it comes: an envelope of 500 KiB and what wraps it.
+    pub body_max: ByteSize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_address: 10_000,
+            handshakes: 256,
+            handshakes_per_address: 64,
+            handshake_timeout: Span::secs(10),
+            head_timeout: Span::secs(20),
+            body_timeout: Span::secs(60),
+            write_timeout: Span::secs(30),
+            // Longer than the longest heartbeat of Windows' own presets, which is six hours.
+            idle_timeout: Span::secs(7 * 3600),
+            body_max: ByteSize::kib(576),
+        }
+    }
+}
+
+/// What a pipeline says of where hosts come in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written<'c> {
+    pub(super) listen: &'c OneOrMany<String>,
+    pub(super) auth: &'c AuthConfig,
+    pub(super) insecure_plain_http: bool,
+    pub(super) proxy_from: &'c [String],
+    pub(super) limits: &'c LimitsConfig,
+}
+
+/// A key of it that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) key: &'static str,
+    pub(super) what: String,
+    pub(super) fix: &'static str,
+}
+
+/// Where hosts come in, checked.
+#[derive(Clone, Debug)]
+pub(super) struct Entrance {
+    listen: Vec<SocketAddr>,
+    passwords: Option<PathBuf>,
+    proxies: Vec<IpNet>,
+    limits: LimitsConfig,
+}
+
+/// Why nobody can come in.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) finding: Finding,
+    pub(super) kind: io::ErrorKind,
+}
+
+/// Those who wait for `accept`; a whole fleet comes at once after a restart.
+const BACKLOG: u32 = 4096;
+/// After a failed `accept`, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often files are looked at for changes.
+const REFRESH: Duration = Duration::from_secs(5);
+/// For connections to end when the source does; each has less.
+const LEAVING_MAX: Duration = Duration::from_secs(3);
+
+impl Entrance {
+    /// Checks what was written; opens nothing.
+    pub(super) fn open(written: &Written<'_>) -> Result<Self, Wrong> {
+        let Written { listen, auth, insecure_plain_http, proxy_from, limits } = *written;
+        let listen: Vec<SocketAddr> = listen.iter().map(|text| address(text)).collect::<Result<_, _>>()?;
+        if listen.is_empty() {
+            return Err(wrong("listen", "`listen` is empty".into(), "write one such as `0.0.0.0:5986`"));
+        }
+        let Some(basic) = &auth.basic else {
+            return Err(wrong("auth", "nobody could sign in".into(), "add `auth.basic`"));
+        };
+        if !insecure_plain_http {
+            return Err(wrong(
+                "auth.basic",
+                "passwords and events would cross the network in plain HTTP".into(),
+                "add `tls`, or write `insecure_plain_http = true` if that is meant, such as for a test",
+            ));
+        }
+        let proxies = proxy_from.iter().map(|text| network(text)).collect::<Result<_, _>>()?;
+        check(limits)?;
+        Ok(Self { listen, passwords: Some(basic.passwords.clone()), proxies, limits: limits.clone() })
+    }
+
+    /// What would keep it from listening now. Changes nothing.
+    pub(super) fn probe(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> =
+            self.passwords.iter().filter_map(|path| Passwords::open(path).err()).collect();
+        for address in &self.listen {
+            findings.extend(std::net::TcpListener::bind(address).err().map(|error| taken(*address, &error)));
+        }
+        findings
+    }
+
+    /// Listens and serves until `stop`.
+    pub(super) async fn serve<S: Service>(
+        &self,
+        service: S,
+        report: Report,
+        stop: CancellationToken,
+    ) -> Result<(), Closed> {
+        let closed = |finding| Closed { finding, kind: io::ErrorKind::InvalidData };
+        let passwords = self.passwords.as_deref().map(Passwords::open).transpose().map_err(closed)?;
+        let listeners = self.bind()?;
+        let LimitsConfig { connections, connections_per_address, handshakes, handshakes_per_address, .. } =
+            self.limits;
+        let crowd = Crowd { connections, connections_per_address, handshakes, handshakes_per_address };
+        let door = Arc::new(Door {
+            site: Site {
+                service,
+                passwords,
+                limits: self.limits.of_connection(),
+                complaints: Complaints::new(report),
+            },
+            admission: Admission::new(crowd),
+            proxies: self.proxies.clone(),
+            handshake_timeout: self.limits.handshake_timeout.0,
+        });
+        let mut connections = JoinSet::new();
+        let mut refresh = tokio::time::interval(REFRESH);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = accept(&listeners) => match accepted {
+                    Ok((stream, remote)) => {
+                        let (door, stop) = (Arc::clone(&door), stop.clone());
+                        connections.spawn(async move { door.pass(stream, remote, &stop).await });
+                    }
+                    Err((address, error)) => {
+                        door.site.complaints.tell(address.ip(), "accept", || not_accepted(address, &error));
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                _ = refresh.tick() => door.refresh().await,
+            }
+        }
+        drop(listeners);
+        // Whoever is still here then has no answer, and sends again.
+        let _ = timeout(LEAVING_MAX, async { while connections.join_next().await.is_some() {} }).await;
+        Ok(())
+    }
+
+    fn bind(&self) -> Result<Vec<(SocketAddr, TcpListener)>, Closed> {
+        let bind = |address: &SocketAddr| {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(*address)?;
+            let listener = socket.listen(BACKLOG)?;
+            let address = listener.local_addr()?;
+            tracing::info!(%address, "listening for hosts");
+            Ok((address, listener))
+        };
+        let closed = |address: &SocketAddr, error: io::Error| Closed {
+            finding: taken(*address, &error),
+            kind: error.kind(),
+        };
+        self.listen.iter().map(|address| bind(address).map_err(|error| closed(address, error))).collect()
+    }
+}
+
+impl LimitsConfig {
+    fn of_connection(&self) -> Limits {
+        Limits {
+            patience: Patience {
+                first: self.head_timeout.0,
+                head: self.head_timeout.0,
+                idle: self.idle_timeout.0,
+                write: self.write_timeout.0,
+            },
+            body: self.body_timeout.0,
+            body_bytes_max: usize::try_from(self.body_max.0).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// What every connection passes.
+struct Door<S> {
+    site: Site<S>,
+    admission: Arc<Admission>,
+    proxies: Vec<IpNet>,
+    handshake_timeout: Duration,
+}
+
+impl<S: Service> Door<S> {
+    async fn pass(&self, mut stream: TcpStream, remote: SocketAddr, stop: &CancellationToken) {
+        let address = remote.ip().to_canonical();
+        let complaints = &self.site.complaints;
+        let Some(_one) = self.admission.enter() else {
+            complaints.tell(address, "crowd", || crowded(address, self.admission.count(), "connections"));
+            return;
+        };
+        prepare(&stream);
+        let is_proxy = self.proxies.iter().any(|network| network.contains(&address));
+        let address = match is_proxy {
+            false => address,
+            true => match timeout(self.handshake_timeout, proxied(&mut stream)).await {
+                Ok(Ok(told)) => told.map_or(address, |told| told.ip().to_canonical()),
+                Ok(Err(why)) => return complaints.tell(address, "proxy", || no_header(address, &why)),
+                Err(_) => {
+                    return complaints.tell(address, "proxy", || no_header(address, "nothing came in time"));
+                }
+            },
+        };
+        let Some(_place) = self.admission.place(address) else {
+            complaints.tell(address, "crowd", || {
+                let key = "connections_per_address";
+                crowded(address, self.admission.connections_per_address(), key)
+            });
+            return;
+        };
+        let caller = Caller { address, is_tls: false, principal: None };
+        connection::serve(&self.site, caller, stream, stop).await;
+    }
+
+    /// Takes up what has changed on disk.
+    async fn refresh(self: &Arc<Self>) {
+        let door = Arc::clone(self);
+        let refreshed =
+            tokio::task::spawn_blocking(move || door.site.passwords.as_ref().and_then(Passwords::refresh));
+        if let Ok(Some(finding)) = refreshed.await {
+            self.site.complaints.report(finding);
+        }
+    }
+}
+
+/// The next connection, with the address that it came to where there is none.
+async fn accept(
+    listeners: &[(SocketAddr, TcpListener)],
+) -> Result<(TcpStream, SocketAddr), (SocketAddr, io::Error)> {
+    poll_fn(|cx| {
+        for (address, listener) in listeners {
+            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                return Poll::Ready(accepted.map_err(|error| (*address, error)));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Answers go out at once, and a host that was switched off is noticed within minutes.
+fn prepare(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    // Best effort: without them it works too.
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, Duration::from_secs(120));
+    let _ = sockopt::set_tcp_keepintvl(stream, Duration::from_secs(30));
+    let _ = sockopt::set_tcp_keepcnt(stream, 6);
+}
+
+/// Reads the header and nothing behind it.
+async fn proxied(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Box<str>> {
+    let mut header = Vec::new();
+    loop {
+        match proxy::step(&header) {
+            proxy::Step::Done(told) => return Ok(told),
+            proxy::Step::Wrong(why) => return Err(why.into()),
+            proxy::Step::Read(more) => {
+                let before = header.len();
+                header.resize(before + more, 0);
+                let read = stream.read_exact(&mut header[before..]).await;
+                read.map_err(|error| error.to_string())?;
+            }
+        }
+    }
+}
+
+fn wrong(key: &'static str, what: String, fix: &'static str) -> Wrong {
+    Wrong { key, what, fix }
+}
+
+fn address(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse().map_err(|_| {
+        let what = format!("`{}` is not an address and port", text.escape_debug());
+        wrong("listen", what, "write one such as `0.0.0.0:5986` or `[::]:5986`")
+    })
+}
+
+fn network(text: &str) -> Result<IpNet, Wrong> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| {
+        let what = format!("`{}` is not an address or a network", text.escape_debug());
+        wrong("proxy_from", what, "write one such as `10.0.0.7` or `10.0.0.0/24`")
+    })
+}
+
+fn check(limits: &LimitsConfig) -> Result<(), Wrong> {
+    for (key, number) in [
+        ("limits.connections", limits.connections),
+        ("limits.connections_per_address", limits.connections_per_address),
+        ("limits.handshakes", limits.handshakes),
+        ("limits.handshakes_per_address", limits.handshakes_per_address),
+    ] {
+        if number == 0 {
+            return Err(wrong(key, "nobody could come in".into(), "leave it out, or write a number above 0"));
+        }
+    }
+    for (key, time) in [
+        ("limits.handshake_timeout", limits.handshake_timeout),
+        ("limits.head_timeout", limits.head_timeout),
+        ("limits.body_timeout", limits.body_timeout),
+        ("limits.write_timeout", limits.write_timeout),
+        ("limits.idle_timeout", limits.idle_timeout),
+    ] {
+        if time < Span::secs(1) {
+            return Err(wrong(key, format!("{time} is no time"), "leave it out, or write at least `1s`"));
+        }
+    }
+    if limits.body_max < ByteSize::kib(16) || limits.body_max > ByteSize::mib(64) {
+        let what = format!("{} is no size for a body", limits.body_max);
+        return Err(wrong("limits.body_max", what, "write `16KiB` to `64MiB`; Windows sends up to 500 KiB"));
+    }
+    Ok(())
+}
+
+fn taken(address: SocketAddr, error: &io::Error) -> Finding {
+    Finding {
+        what: format!("hosts cannot come in at {address}"),
+        why: error.to_string(),
+        fix: "stop what uses that port, or change `listen`".into(),
+    }
+}
+
+fn not_accepted(address: SocketAddr, error: &io::Error) -> Finding {
+    Finding {
+        what: format!("a connection to {address} could not be accepted"),
+        why: error.to_string(),
+        fix: "allow more open files (`LimitNOFILE=` of the service, `ulimit -n`)".into(),
+    }
+}
+
+fn crowded(address: IpAddr, count: usize, key: &str) -> Finding {
+    Finding {
+        what: format!("a connection of {address} was closed at once"),
+        why: format!("there are {count} already"),
+        fix: format!("see who that is; if it is all hosts, raise `limits.{key}`"),
+    }
+}
+
+fn no_header(address: IpAddr, why: &str) -> Finding {
+    Finding {
+        what: format!("{address}, which is listed in `proxy_from`, sent no PROXY header"),
+        why: why.into(),
+        fix: "switch the PROXY protocol on at the load balancer, or take it off the list".into(),
+    }
+}
+
+#[cfg(test)]
+#[path = "listener_tests.rs"]
+mod tests;

@@ -1,0 +1,245 @@
+//! The head of a request: what HTTP says of the body before it is read.
+//!
+//! Windows sends `Content-Type: application/soap+xml;charset=UTF-16` with every body and without, and
+//! `Content-Encoding: SLDC` with deliveries. Pure. Must not know: connections, who asks.
+
+use super::answers::Reply;
+use crate::wsman::charset::Charset;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap};
+use hyper::{Method, StatusCode, Uri};
+use std::time::Duration;
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind<'a> {
+    pub(super) is_sldc: bool,
+    /// As the content type names it.
+    pub(super) charset: Option<&'a str>,
+}
+
+/// Why a request is not looked at any further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unfit {
+    pub(super) status: StatusCode,
+    /// The same kind of trouble of the same peer is told once in a while.
+    pub(super) kind: &'static str,
+    /// What was found, with nothing of the body.
+    pub(super) what: String,
+    pub(super) fix: &'static str,
+}
+
+impl Unfit {
+    pub(super) fn reply(&self) -> Reply {
+        Reply { close: true, ..Reply::empty(self.status.as_u16()) }
+    }
+}
+
+/// A request of WS-Management is a POST.
+pub(super) fn method(method: &Method) -> Result<(), Unfit> {
+    if method == Method::POST {
+        return Ok(());
+    }
+    Err(Unfit {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        kind: "method",
+        what: format!("asked with {}", shown(method.as_str())),
+        fix: "Windows hosts ask with POST; whatever else asks here is none, or is a health check that \
+              should only open the port",
+    })
+}
+
+/// The name under which the peer knows us; it goes into addresses that we give out.
+pub(super) fn authority<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, Unfit> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().unwrap_or_default(),
+        (None, None) => uri.authority().map_or("", |authority| authority.as_str()),
+        _ => "",
+    };
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    if !host.is_empty() && host.len() <= HOST_BYTES_MAX && host.bytes().all(is_good) {
+        return Ok(host);
+    }
+    Err(Unfit {
+        status: StatusCode::BAD_REQUEST,
+        kind: "host",
+        what: "sent a request without one good `Host`".into(),
+        fix: "hosts take it from the address they were told; give them a name and, if need be, a port",
+    })
+}
+
+/// A DNS name and a port.
+const HOST_BYTES_MAX: usize = 262;
+
+/// The body is larger than is taken; `length` as it was announced.
+pub(super) fn too_large(length: Option<usize>, bytes_max: usize) -> Unfit {
+    let what = match length {
+        Some(length) => format!("sent a body of {length} bytes, and {bytes_max} are taken"),
+        None => format!("sent a body of more than {bytes_max} bytes"),
+    };
+    let fix = "the host sends smaller batches when `max_envelope` of its subscription is smaller; or raise \
+               `limits.body_max`";
+    Unfit { status: StatusCode::PAYLOAD_TOO_LARGE, kind: "size", what, fix }
+}
+
+/// The body did not come in time.
+pub(super) fn too_slow(time_max: Duration) -> Unfit {
+    let what = format!("did not send the whole body within {} s", time_max.as_secs());
+    let fix = "look at the network between, or raise `limits.body_timeout`; the host sends it again";
+    Unfit { status: StatusCode::REQUEST_TIMEOUT, kind: "slow", what, fix }
+}
+
+/// What the body is said to be.
+pub(super) fn kind(headers: &HeaderMap) -> Result<Kind<'_>, Unfit> {
+    let unfit = |what, fix| Unfit { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, kind: "type", what, fix };
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = types.next() else {
+        return Err(unfit("sent a body of no type".into(), SOAP_ONLY));
+    };
+    let text = value.to_str().unwrap_or_default();
+    let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let media = media.trim();
+    if media.eq_ignore_ascii_case("multipart/encrypted") {
+        let what = "sent a body sealed by Kerberos or NTLM, without having signed in that way".into();
+        return Err(unfit(
+            what,
+            "point the host to an address with `https://`, where it signs in by certificate",
+        ));
+    }
+    if !media.eq_ignore_ascii_case("application/soap+xml") || types.next().is_some() {
+        return Err(unfit(format!("sent a body of the type `{}`", shown(media)), SOAP_ONLY));
+    }
+    let charset = parameter(parameters, "charset");
+    if let Some(charset) = charset.filter(|charset| Charset::from_name(charset).is_none()) {
+        let what = format!("sent a body in the charset `{}`", shown(charset));
+        return Err(unfit(what, "only UTF-16 and UTF-8 are taken"));
+    }
+    let mut is_sldc = false;
+    for value in headers.get_all(CONTENT_ENCODING) {
+        for coding in value.to_str().unwrap_or("?").split(',').map(str::trim) {
+            if coding.eq_ignore_ascii_case("sldc") && !is_sldc {
+                is_sldc = true;
+            } else if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
+                let what = format!("sent a body with the encoding `{}`", shown(coding));
+                return Err(unfit(
+                    what,
+                    "only SLDC is taken, or none; no proxy may compress what hosts send",
+                ));
+            }
+        }
+    }
+    Ok(Kind { is_sldc, charset })
+}
+
+const SOAP_ONLY: &str = "only `application/soap+xml` is taken, as Windows sends it";
+
+/// User and password of `Authorization: Basic`.
+pub(super) struct Credentials {
+    pub(super) user: String,
+    pub(super) password: String,
+}
+
+/// What an `Authorization` header offers; `None` when it is nothing we take.
+pub(super) fn credentials(value: &[u8]) -> Option<Credentials> {
+    use base64::Engine as _;
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let (scheme, token) = text.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") || token.len() > CREDENTIALS_BYTES_MAX {
+        return None;
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(token.trim()).ok()?;
+    // RFC 7617: the user has no colon, the password may.
+    let text = String::from_utf8(bytes).ok()?;
+    let (user, password) = text.split_once(':')?;
+    (!user.is_empty()).then(|| Credentials { user: user.into(), password: password.into() })
+}
+
+/// Longest credentials that are looked at.
+const CREDENTIALS_BYTES_MAX: usize = 1024;
+
+/// The value of a parameter, without its quotes.
+fn parameter<'a>(parameters: &'a str, wanted: &str) -> Option<&'a str> {
+    parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim();
+        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+        name.trim().eq_ignore_ascii_case(wanted).then_some(value)
+    })
+}
+
+/// Short and without control characters: it comes from outside and goes into the log.
+fn shown(text: &str) -> String {
+    text.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::{HeaderName, HeaderValue};
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[track_caller]
+    fn check(lines: &[(&'static str, &'static str)], expected: Result<(bool, Option<&str>), &str>) {
+        let headers = headers(lines);
+        match (kind(&headers), expected) {
+            (Ok(kind), Ok(expected)) => assert_eq!((kind.is_sldc, kind.charset), expected),
+            (Err(unfit), Err(word)) => {
+                assert_eq!(unfit.status, 415);
+                assert!(unfit.what.contains(word), "{}", unfit.what);
+            }
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn bodies_as_windows_sends_them_are_taken() {
+        check(&[("content-type", "application/soap+xml;charset=UTF-16")], Ok((false, Some("UTF-16"))));
+        check(
+            &[("content-type", "Application/Soap+XML; Charset=\"utf-8\""), ("content-encoding", "SLDC")],
+            Ok((true, Some("utf-8"))),
+        );
+        check(
+            &[("content-type", "application/soap+xml"), ("content-encoding", "identity")],
+            Ok((false, None)),
+        );
+    }
+
+    #[test]
+    fn another_type_charset_or_encoding_is_named() {
+        check(&[], Err("no type"));
+        check(&[("content-type", "text/xml;charset=UTF-16")], Err("`text/xml`"));
+        check(&[("content-type", "")], Err("``"));
+        check(&[("content-type", "application/soap+xml;charset=ISO-8859-1")], Err("ISO-8859-1"));
+        check(&[("content-type", "multipart/encrypted;protocol=\"x\"")], Err("sealed"));
+        let soap = ("content-type", "application/soap+xml");
+        check(&[soap, ("content-encoding", "gzip")], Err("`gzip`"));
+        check(&[soap, ("content-encoding", "SLDC, SLDC")], Err("`SLDC`"));
+        check(&[soap, soap], Err("application/soap+xml"));
+    }
+
+    #[test]
+    fn only_a_post_is_a_request() {
+        assert_eq!(method(&Method::POST), Ok(()));
+        assert_eq!(method(&Method::GET).unwrap_err().status, 405);
+    }
+
+    #[test]
+    fn credentials_are_user_and_password() {
+        let of = |text: &str| credentials(text.as_bytes()).map(|found| (found.user, found.password));
+        assert_eq!(of("Basic d2luMTA6YTpi"), Some(("win10".into(), "a:b".into())));
+        assert_eq!(of("basic  d2luMTA6"), Some(("win10".into(), String::new())));
+        for wrong in
+            ["", "Basic", "Basic !", "Basic d2luMTA=", "Negotiate d2luMTA6YTpi", "Basic OmE=", "Basic gIA6"]
+        {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+        let long = format!("Basic {}", "YWFh".repeat(400));
+        assert_eq!(of(&long), None);
+    }
+}
