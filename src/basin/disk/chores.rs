@@ -17,11 +17,27 @@ use tokio::sync::oneshot;
 
 /// Something to be done without holding any lock.
 pub(super) enum Chore {
-    Checkpoint { write: SlotWrite, record: CursorRecord, waiters: Vec<oneshot::Sender<io::Result<()>>> },
+    Checkpoint {
+        write: SlotWrite,
+        record: CursorRecord,
+        waiters: Vec<oneshot::Sender<io::Result<()>>>,
+    },
     Snapshot(SnapshotWrite),
-    Prepare { number: u64, bytes: u64, header: Vec<u8> },
-    Remove { number: u64 },
-    Trim { file: Arc<dyn File>, number: u64, len: u64 },
+    Prepare {
+        number: u64,
+        bytes: u64,
+        header: Vec<u8>,
+    },
+    /// `settle`: the names removed before are not known to be gone for good.
+    Remove {
+        number: u64,
+        settle: bool,
+    },
+    Trim {
+        file: Arc<dyn File>,
+        number: u64,
+        len: u64,
+    },
 }
 
 impl Chore {
@@ -31,10 +47,7 @@ impl Chore {
             Self::Checkpoint { write, .. } => write.run(disk).map(Some),
             Self::Snapshot(write) => write.run(disk).map(|()| None),
             Self::Prepare { number, bytes, header } => prepare(disk, *number, *bytes, header).map(Some),
-            Self::Remove { number } => match disk.remove(&segment_path(*number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(None),
-            },
+            Self::Remove { number, settle } => remove(disk, *number, *settle).map(|()| None),
             Self::Trim { file, len, .. } => file.cut(*len).map(|()| None),
         }
     }
@@ -53,6 +66,18 @@ fn prepare(disk: &dyn Disk, number: u64, bytes: u64, header: &[u8]) -> io::Resul
         return Err(error);
     }
     Ok(file)
+}
+
+/// In order, whatever a crash does to names: where a segment ends is told by the next one's link, so a
+/// name may not come back when that of the next does not.
+fn remove(disk: &dyn Disk, number: u64, settle: bool) -> io::Result<()> {
+    if settle {
+        disk.sync_dir(SEGMENTS)?;
+    }
+    match disk.remove(&segment_path(number)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 impl Core {
@@ -84,7 +109,7 @@ impl Core {
             }
             Chore::Snapshot(write) => self.end_snapshot(&write, result.err(), now),
             Chore::Prepare { number, bytes, .. } => self.end_prepare(number, bytes, result, now),
-            Chore::Remove { number } => self.end_remove(number, result.err()),
+            Chore::Remove { number, .. } => self.end_remove(number, result.err(), now),
             Chore::Trim { number, len, .. } => {
                 let end = |segment: &&mut super::core::Segment| segment.number == number;
                 if let (Ok(_), Some(segment)) = (&result, self.segments.iter_mut().find(end)) {
@@ -165,8 +190,13 @@ impl Core {
     }
 
     fn remove(&mut self, now: Timestamp) -> Option<Chore> {
+        let squeeze = std::mem::take(&mut self.chores.squeeze);
+        if !due(self.chores.remove_retry_at, now) {
+            return None;
+        }
+        let settle = !self.chores.names_settled;
         if let Some(number) = self.chores.abandoned.last() {
-            return Some(Chore::Remove { number: *number });
+            return Some(Chore::Remove { number: *number, settle });
         }
         let front = self.segments.front()?;
         if self.is_active(front.number) || !self.is_read(front.last) {
@@ -181,30 +211,32 @@ impl Core {
             self.segments.iter().take_while(|one| self.is_read(one.last)).map(|one| one.bytes).sum();
         let small = retain.size.is_none_or(|size| read <= size.0);
         let retained = (retain.age.is_some() || retain.size.is_some()) && young && small;
-        if retained && !self.chores.squeeze {
+        if retained && !squeeze {
             return None;
         }
-        self.chores.squeeze = false;
-        Some(Chore::Remove { number: front.number })
+        Some(Chore::Remove { number: front.number, settle })
     }
 
-    fn end_remove(&mut self, number: u64, error: Option<io::Error>) {
+    fn end_remove(&mut self, number: u64, error: Option<io::Error>, now: Timestamp) {
+        if let Some(error) = error {
+            // Those behind it wait, for they go in order, and what it takes counts.
+            if self.chores.remove_retry_at.replace(now).is_none() {
+                self.note_finding(Finding {
+                    what: format!("basin: segment {number} could not be deleted"),
+                    why: error.to_string(),
+                    fix: "check the permissions of the basin's folder; it is tried again every second, and its space stays taken"
+                        .into(),
+                });
+            }
+            return;
+        }
+        self.chores.remove_retry_at = None;
+        self.chores.names_settled = false;
         self.chores.abandoned.retain(|abandoned| *abandoned != number);
-        // Its frames are past every cursor, also when the file could not be removed: then the next
-        // start removes it.
         self.segments.retain(|segment| segment.number != number);
         // There may be room now.
         self.chores.prepare_retry_at = None;
         self.chores.disk_full = false;
-        if let Some(error) = error {
-            self.note_finding(Finding {
-                what: format!("basin: segment {number} could not be deleted"),
-                why: error.to_string(),
-                fix:
-                    "check the permissions of the basin's folder; its space stays taken until the next start"
-                        .into(),
-            });
-        }
     }
 
     /// Every durable cursor and the durable snapshot are past it.
@@ -264,7 +296,10 @@ impl Core {
         let bytes = self.options.segment_bytes.max(wanted);
         if self.chores.disk_full || self.used_bytes() + bytes > self.options.size_max {
             if self.reclaim() {
-                return self.checkpoint(now).or_else(|| self.remove(now));
+                let chore = self.checkpoint(now).or_else(|| self.remove(now));
+                // What could go cannot be deleted.
+                self.stats.full |= chore.is_none() && self.chores.remove_retry_at.is_some();
+                return chore;
             }
             if !self.chores.disk_full {
                 self.chores.prepare_retry_at = Some(now);
@@ -287,6 +322,7 @@ impl Core {
         match result {
             Ok(Some(file)) => {
                 self.prepared = Some(Prepared { number, file, capacity: bytes });
+                self.chores.names_settled = true;
                 self.chores.prepare_retry_at = None;
                 self.chores.disk_full = false;
                 self.stats.full = false;

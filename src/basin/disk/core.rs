@@ -116,6 +116,10 @@ pub(super) struct Chores {
     /// Size of a frame that fits neither the active nor the prepared segment.
     pub(super) wanted_bytes: Option<u64>,
     pub(super) prepare_retry_at: Option<Timestamp>,
+    /// Set while the oldest file cannot be deleted.
+    pub(super) remove_retry_at: Option<Timestamp>,
+    /// The folder was synced since the last file went.
+    pub(super) names_settled: bool,
     /// The disk, not our limit, is full.
     pub(super) disk_full: bool,
     /// Space is short: what is only retained may go.

@@ -1,5 +1,6 @@
 //! The machine on a disk that fails where a test wants it: one promise each. `model` does the rest.
 
+use super::chores::Chore;
 use super::core::{Core, Options, SECOND};
 use super::fake::{Fails, FakeDisk};
 use super::frame::Framed;
@@ -50,17 +51,69 @@ fn push(core: &mut Core, streams: &Streams, number: u32, size: usize) -> (Underw
 
 /// Writes until nothing waits any more.
 fn work(core: &mut Core, disk: &FakeDisk) {
+    work_with(core, disk, |_| Fails::default());
+}
+
+/// As `work`, on a disk that refuses at some chores.
+fn work_with(core: &mut Core, disk: &FakeDisk, fails: fn(&Chore) -> Fails) {
     for tick in 2..60 {
         let now = Timestamp(tick * SECOND);
         if let Some(group) = core.begin_group(now) {
             let result = group.run();
             core.end_group(group, &result, now).into_iter().for_each(receipt::Receipt::kept);
         }
-        if let Some(chore) = core.begin_chore(now) {
-            let result = chore.run(disk);
-            core.end_chore(chore, result, now);
+        keep(core, disk, now, fails);
+    }
+}
+
+fn keep(core: &mut Core, disk: &FakeDisk, now: Timestamp, fails: fn(&Chore) -> Fails) {
+    if let Some(chore) = core.begin_chore(now) {
+        disk.fail(fails(&chore));
+        let result = chore.run(disk);
+        disk.fail(Fails::default());
+        core.end_chore(chore, result, now);
+    }
+}
+
+/// Output `a` reads and confirms all there is.
+fn read_all(core: &mut Core, disk: &FakeDisk) {
+    let (index, mut at) = core.start_reader("a").unwrap();
+    let mut place = Place::default();
+    loop {
+        match core.next(at, place) {
+            Next::Batch(entry) => {
+                core.hand_out(index, &entry);
+                at = entry.position;
+            }
+            Next::Read(plan) => {
+                let ahead = plan.run(disk, true);
+                ahead.entries.iter().for_each(|entry| core.hand_out(index, entry));
+                (at, place) = (ahead.at, ahead.place);
+            }
+            Next::Wait | Next::End => break,
         }
     }
+    core.confirm(index, at, Bytes::new());
+}
+
+/// A first batch in one segment, with what a failed write left behind it, and the second in another,
+/// where it was written again. The core is a new one, so that none of the two is written to any more.
+fn two_segments(disk: &FakeDisk) -> Core {
+    let streams = Streams::default();
+    let mut core = open(disk);
+    let _first = push(&mut core, &streams, 1, 100);
+    work(&mut core, disk);
+    let _second = push(&mut core, &streams, 2, 2000);
+    let group = core.begin_group(Timestamp(60 * SECOND)).unwrap();
+    disk.fail(Fails { syncs: 1, ..Fails::default() });
+    let result = group.run();
+    disk.fail(Fails::default());
+    core.end_group(group, &result, Timestamp(60 * SECOND));
+    work(&mut core, disk);
+    let mut core = open(disk);
+    assert_eq!(core.segments.len(), 2);
+    core.findings.clear();
+    core
 }
 
 fn outcome(settled: &mut Settled) -> Poll<Outcome> {
@@ -159,4 +212,42 @@ fn a_segment_that_the_disk_refuses_to_read_is_not_removed() {
     let opened = recovery::open(shared, Path::new("x"), options, &[], &budget, entropy, Timestamp(SECOND));
     assert!(opened.is_err());
     assert!(disk.names("segments").iter().any(|name| path.ends_with(name.as_str())));
+}
+
+#[test]
+fn a_deletion_that_a_crash_undid_leaves_nothing_to_tell() {
+    for seed in 0..200 {
+        let disk = FakeDisk::new(seed);
+        let mut core = two_segments(&disk);
+        read_all(&mut core, &disk);
+        // No longer: with the next segment all names of the folder are made durable.
+        for tick in 60..90 {
+            if !core.segments.is_empty() {
+                keep(&mut core, &disk, Timestamp(tick * SECOND), |_| Fails::default());
+            }
+        }
+        assert!(core.segments.is_empty(), "all is read");
+        drop(core);
+        disk.restart(true);
+        let core = open(&disk);
+        assert!(core.findings.is_empty(), "seed {seed}: {:?}", core.findings);
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_deleted_keeps_those_behind_it() {
+    let disk = FakeDisk::new(1);
+    let mut core = two_segments(&disk);
+    let both = disk.names("segments");
+    read_all(&mut core, &disk);
+    work_with(&mut core, &disk, |chore| Fails {
+        writes: u64::from(matches!(chore, Chore::Remove { .. })),
+        ..Fails::default()
+    });
+    assert_eq!(core.segments.len(), 2);
+    assert!(both.iter().all(|name| disk.names("segments").contains(name)), "{:?}", disk.names("segments"));
+    assert_eq!(core.findings.len(), 1, "told once: {:?}", core.findings);
+    work(&mut core, &disk);
+    assert!(core.segments.is_empty());
+    assert!(!both.iter().any(|name| disk.names("segments").contains(name)), "{:?}", disk.names("segments"));
 }

@@ -36,6 +36,8 @@ pub(super) struct Opening<'a> {
     pub(super) findings: Vec<Finding>,
     /// Damage: segment, from and to.
     pub(super) damaged: BTreeSet<(u64, u64, u64)>,
+    /// Segments that hold nothing and could not be removed.
+    left: Vec<u64>,
 }
 
 pub(super) fn open(
@@ -47,8 +49,13 @@ pub(super) fn open(
     entropy: Entropy,
     now: Timestamp,
 ) -> Result<Core, BasinError> {
-    let mut opening =
-        Opening { disk: Arc::clone(&disk), root, findings: Vec::new(), damaged: BTreeSet::new() };
+    let mut opening = Opening {
+        disk: Arc::clone(&disk),
+        root,
+        findings: Vec::new(),
+        damaged: BTreeSet::new(),
+        left: Vec::new(),
+    };
     opening.folders()?;
     let (identity, mut node, mut epoch) = opening.identity()?;
     let (snapshot, generation, is_older) = opening.snapshot()?;
@@ -91,7 +98,7 @@ pub(super) fn open(
         state: replay.state,
         snapshot: Snapshots { durable, generation, retry_at: None },
         outputs,
-        chores: Chores::default(),
+        chores: Chores { abandoned: opening.left, ..Chores::default() },
         findings: opening.findings.into(),
         stats: Stats { frames_damaged: opening.damaged.len() as u64, ..Stats::default() },
         damaged: opening.damaged,
@@ -316,15 +323,16 @@ impl Opening<'_> {
         false
     }
 
-    /// A file that holds nothing. One that cannot be removed now is met again at the next start.
+    /// A file that holds nothing. One that cannot be removed now is the keeper's to remove.
     pub(super) fn remove(&mut self, number: u64) {
         let path = segment_path(number);
         if let Err(error) = self.disk.remove(&path) {
             self.findings.push(Finding {
                 what: format!("basin: {path}, which holds nothing, could not be removed"),
                 why: error.to_string(),
-                fix: "check the permissions of the basin's folder".into(),
+                fix: "check the permissions of the basin's folder; it is tried again".into(),
             });
+            self.left.push(number);
         }
     }
 

@@ -260,7 +260,7 @@ impl Model {
     /// A segment with frames goes when all have read it, and when it is not to be retained.
     fn check_removal(&mut self) {
         let (now, retain) = (self.now, self.retain);
-        let Some(Chore::Remove { number }) = &self.chore else { return };
+        let Some(Chore::Remove { number, .. }) = &self.chore else { return };
         let core = self.core.as_ref().unwrap();
         let Some(front) = core.segments.iter().find(|segment| segment.number == *number) else { return };
         assert_eq!(core.segments.front().unwrap().number, *number, "the oldest goes first");
