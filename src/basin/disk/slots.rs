@@ -24,6 +24,8 @@ pub(super) struct Slots {
     generation: u64,
     /// Which slot the next write goes to.
     next: u64,
+    /// The other slot holds nothing usable.
+    void: bool,
     /// A sync failed: this descriptor may have dropped pages.
     stale: bool,
 }
@@ -69,6 +71,7 @@ impl Slots {
     ) -> io::Result<(Self, Result<Vec<u8>, Flaw>)> {
         let file = disk.open(path)?;
         let mut best: Result<(u64, u64, Vec<u8>), Flaw> = Err(Flaw::Empty);
+        let mut void = false;
         for slot in 0..2 {
             let mut bytes = vec![0; slot_bytes as usize];
             let count = file.read_at(slot * slot_bytes, &mut bytes)?;
@@ -81,13 +84,17 @@ impl Slots {
                 Err(Flaw::Newer(version)) => {
                     return Ok((Self::at(path, magic, file, slot_bytes, 0, 0), Err(Flaw::Newer(version))));
                 }
-                Err(Flaw::Damaged) => best = best.or(Err(Flaw::Damaged)),
-                Err(Flaw::Empty) => {}
+                Err(Flaw::Damaged) => {
+                    void = true;
+                    best = best.or(Err(Flaw::Damaged));
+                }
+                Err(Flaw::Empty) => void = true,
             }
         }
         Ok(match best {
             Ok((generation, slot, payload)) => {
-                (Self::at(path, magic, file, slot_bytes, generation, 1 - slot), Ok(payload))
+                let slots = Self::at(path, magic, file, slot_bytes, generation, 1 - slot);
+                (Self { void, ..slots }, Ok(payload))
             }
             Err(flaw) => (Self::at(path, magic, file, slot_bytes, 0, 0), Err(flaw)),
         })
@@ -101,7 +108,7 @@ impl Slots {
         generation: u64,
         next: u64,
     ) -> Self {
-        Self { path: path.into(), magic, file, slot_bytes, generation, next, stale: false }
+        Self { path: path.into(), magic, file, slot_bytes, generation, next, void: false, stale: false }
     }
 
     pub(super) fn write(&mut self, payload: &[u8]) -> SlotWrite {
@@ -112,11 +119,17 @@ impl Slots {
         SlotWrite { file, path: self.path.clone(), offset: self.next * self.slot_bytes, bytes }
     }
 
-    /// Writes what `open` read in place once more: after a failed sync of the last run, only the
-    /// kernel's cache may have it, and the next write goes to the other slot.
+    /// Makes sure that the next start finds what `open` read, or what is written from now on. After
+    /// failed syncs only the kernel's cache may have it, so it is written once more. And where the cache
+    /// has a torn slot, because the process died while writing it, the disk may have a newer one whole:
+    /// it must not come back when others have gone on from here.
     pub(super) fn settle(&self, payload: &[u8]) -> io::Result<()> {
         let bytes = seal(self.magic, self.generation, payload);
         self.file.write_at((1 - self.next) * self.slot_bytes, &mut [IoSlice::new(&bytes)])?;
+        if self.void {
+            let blank = [0; SLOT_HEADER_BYTES];
+            self.file.write_at(self.next * self.slot_bytes, &mut [IoSlice::new(&blank)])?;
+        }
         self.file.sync()
     }
 
@@ -251,6 +264,36 @@ mod tests {
             }
         }
         Ok(())
+    }
+
+    #[test]
+    fn what_was_passed_over_because_it_was_torn_does_not_come_back() {
+        // Within one sector, so that what a failed sync brings to the disk is at times the whole.
+        let payload = |count: u8| vec![count; 300];
+        for seed in 0..200 {
+            let disk = FakeDisk::new(seed);
+            let mut slots = Slots::create(&disk, "x", MAGIC, 2048, &payload(1)).unwrap();
+            disk.fail(Fails { syncs: 1, ..Fails::default() });
+            let result = slots.write(&payload(2)).run(&disk);
+            slots.wrote(&result);
+            disk.fail(Fails::default());
+            // The process dies while it writes the slot again.
+            disk.crash_in(Some(1));
+            assert!(slots.write(&payload(3)).run(&disk).is_err());
+            disk.restart(false);
+            let (slots, found) = Slots::open(&disk, "x", MAGIC, 2048).unwrap();
+            let found = found.unwrap();
+            // A first start is refused, and what the cache has is taken for clean from then on.
+            disk.fail(Fails { syncs: 1, ..Fails::default() });
+            assert!(slots.settle(&found).is_err());
+            disk.fail(Fails::default());
+            let (slots, found) = Slots::open(&disk, "x", MAGIC, 2048).unwrap();
+            let found = found.unwrap();
+            slots.settle(&found).unwrap();
+            disk.restart(true);
+            let (_, again) = Slots::open(&disk, "x", MAGIC, 2048).unwrap();
+            assert_eq!(again.unwrap()[0], found[0], "seed {seed}");
+        }
     }
 
     #[test]
