@@ -97,7 +97,7 @@ fn join(mut operands: Vec<Expr>, take: fn(Expr) -> Vec<Expr>, make: fn(Vec<Expr>
 }
 
 impl Path {
-    fn terms(&self) -> usize {
+    pub(super) fn terms(&self) -> usize {
         self.0.iter().flat_map(|step| &step.predicates).map(Expr::terms).sum()
     }
 }

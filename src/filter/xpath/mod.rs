@@ -24,6 +24,7 @@ mod lex;
 mod literal;
 mod parse;
 mod schema;
+mod split;
 mod tape;
 
 pub use eval::Scratch;
@@ -107,9 +108,30 @@ impl XPath {
         !schema::reads_body(&self.written, schema::Place::Root)
     }
 
+    /// Its tests as Windows counts them: comparisons, functions and plain existence.
+    pub fn terms(&self) -> usize {
+        self.written.terms()
+    }
+
+    /// Expressions of at most `terms_max` tests that together select what this one does. None where
+    /// it cannot be taken apart that far.
+    pub fn split(&self, terms_max: usize) -> Option<Vec<Self>> {
+        let of = |written: Expr| {
+            let mut program = written.clone();
+            schema::header_first(&mut program, schema::Place::Root);
+            Self { written, program, doubts: Vec::new() }
+        };
+        Some(split::split(&self.written, terms_max)?.into_iter().map(of).collect())
+    }
+
+    /// What is likely a mistake.
+    pub fn doubts(&self) -> &[String] {
+        &self.doubts
+    }
+
     /// What is likely a mistake, or what Windows would refuse in a subscription.
     pub fn warnings(&self) -> Vec<String> {
-        let terms = self.written.terms();
+        let terms = self.terms();
         let mut warnings = self.doubts.clone();
         if terms > WINDOWS_TERMS_MAX {
             warnings.push(format!(

@@ -338,6 +338,47 @@ fn literal() -> impl Strategy<Value = String> {
     })
 }
 
+#[track_caller]
+fn split(xpath: &str, terms_max: usize, expected: &[&str]) {
+    let parts = XPath::parse(xpath).unwrap().split(terms_max).unwrap_or_default();
+    assert_eq!(parts.iter().map(XPath::to_string).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_long_expression_is_taken_apart_at_its_ors() {
+    split("*[System[EventID=1 or EventID=2]]", 2, &["*[System[EventID=1 or EventID=2]]"]);
+    split(
+        "*[System[(EventID=1 or EventID=2 or (EventID>=5 and EventID<=6) or EventID=9)]]",
+        2,
+        &[
+            "*[System[EventID=1 or EventID=2]]",
+            "*[System[EventID>=5 and EventID<=6]]",
+            "*[System[EventID=9]]",
+        ],
+    );
+    split(
+        "*[System[Level=4 and (EventID=1 or EventID=2 or EventID=3)] and EventData[Data='x']]",
+        4,
+        &[
+            "*[System[Level=4 and (EventID=1 or EventID=2)] and EventData[Data='x']]",
+            "*[System[Level=4 and EventID=3] and EventData[Data='x']]",
+        ],
+    );
+    split(
+        "*[EventData[Data[@Name='a' or @Name='b']='x']]",
+        2,
+        &["*[EventData[Data[@Name='a']='x']]", "*[EventData[Data[@Name='b']='x']]"],
+    );
+}
+
+#[test]
+fn what_must_stand_together_is_not_taken_apart() {
+    for xpath in ["*[System[Level=1 and EventID=2 and Task=3]]", "*[System[Level=1 and Task=3 and (a or b)]]"]
+    {
+        assert_eq!(XPath::parse(xpath).unwrap().split(2), None, "{xpath}");
+    }
+}
+
 /// An expression inside of brackets.
 fn inner() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec![
@@ -389,6 +430,22 @@ proptest! {
         }
         for around in ["*[System[#]]", "*[EventData[#]]", "*/*[#]", "*/*/*[#]"] {
             selects(&event, &around.replace('#', &inner));
+        }
+    }
+
+    #[test]
+    fn parts_select_together_what_the_whole_does(event in event(), inner in inner(), terms_max in 1_usize..6) {
+        let whole = XPath::parse(&format!("*[{inner}]"));
+        let whole = whole.or_else(|_| XPath::parse(&format!("*/*[{inner}]"))).unwrap();
+        if let Some(parts) = whole.split(terms_max) {
+            let event = XmlEvent::parse(event.as_bytes()).unwrap();
+            let mut selected = false;
+            for part in parts {
+                prop_assert!(part.terms() <= terms_max);
+                prop_assert_eq!(XPath::parse(&part.to_string()), Ok(part.clone()));
+                selected |= part.selects(&event, NOW, &mut Scratch::default()).unwrap();
+            }
+            prop_assert_eq!(selected, whole.selects(&event, NOW, &mut Scratch::default()).unwrap());
         }
     }
 
