@@ -108,7 +108,7 @@ impl Collector {
             Scheme::Basic => Policy::Open,
         };
         let mut offers = Vec::new();
-        for subscribed in self.subscriptions.for_machine(&who.principal.machine, path) {
+        for subscribed in self.subscriptions.for_machine(who.principal, path) {
             let address = format!("{scheme}://{}{}", peer.authority, delivery_path(subscribed.id));
             let endpoint = Endpoint { address, policy: policy.clone() };
             let bookmark = self.bookmark(who, subscribed);

@@ -80,7 +80,7 @@ impl Harness {
 fn subscribed(id: Guid, name: &str, channel: &str, xpath: &str) -> Subscribed {
     let query = QueryList::of([(channel, xpath)]);
     let subscription = Subscription { name: name.into(), query, ..Subscription::default() };
-    Subscribed { id, name: name.into(), subscription }
+    Subscribed::of(id, subscription)
 }
 
 /// A Windows host.

@@ -41,6 +41,8 @@ mod session;
 mod stored;
 mod subscription;
 
+pub use subscription::{Config as SubscriptionConfig, Doubt, QUERY_BYTES_MAX, check};
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;

@@ -174,7 +174,7 @@ impl Collector {
             return Reply::empty(404);
         };
         let known = self.subscriptions.by_id(subscription);
-        let Some(subscribed) = known.filter(|known| known.is_for(&who.principal.machine)) else {
+        let Some(subscribed) = known.filter(|known| known.is_for(who.principal)) else {
             // It gives the subscription up, and asks what it has instead (MS-WSMV 3.1.4.1.30.2).
             self.refused(who);
             return self.answers.fault(&Refusal::DeliveryRefused, id.as_deref(), charset);
