@@ -12,6 +12,7 @@
 //! Must not know: messages, the basin, how connections are admitted.
 
 use super::answers::{BUSY, Reply};
+use super::body::{Unread, collect, discard, response};
 use super::clock::{Clock, Patience, Timed};
 use super::complaints::Complaints;
 use super::request::{self, Kind, Unfit};
@@ -20,8 +21,8 @@ use super::session::{Collector, Incoming, Peer};
 use crate::auth::Principal;
 use crate::auth::basic::{Denied, Passwords};
 use crate::finding::Finding;
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::{Body as _, Incoming as Body};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
@@ -91,9 +92,6 @@ pub(super) struct Caller {
 
 /// Largest head of a request: tickets of machines in many groups make headers of 64 KiB.
 const HEAD_BYTES_MAX: usize = 80 * 1024;
-/// Of a body that is refused, so much is read and thrown away, so that the peer gets to read why.
-const DISCARDED_BYTES_MAX: usize = 16 << 20;
-const DISCARDING_MAX: Duration = Duration::from_secs(10);
 /// Who has not signed in may ask who we are, in so many bytes.
 const ANONYMOUS_BYTES_MAX: usize = 8 * 1024;
 /// How long requests under way may take when the source stops.
@@ -394,56 +392,6 @@ impl fmt::Display for Named<'_> {
 fn nobody(caller: &Caller) -> Arc<Peer> {
     let Caller { address, is_tls, principal } = caller.clone();
     Arc::new(Peer { principal, address, is_tls, authority: "".into() })
-}
-
-/// Why there is no whole body.
-enum Unread {
-    TooLarge,
-    Cut,
-}
-
-/// The whole body, in memory of just its size.
-async fn collect(body: &mut Body, length: Option<usize>, bytes_max: usize) -> Result<Bytes, Unread> {
-    let mut whole = BytesMut::with_capacity(length.unwrap_or_default());
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() else { continue };
-        if whole.len() + data.len() > bytes_max {
-            return Err(Unread::TooLarge);
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
-}
-
-/// Reads what is left of a refused body: a socket that is closed over unread bytes takes the answer
-/// with it. Who waits for our word before it sends has sent nothing.
-async fn discard(headers: &HeaderMap, body: &mut Body) {
-    if headers.contains_key(header::EXPECT) {
-        return;
-    }
-    let discarding = async {
-        let mut discarded = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            discarded += frame.data_ref().map_or(0, Bytes::len);
-            if discarded > DISCARDED_BYTES_MAX {
-                return;
-            }
-        }
-    };
-    let _ = timeout(DISCARDING_MAX, discarding).await;
-}
-
-fn response(reply: Reply) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(reply.body.unwrap_or_default()));
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    if let Some(content_type) = reply.content_type {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
-    if reply.close {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
 //! Coming in, over real sockets: what is written of it, PROXY headers, and how many there may be.
 
 use super::*;
+use crate::auth::AuthConfig;
+use crate::filter::OneOrMany;
 use crate::source::wef::answers::Reply;
+use crate::source::wef::entrance::{Written, Wrong};
 use crate::source::wef::room::Room;
 use crate::source::wef::session::{Incoming, Peer};
+use crate::units::{ByteSize, Span};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 

@@ -8,8 +8,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `listener`, `admission`, `proxy` | who gets in |
-//! | `connection`, `clock`, `request` | HTTP: who asks, what a body is, how long everything may take |
+//! | `entrance`, `listener`, `admission`, `proxy` | who gets in |
+//! | `connection`, `clock`, `request`, `body` | HTTP: who asks, what a body is, how long everything may take |
 //! | `complaints` | what is wrong with peers that nobody knows yet |
 //! | `session`, `answers` | one request and its answer, without sockets |
 //! | `incoming`, `run` | from a body to a message, its events in one buffer |
@@ -22,16 +22,18 @@
 
 mod admission;
 mod answers;
+mod body;
 mod clock;
 mod complaints;
 mod connection;
 mod delivery;
+pub mod entrance;
 mod fair;
 #[cfg(test)]
 mod harness;
 mod hosts;
 mod incoming;
-pub mod listener;
+mod listener;
 mod pending;
 pub mod proxy;
 mod request;
