@@ -23,6 +23,8 @@ struct State {
     place: Place,
     /// The sequence number whose turn it is.
     turn: u64,
+    /// How many workers wait for theirs.
+    waiting: usize,
     outcome: Outcome,
     stopped: bool,
 }
@@ -59,7 +61,7 @@ impl Output {
         } else {
             Target::Stream(file)
         };
-        let state = State { target, place, turn: 0, outcome: Outcome::default(), stopped: false };
+        let state = State { target, place, turn: 0, waiting: 0, outcome: Outcome::default(), stopped: false };
         Ok(Self { state: Mutex::new(state), turned: Condvar::new(), bar })
     }
 
@@ -67,7 +69,9 @@ impl Output {
     pub(super) fn write(&self, sequence: u64, page: &Page<'_>) -> ControlFlow<()> {
         let mut state = self.lock();
         while state.turn != sequence && !state.stopped {
+            state.waiting += 1;
             state = self.turned.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
         if state.stopped {
             return ControlFlow::Break(());
@@ -92,7 +96,10 @@ impl Output {
         state.outcome.events += page.events - refused.len() as u64;
         state.outcome.damaged += page.damaged;
         state.turn += 1;
-        self.turned.notify_all();
+        // Telling costs a call of the kernel even where nobody listens.
+        if state.waiting > 0 {
+            self.turned.notify_all();
+        }
         if let Some(bar) = &self.bar {
             bar.inc(page.bytes);
         }
