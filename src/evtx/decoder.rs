@@ -121,11 +121,22 @@ const JOINED_MAX: usize = 16_384;
 const JOINED_BYTES_MAX: usize = 4 << 20;
 
 impl Store {
+    /// Between two records: what only the one before needed goes, and tables that are crowded.
+    #[inline]
     fn make_room(&mut self) {
-        if self.joined.len() > 0 {
-            self.joined.clear();
-            self.joined_bytes.set(0);
+        let crowded =
+            self.names.crowded() || self.programs.crowded() || self.labels.crowded() || self.forms.crowded();
+        if crowded || self.joined.len() > 0 {
+            self.forget();
         }
+    }
+
+    /// In a function of its own: what builds tables needs a stack that no record should pay for.
+    #[cold]
+    #[inline(never)]
+    fn forget(&mut self) {
+        self.joined.clear();
+        self.joined_bytes.set(0);
         if self.names.crowded() || self.programs.crowded() {
             self.programs.clear();
             self.names.clear();
