@@ -13,6 +13,7 @@
 
 pub mod batch;
 pub mod canonical;
+mod digits;
 mod escape;
 pub mod header;
 pub mod id;

@@ -4,7 +4,7 @@
 //! Each piece takes the pen and gives it back, so that it may live in registers. A pen that is
 //! dropped without `finish` has written nothing.
 
-use super::{render, time, utf16};
+use super::{digits, render, time, utf16};
 
 /// Writes at the end of a buffer.
 #[derive(Debug)]
@@ -63,11 +63,21 @@ impl<'o> Pen<'o> {
         })
     }
 
-    /// UTF-16 up to its first NUL, for the inside of a JSON string. The text takes `bytes` of
-    /// `units`; what stands behind it there may be looked at.
+    /// UTF-16 up to its first NUL, for the inside of a JSON string. The last `utf16::LOOKAHEAD` bytes
+    /// of `window` are no text; they may be looked at.
     #[inline(always)]
-    pub fn json_until_nul(self, units: &[u8], bytes: usize) -> Self {
-        utf16::json_until_nul(units, bytes, self)
+    pub fn json_until_nul(self, window: &[u8]) -> Self {
+        utf16::json_until_nul(window, self)
+    }
+
+    /// The first `bytes` of `units`, UTF-16, where they are a decimal number without leading zeros.
+    /// What stands behind them may be looked at.
+    ///
+    /// # Errors
+    /// The pen, which has written nothing: it is another text, or a longer one than is looked at here.
+    #[inline(always)]
+    pub fn number(self, units: &[u8], bytes: usize) -> Result<Self, Self> {
+        digits::number(units, bytes, self)
     }
 }
 

@@ -133,9 +133,12 @@ pub trait Instance<'a>: Copy {
         self.value(slot).is_absent()
     }
 
-    /// The value, where it is an unsigned number by its type, or its text is one without leading
-    /// zeros.
-    fn unsigned(&self, slot: u16) -> Option<u64>;
+    /// Writes the value where it is an unsigned number by its type, or is seen to be one by its text,
+    /// which has no leading zeros then.
+    ///
+    /// # Errors
+    /// The pen, which has written nothing.
+    fn write_number<'o>(&self, slot: u16, pen: Pen<'o>) -> Result<Pen<'o>, Pen<'o>>;
 
     /// Writes the text of a value for the inside of a JSON string. None: it holds elements.
     fn write_json<'o>(&self, slot: u16, pen: Pen<'o>) -> Option<Pen<'o>>;

@@ -23,19 +23,18 @@ pub fn json_from_utf16(units: &[u8], out: &mut Vec<u8>) {
     scalar::json(units, out);
 }
 
-/// What should stand behind a text that `json_until_nul` reads, so that it may read whole lanes.
+/// What stands behind a text that `json_until_nul` reads, so that it may read whole lanes.
 pub const LOOKAHEAD: usize = 32;
 
-/// The first `bytes` of `units` up to their first NUL, as `json_from_utf16`. What stands behind
-/// them may be looked at.
+/// `json_from_utf16` up to the first NUL. The last `LOOKAHEAD` bytes of `window` are no text, they
+/// may be looked at.
 #[inline(always)]
-pub(super) fn json_until_nul<'o>(units: &[u8], bytes: usize, pen: Pen<'o>) -> Pen<'o> {
-    let bytes = bytes.min(units.len()) & !1;
+pub(super) fn json_until_nul<'o>(window: &[u8], pen: Pen<'o>) -> Pen<'o> {
+    let bytes = window.len().saturating_sub(LOOKAHEAD) & !1;
     #[cfg(target_arch = "x86_64")]
-    if units.len() - bytes >= LOOKAHEAD {
-        return lanes::json_until_nul(units, bytes, pen);
-    }
-    pen.with(|out| json_from_utf16(until_nul(&units[..bytes]), out))
+    return lanes::json_until_nul(window, bytes, pen);
+    #[cfg(not(target_arch = "x86_64"))]
+    pen.with(|out| json_from_utf16(until_nul(&window[..bytes]), out))
 }
 
 /// UTF-16LE as XML: as `xml_from_text`, but line ends are passed on as they are, the way Windows
@@ -237,7 +236,7 @@ mod lanes {
     /// it is written over.
     #[inline(always)]
     pub(super) fn json_until_nul<'o>(units: &[u8], bytes: usize, pen: Pen<'o>) -> Pen<'o> {
-        assert!(bytes.is_multiple_of(2) && bytes + LOOKAHEAD <= units.len());
+        assert!(bytes.is_multiple_of(2) && (bytes == 0 || bytes + LOOKAHEAD <= units.len()));
         let pen = pen.room(bytes / 2 * UNIT_BYTES_MAX + SLACK);
         // SAFETY: `from` moves from unit to unit and never past `end`, behind which a whole lane can
         // be loaded. `to` moves at most six bytes for each unit passed, and each store touches at
@@ -515,9 +514,7 @@ mod tests {
             both(&bytes, decode_utf16, scalar::decode);
             both(&bytes, json_from_utf16, scalar::json);
             both(&bytes, with_more_behind, |units, out| scalar::json(until_nul(units), out));
-            both(&bytes, |units, out| json_until_nul(units, units.len(), Pen::new(out)).finish(), |units, out| {
-                scalar::json(until_nul(units), out);
-            });
+            both(&bytes, with_more_behind, |units, out| scalar::json(until_nul(units), out));
             for place in [Place::Content, Place::Attribute] {
                 both(&bytes, |units, out| xml_from_utf16(units, place, out), |units, out| {
                     scalar::xml(units, place, out);
@@ -558,8 +555,8 @@ mod tests {
 
     /// The text among others, as it stands in a chunk.
     fn with_more_behind(units: &[u8], out: &mut Vec<u8>) {
-        let chunk = [units, b"\x0a\0\"\0more behind it that does not count"].concat();
-        json_until_nul(&chunk, units.len(), Pen::new(out)).finish();
+        let window = [units, &b"\x0a\0\"\0more behind it that does not count"[..LOOKAHEAD]].concat();
+        json_until_nul(&window, Pen::new(out)).finish();
     }
 
     #[test]

@@ -56,16 +56,21 @@ impl<'a> Instance<'a> for Filled<'_, 'a> {
     }
 
     #[inline(always)]
-    fn unsigned(&self, slot: u16) -> Option<u64> {
-        let (slot, bytes) = self.slot(slot);
-        match slot.kind {
-            kind::UINT8 => bytes.first().map(|&byte| byte.into()),
-            kind::UINT16 => bytes.first_chunk().map(|&word| u16::from_le_bytes(word).into()),
-            kind::UINT32 => bytes.first_chunk().map(|&word| u32::from_le_bytes(word).into()),
-            kind::UINT64 => bytes.first_chunk().map(|&word| u64::from_le_bytes(word)),
-            kind::STRING => canonical(bytes),
-            _ => None,
+    fn write_number<'o>(&self, slot: u16, pen: Pen<'o>) -> Result<Pen<'o>, Pen<'o>> {
+        let Some(&place) = self.frame.slots.get(usize::from(slot)) else { return Err(pen) };
+        let (at, length) = (place.at as usize, usize::from(place.bytes));
+        if place.kind == kind::STRING {
+            let Some(window) = self.chunk.get(at..at + LOOKAHEAD) else { return Err(pen) };
+            return pen.number(window, length);
         }
+        let number = match (place.kind, self.chunk.get(at..at + length).unwrap_or_default()) {
+            (kind::UINT8, [byte, ..]) => (*byte).into(),
+            (kind::UINT16, bytes) if let Some(&word) = bytes.first_chunk() => u16::from_le_bytes(word).into(),
+            (kind::UINT32, bytes) if let Some(&word) = bytes.first_chunk() => u32::from_le_bytes(word).into(),
+            (kind::UINT64, bytes) if let Some(&word) = bytes.first_chunk() => u64::from_le_bytes(word),
+            _ => return Err(pen),
+        };
+        Ok(pen.decimal(number))
     }
 
     #[inline(always)]
@@ -76,7 +81,7 @@ impl<'a> Instance<'a> for Filled<'_, 'a> {
         if place.kind == kind::STRING
             && let Some(window) = self.chunk.get(at..at + length + LOOKAHEAD)
         {
-            return Some(pen.json_until_nul(window, length));
+            return Some(pen.json_until_nul(window));
         }
         let Some(bytes) = self.chunk.get(at..at + length) else { return Some(pen) };
         Some(match place.kind {
@@ -101,37 +106,5 @@ impl<'a> Instance<'a> for Filled<'_, 'a> {
             kind::BINXML if !bytes.is_empty() => return None,
             kind => pen.with(|out| values::value(kind, bytes).write_json(out)),
         })
-    }
-}
-
-/// The number that a text is, where decimal gives back the same text.
-#[inline]
-fn canonical(units: &[u8]) -> Option<u64> {
-    /// Digits that every u64 holds.
-    const DIGITS_MAX: usize = 19;
-    let (units, _) = units.as_chunks::<2>();
-    let leading_zero = units.len() > 1 && units[0] == [b'0', 0];
-    if units.is_empty() || units.len() > DIGITS_MAX || leading_zero {
-        return None;
-    }
-    units.iter().try_fold(0_u64, |number, &[low, high]| {
-        (low.is_ascii_digit() && high == 0).then(|| number * 10 + u64::from(low - b'0'))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::canonical;
-
-    #[test]
-    fn a_text_is_a_number_when_the_number_is_the_same_text() {
-        let number =
-            |text: &str| canonical(&text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
-        assert_eq!(number("0"), Some(0));
-        assert_eq!(number("4624"), Some(4624));
-        assert_eq!(number("9999999999999999999"), Some(9_999_999_999_999_999_999));
-        for text in ["", "00", "07", "0x1", "-1", "1 ", "1\0", "\u{131}", "18446744073709551615"] {
-            assert_eq!(number(text), None, "{text}");
-        }
     }
 }

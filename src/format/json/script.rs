@@ -144,9 +144,9 @@ impl Script {
                     }
                 }
                 Write::Number => {
-                    pen = match instance.unsigned(step.slot) {
-                        Some(number) => pen.decimal(number),
-                        None => pen.with(|out| number_or_string(instance.value(step.slot), out)),
+                    pen = match instance.write_number(step.slot, pen) {
+                        Ok(pen) => pen,
+                        Err(pen) => pen.with(|out| number_or_string(instance.value(step.slot), out)),
                     };
                 }
             }

@@ -31,8 +31,8 @@ impl<'a> Instance<'a> for Given<'a> {
         self.values[usize::from(guard)].is_none()
     }
 
-    fn unsigned(&self, slot: u16) -> Option<u64> {
-        if let Value::Unsigned(number) = self.value(slot) { Some(number) } else { None }
+    fn write_number<'o>(&self, slot: u16, pen: Pen<'o>) -> Result<Pen<'o>, Pen<'o>> {
+        if let Value::Unsigned(number) = self.value(slot) { Ok(pen.decimal(number)) } else { Err(pen) }
     }
 
     fn write_json<'o>(&self, slot: u16, pen: Pen<'o>) -> Option<Pen<'o>> {
