@@ -50,8 +50,36 @@ impl<'t> Draft<'t> {
         if self.steps.len() > STEPS_MAX || self.text.len() > text_bytes_max {
             return None;
         }
-        self.text.extend_from_slice(&[0; PIECE_PADDING]);
-        Some(Script { name: name.into(), steps: self.steps.into(), text: self.text.into() })
+        let mut text = self.hand_on_quotes();
+        text.extend_from_slice(&[0; PIECE_PADDING]);
+        Some(Script { name: name.into(), steps: self.steps.into(), text: text.into() })
+    }
+
+    /// The text, in which a quote behind a value is written with the piece of the next step, where
+    /// both are always written, one after the other.
+    fn hand_on_quotes(&mut self) -> Vec<u8> {
+        let behind = |(index, step): (usize, &Step)| match step.when {
+            When::Guard(skip) => Some(index + 1 + usize::from(skip)),
+            _ => None,
+        };
+        let behind_guards: Vec<usize> = self.steps.iter().enumerate().filter_map(behind).collect();
+        let mut text = Vec::with_capacity(self.text.len() + self.steps.len());
+        let mut quote = false;
+        for index in 0..self.steps.len() {
+            let next = self.steps.get(index + 1).is_some_and(|next| !next.depends);
+            let step = &mut self.steps[index];
+            let piece = &self.text[step.from as usize..(step.from + step.bytes) as usize];
+            let from = text.len();
+            text.extend(quote.then_some(b'"'));
+            text.extend_from_slice(piece);
+            (step.from, step.bytes) = (from as u32, (text.len() - from) as u32);
+            quote =
+                next && !step.depends && step.write == Write::String && !behind_guards.contains(&(index + 1));
+            if quote {
+                step.write = Write::Text;
+            }
+        }
+        text
     }
 
     /// A member, which is not there when its part is optional and empty.
