@@ -4,12 +4,12 @@ use super::chunk::RawRecord;
 use super::cursor::Cursor;
 use super::decoder::Store;
 use super::forms::SystemForm;
-use super::instance::Filled;
+use super::instance::{Filled, read_instance};
 use super::program::{EventPlan, Frame, HeaderPlan};
-use super::system::{self, EMPTY, HeaderBuilder};
+use super::system::{self, EMPTY, Field, HeaderBuilder};
 use super::usual::{Head, Usual};
 use super::values::{self, Slot};
-use super::walk::{self, Until, WALKED_BYTES_MAX, Walk, token};
+use super::walk::{Until, WALKED_BYTES_MAX, Walk, token};
 use crate::event::canonical::XmlWriter;
 use crate::event::template::Part;
 use crate::event::xml::EVENT_XMLNS;
@@ -89,7 +89,7 @@ impl<'a> BinXmlEvent<'a> {
         }
         match cursor.u8()? {
             token::INSTANCE => {
-                let (program, count, arrays) = walk::read_instance(store, chunk, &mut cursor, slots)?;
+                let (program, count, arrays) = read_instance(store, chunk, &mut cursor, slots)?;
                 if let Some(plan) = &program.event {
                     event.shape =
                         Shape::Planned { plan, template: &program.template, slots: &slots[..count], arrays };
@@ -218,7 +218,7 @@ impl<'a> BinXmlEvent<'a> {
 
     fn walker<'v, V>(&self, visitor: &'v mut V) -> Walk<'a, 'v, V> {
         let budget = WALKED_BYTES_MAX.min(USUAL_BYTES + self.store.spare_budget.get());
-        Walk { store: self.store, chunk: self.chunk, visitor, budget, fragments: 0 }
+        Walk { store: self.store, chunk: self.chunk, visitor, budget, fragments: 0, event_id: 0 }
     }
 
     fn whole<V: Visitor<'a>>(&self, walk: &mut Walk<'a, '_, V>) -> Result<(), EventError> {
@@ -226,6 +226,15 @@ impl<'a> BinXmlEvent<'a> {
             return walk.run(&Frame { template, slots, arrays }, 0..template.ops.len());
         }
         walk.tokens(&mut self.cursor(), Until::Element)
+    }
+
+    /// The last four characters of EventID.
+    fn looks_of_id(&self, slots: &[Slot]) -> u64 {
+        let text = slots.get(Field::EventId as usize).map_or(&[][..], |slot| slot.of(self.chunk));
+        match text.last_chunk() {
+            Some(last) => u64::from_le_bytes(*last),
+            None => text.iter().fold(1, |looks, &byte| looks << 8 | u64::from(byte)),
+        }
     }
 
     fn part<V: Visitor<'a>>(&self, part: EventPart, visitor: &mut V) -> Result<(), EventError> {
@@ -243,10 +252,11 @@ impl<'a> BinXmlEvent<'a> {
                     }
                 }
             }
-            (Shape::Streamed { system, rest, .. }, part) => {
+            (Shape::Streamed { system, rest, form, .. }, part) => {
                 let mut cursor = self.cursor();
                 let whole = part == EventPart::System;
                 cursor.at = if whole { system } else { rest };
+                walk.event_id = form.map_or(0, |(_, slots)| self.looks_of_id(slots));
                 walk.tokens(&mut cursor, if whole { Until::Element } else { Until::Close })?;
             }
             (Shape::Other, part) => {

@@ -9,6 +9,7 @@ use super::arena::Arena;
 use super::labels::Labels;
 use super::names::{KNOWN, known};
 use super::program::{EventPlan, HeaderPlan, Planned};
+use super::spelling::Spelling;
 use super::system::{Field, MEANINGS};
 use crate::event::Template;
 use crate::event::header::Seen;
@@ -27,6 +28,8 @@ const PLACES: usize = 2048;
 const PROBES: usize = 8;
 /// Lists that came once.
 const NOTES: usize = 256;
+/// Events that are told apart when a list is guessed, a power of two.
+const GUESSES: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Forms {
@@ -37,6 +40,8 @@ pub(super) struct Forms {
     /// Open addressing over the hash of the labels; 0 is free, else the place in `lists` + 1.
     places: Box<[Cell<u32>; PLACES]>,
     notes: Box<[Cell<u64>; NOTES]>,
+    /// By the hash of an event's id: its last list, as in `places`.
+    guesses: [Cell<u32>; GUESSES],
     bytes: Cell<usize>,
 }
 
@@ -57,10 +62,12 @@ pub(super) struct SystemShape {
     pub(super) attributes: u32,
 }
 
+/// An EventData.
 #[derive(Debug)]
-struct List {
+pub(super) struct List {
     labels: Box<[u32]>,
-    template: Template,
+    pub(super) spelling: Spelling,
+    pub(super) template: Template,
 }
 
 impl Default for Forms {
@@ -71,6 +78,7 @@ impl Default for Forms {
             lists: Arena::default(),
             places: Box::new([const { Cell::new(0) }; PLACES]),
             notes: Box::new([const { Cell::new(0) }; NOTES]),
+            guesses: [const { Cell::new(0) }; GUESSES],
             bytes: Cell::new(0),
         }
     }
@@ -85,7 +93,12 @@ impl Forms {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.systems.clear();
+        self.lists.clear();
+        self.places.fill(Cell::new(0));
+        self.notes.fill(Cell::new(0));
+        self.guesses.fill(Cell::new(0));
+        self.bytes.set(0);
     }
 
     /// The form of a System. None: there is no room for one more.
@@ -109,9 +122,15 @@ impl Forms {
         self.systems.get(index)
     }
 
+    /// The form that the EventData of an event with this id had the last time.
+    #[inline]
+    pub(super) fn guess(&self, event_id: u64) -> Option<&List> {
+        self.lists.get(self.guesses[guess(event_id)].get().checked_sub(1)? as usize)
+    }
+
     /// The form of an EventData with these labels, which are all different. None: they come for
     /// the first time, or there is no room.
-    pub(super) fn list(&self, known: &Labels, labels: &[u32]) -> Option<&Template> {
+    pub(super) fn list(&self, known: &Labels, labels: &[u32], event_id: u64) -> Option<&List> {
         let hash = labels.iter().fold(labels.len() as u64, |hash, &label| {
             (hash.rotate_left(5) ^ u64::from(label)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         });
@@ -122,14 +141,15 @@ impl Forms {
             };
             let list = self.lists.get(index as usize)?;
             if *list.labels == *labels {
-                return Some(&list.template);
+                self.guesses[guess(event_id)].set(index + 1);
+                return Some(list);
             }
         }
         None
     }
 
     #[cold]
-    fn learn(&self, known: &Labels, labels: &[u32], hash: u64, place: &Cell<u32>) -> Option<&Template> {
+    fn learn(&self, known: &Labels, labels: &[u32], hash: u64, place: &Cell<u32>) -> Option<&List> {
         if self.notes[hash as usize % NOTES].replace(hash) != hash {
             return None;
         }
@@ -137,12 +157,19 @@ impl Forms {
         if !room || labels.len() > LABELS_MAX {
             return None;
         }
-        let list = List { labels: labels.into(), template: template_of(known, labels) };
-        self.bytes.set(self.bytes.get() + size_of_val(labels) + list.template.weight());
-        let index = self.lists.push(list)?;
+        let template = template_of(known, labels);
+        let spelling = Spelling::new(labels.iter().map(|&label| known.units(label)));
+        self.bytes.set(self.bytes.get() + size_of_val(labels) + spelling.weight() + template.weight());
+        let index = self.lists.push(List { labels: labels.into(), spelling, template })?;
         place.set(index as u32 + 1);
-        self.lists.get(index).map(|list| &list.template)
+        self.lists.get(index)
     }
+}
+
+/// Where the last list of events with this id stands.
+#[inline]
+fn guess(event_id: u64) -> usize {
+    (event_id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - GUESSES.ilog2())) as usize
 }
 
 /// `<EventData>` of one Data for each label.
@@ -234,6 +261,7 @@ impl Draft {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spelling::label;
     use super::*;
 
     #[test]
@@ -244,11 +272,14 @@ mod tests {
             let units: Vec<u8> = name.bytes().flat_map(|byte| [byte, 0]).collect();
             labels.take(&units).unwrap()
         });
-        assert!(forms.list(&labels, &ids).is_none());
-        let template = forms.list(&labels, &ids).unwrap();
-        assert_eq!(template.text.as_ref(), b"EventDataab");
-        assert!(std::ptr::eq(forms.list(&labels, &ids).unwrap(), template));
-        assert!(forms.list(&labels, &ids[..1]).is_none());
+        assert!(forms.list(&labels, &ids, 7).is_none());
+        let list = forms.list(&labels, &ids, 7).unwrap();
+        assert_eq!(list.template.text.as_ref(), b"EventDataab");
+        assert_eq!(list.spelling.iter().map(label).collect::<Vec<_>>(), [b"a\0", b"b\0"]);
+        assert!(forms.guess(7).is_none());
+        assert!(std::ptr::eq(forms.list(&labels, &ids, 7).unwrap(), list));
+        assert!(std::ptr::eq(forms.guess(7).unwrap(), list));
+        assert!(forms.list(&labels, &ids[..1], 7).is_none());
     }
 
     #[test]
@@ -256,7 +287,7 @@ mod tests {
         let (labels, mut forms) = (Labels::default(), Forms::default());
         for number in 0..2 * LISTS_MAX as u32 {
             for _ in 0..2 {
-                forms.list(&labels, &[number]);
+                forms.list(&labels, &[number], 0);
             }
         }
         assert!(forms.lists.len() <= LISTS_MAX);

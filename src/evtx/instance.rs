@@ -1,9 +1,11 @@
-//! A template with the values of a record, for visitors that take it whole.
+//! A template with the values of a record: how it is read, and for visitors that take it whole.
 
-use super::program::Frame;
+use super::cursor::Cursor;
+use super::decoder::Store;
+use super::program::{Frame, Program};
 use super::values::{self, Slot, kind};
 use crate::event::utf16::LOOKAHEAD;
-use crate::event::{Instance, Pen, Template, Value};
+use crate::event::{EventError, Instance, Pen, Template, Value};
 
 /// An element of a template; none of the values is an array.
 #[derive(Clone, Copy)]
@@ -107,4 +109,39 @@ impl<'a> Instance<'a> for Filled<'_, 'a> {
             kind => pen.with(|out| values::value(kind, bytes).write_json(out)),
         })
     }
+}
+
+/// Reads a template instance behind its token: the program, its values into `slots`, how
+/// many these are, and whether there are arrays among them. Behind them `slots` may hold others'.
+pub(super) fn read_instance<'a>(
+    store: &'a Store,
+    chunk: &'a [u8],
+    cursor: &mut Cursor<'a>,
+    slots: &mut Vec<Slot>,
+) -> Result<(&'a Program, usize, bool), EventError> {
+    cursor.u8()?;
+    cursor.u32()?;
+    let definition = cursor.u32()?;
+    if definition as usize == cursor.at {
+        // Used for the first time in the chunk: the definition stands here.
+        cursor.take(super::template::DEFINITION_HEADER_BYTES - 4)?;
+        let body = cursor.u32()? as usize;
+        cursor.take(body)?;
+    }
+    let program = store.programs.resolve(&store.names, chunk, definition)?;
+    let count = cursor.u32()? as usize;
+    let descriptors = cursor.take(count.saturating_mul(4))?;
+    if slots.len() < count {
+        slots.resize(count, Slot::default());
+    }
+    let mut at = cursor.at;
+    let mut kinds = 0;
+    for (slot, &[low, high, kind, _]) in slots.iter_mut().zip(descriptors.as_chunks::<4>().0) {
+        let bytes = u16::from_le_bytes([low, high]);
+        *slot = Slot { at: at as u32, bytes, kind };
+        at += usize::from(bytes);
+        kinds |= kind;
+    }
+    cursor.take(at - cursor.at)?;
+    Ok((program, count, kinds & kind::ARRAY != 0))
 }

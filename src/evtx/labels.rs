@@ -2,13 +2,16 @@
 //! kept once, so that what is known is compared instead of decoded and escaped, and a name that
 //! comes twice in a list is noticed.
 
+use super::arena::Arena;
 use super::layout::DataTag;
 use super::values::Slot;
 use crate::event::utf16::until_nul;
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 
-/// Most labels held, a power of two; the table is emptied between two records when half full.
-const LABELS_MAX: usize = 2048;
+/// Most labels held; the table is emptied between two records when there are a third fewer.
+const LABELS_MAX: usize = 1536;
+/// A power of two.
+const PLACES: usize = 2048;
 /// Longest label in bytes of UTF-16.
 const LABEL_BYTES_MAX: usize = 128;
 /// Places that a label may be at: labels that hash alike cost no more.
@@ -16,9 +19,11 @@ const PROBES: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Labels {
-    /// Open addressing over the hash of a label.
-    places: Box<[OnceCell<Label>; LABELS_MAX]>,
-    count: Cell<usize>,
+    held: Arena<Label>,
+    /// Open addressing over the hash of a label; 0 is free, else its place in `held` + 1.
+    places: Box<[Cell<u16>; PLACES]>,
+    /// For how many more there is room.
+    room: Cell<usize>,
     list: Cell<u64>,
 }
 
@@ -59,25 +64,32 @@ impl DataList {
 
 impl Default for Labels {
     fn default() -> Self {
-        let places = Box::new([const { OnceCell::new() }; LABELS_MAX]);
-        Self { places, count: Cell::new(0), list: Cell::new(0) }
+        Self {
+            held: Arena::default(),
+            places: Box::new([const { Cell::new(0) }; PLACES]),
+            room: Cell::new(LABELS_MAX),
+            list: Cell::new(0),
+        }
     }
 }
 
 impl Labels {
     /// Whether it is time for `clear`.
+    #[inline]
     pub(super) fn crowded(&self) -> bool {
-        self.count.get() > LABELS_MAX / 2
+        self.room.get() < LABELS_MAX / 3
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.held.clear();
+        self.places.fill(Cell::new(0));
+        self.room.set(LABELS_MAX);
     }
 
     /// From here on nothing is held any more that was not held before.
     #[cfg(test)]
     pub(super) fn refuse(&self) {
-        self.count.set(LABELS_MAX);
+        self.room.set(0);
     }
 
     /// All labels are free again.
@@ -87,63 +99,59 @@ impl Labels {
 
     /// The label that this string is, free to be used once per list. None: it is taken, or none
     /// that is held here.
-    #[inline]
     pub(super) fn take(&self, units: &[u8]) -> Option<u32> {
-        let place = hash(units);
-        match self.places[place].get() {
-            Some(label) if same(&label.units, units) => self.taken(place, label),
-            _ => self.search(place, units),
-        }
-    }
-
-    #[inline(never)]
-    fn search(&self, start: usize, units: &[u8]) -> Option<u32> {
+        let start = hash(units);
         for probe in 0..PROBES {
-            let place = (start + probe) % LABELS_MAX;
-            match self.places[place].get() {
-                Some(label) if same(&label.units, units) => return self.taken(place, label),
-                Some(_) => {}
-                None => return self.keep(place, units),
+            let place = &self.places[(start + probe) % PLACES];
+            let Some(label) = place.get().checked_sub(1) else { return self.keep(place, units) };
+            let held = self.held.get(label.into())?;
+            if same(&held.units, units) {
+                return self.taken(label.into());
             }
         }
         None
     }
 
     #[inline]
-    fn taken(&self, place: usize, label: &Label) -> Option<u32> {
+    fn taken(&self, label: u32) -> Option<u32> {
         let list = self.list.get();
-        (label.list.replace(list) != list).then_some(place as u32)
+        (self.held.get(label as usize)?.list.replace(list) != list).then_some(label)
     }
 
     /// The text of a label, in which nothing needs escaping.
     #[inline]
     pub(super) fn text(&self, label: u32) -> &[u8] {
-        self.places.get(label as usize).and_then(OnceCell::get).map_or(&[], |label| &label.text)
+        self.held.get(label as usize).map_or(&[], |label| &label.text)
+    }
+
+    /// The same as it stands in records.
+    pub(super) fn units(&self, label: u32) -> &[u8] {
+        self.held.get(label as usize).map_or(&[], |label| &label.units)
     }
 
     #[cold]
-    fn keep(&self, place: usize, units: &[u8]) -> Option<u32> {
+    fn keep(&self, place: &Cell<u16>, units: &[u8]) -> Option<u32> {
         let text = until_nul(units);
         if text.len() < units.len() {
             return self.take(text);
         }
-        let room = self.count.get() < LABELS_MAX / 4 * 3;
-        if !room || units.is_empty() || units.len() > LABEL_BYTES_MAX {
+        let room = self.room.get().checked_sub(1)?;
+        if units.is_empty() || units.len() > LABEL_BYTES_MAX {
             return None;
         }
         let plain = |byte: u8| (0x20..0x7f).contains(&byte) && !b"&<>\"'\\".contains(&byte);
         let ascii = |&[low, high]: &[u8; 2]| (high == 0 && plain(low)).then_some(low);
         let text: Option<Box<[u8]>> = units.as_chunks().0.iter().map(ascii).collect();
-        let label = Label { units: units.into(), text: text?, list: Cell::new(0) };
-        self.places[place].set(label).ok()?;
-        self.count.set(self.count.get() + 1);
-        self.taken(place, self.places[place].get()?)
+        let label = self.held.push(Label { units: units.into(), text: text?, list: Cell::new(0) })? as u16;
+        place.set(label + 1);
+        self.room.set(room);
+        self.taken(label.into())
     }
 }
 
 /// Compares without a call: labels are short.
 #[inline]
-fn same(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
@@ -155,16 +163,22 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     equal(last, other_last) && one.iter().zip(other).all(|(one, other)| equal(one, other))
 }
 
-/// Of length and both ends; what shares all three is compared.
+/// Where a label goes.
 #[inline]
 fn hash(units: &[u8]) -> usize {
+    look(units) as usize % PLACES
+}
+
+/// Of length and both ends; what shares all three is compared.
+#[inline]
+pub(super) fn look(units: &[u8]) -> u64 {
     let (head, tail) = match (units.first_chunk::<8>(), units.last_chunk::<8>()) {
         (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
         _ => (units.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)), 0),
     };
     let mixed =
         (head ^ tail.rotate_left(23) ^ (units.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> (u64::BITS - LABELS_MAX.ilog2())) as usize
+    mixed ^ mixed >> 32
 }
 
 #[cfg(test)]
@@ -220,7 +234,7 @@ mod tests {
         let mut labels = Labels::default();
         labels.next_list();
         let taken = (0..3 * LABELS_MAX).filter(|number| labels.take(&units(&format!("n{number}"))).is_some());
-        assert!((LABELS_MAX / 2..=LABELS_MAX / 4 * 3).contains(&taken.count()));
+        assert!((LABELS_MAX / 3 * 2..=LABELS_MAX).contains(&taken.count()));
         assert!(labels.crowded());
         labels.clear();
         labels.next_list();

@@ -9,6 +9,7 @@
 //! there, so they are left out here. A name stands right behind its offset where it is used first; an
 //! event is only learned from when all its names stand before it, so before every later one too.
 
+use super::block::{BLOCK_BYTES, Block, are_equal};
 use super::system::FIELDS;
 use super::usual::{Head, NOTHING};
 use super::values::{Slot, kind};
@@ -16,8 +17,6 @@ use super::walk::token;
 
 /// Layouts kept: the events of a chunk come from a few providers.
 const LAYOUTS: usize = 4;
-/// Tokens are compared in blocks of so many bytes.
-const BLOCK_BYTES: usize = 16;
 /// Of an element, or of its attributes.
 const SIZE_BYTES: usize = 4;
 
@@ -51,13 +50,6 @@ struct Stretch {
     blocks: usize,
     /// Which field the string is; `FIELDS` behind the last one.
     field: usize,
-}
-
-#[derive(Debug)]
-struct Block {
-    tokens: [u8; BLOCK_BYTES],
-    /// Zero where anything may stand.
-    mask: [u8; BLOCK_BYTES],
 }
 
 impl Layouts {
@@ -110,26 +102,25 @@ impl Layout {
         if start < self.start {
             return None;
         }
-        let mut rest = record.get(start..)?;
-        let mut blocks = &self.blocks[..];
+        let (mut at, mut blocks) = (start, &self.blocks[..]);
         for stretch in &self.stretches {
-            let (tokens, others) = blocks.split_at_checked(stretch.blocks)?;
-            blocks = others;
-            let (found, _) = rest.get(..stretch.blocks * BLOCK_BYTES)?.as_chunks::<BLOCK_BYTES>();
-            if !tokens.iter().zip(found).all(|(block, found)| block.is(found)) {
+            let tokens = blocks.split_off(..stretch.blocks)?;
+            let found = record.get(at..at + stretch.blocks * BLOCK_BYTES)?;
+            if !are_equal(tokens, found.as_chunks().0) {
                 return None;
             }
-            rest = rest.get(stretch.bytes..)?;
+            at += stretch.bytes;
             if let Some(slot) = slots.get_mut(stretch.field) {
-                let (&count, text) = rest.split_first_chunk()?;
-                let bytes = units(count);
-                *slot =
-                    Slot { at: (record.len() - text.len()) as u32, bytes: bytes as u16, kind: kind::STRING };
-                rest = text.get(bytes..)?;
+                let bytes = units(*record.get(at..)?.first_chunk()?);
+                at += 2;
+                *slot = Slot { at: at as u32, bytes: bytes as u16, kind: kind::STRING };
+                at += bytes;
             }
         }
-        let (system, rest) = (start + self.head.system - self.start, record.len() - rest.len());
-        Some(Head { shape: self.head.shape, system, rest })
+        if at > record.len() {
+            return None;
+        }
+        Some(Head { shape: self.head.shape, system: start + self.head.system - self.start, rest: at })
     }
 
     /// Becomes the layout of a head that was read. None: others cannot be read by it.
@@ -228,64 +219,48 @@ impl Draft<'_, '_> {
     }
 }
 
-impl Block {
-    fn new(bytes: &[u8]) -> Self {
-        let (mut tokens, mut mask) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES]);
-        tokens[..bytes.len()].copy_from_slice(bytes);
-        mask[..bytes.len()].fill(u8::MAX);
-        Self { tokens, mask }
-    }
-
-    fn leave_out(&mut self, at: usize) {
-        (self.tokens[at], self.mask[at]) = (0, 0);
-    }
-
-    #[inline]
-    fn is(&self, found: &[u8; BLOCK_BYTES]) -> bool {
-        u128::from_le_bytes(*found) & u128::from_le_bytes(self.mask) == u128::from_le_bytes(self.tokens)
-    }
-}
-
-/// Up to the label of a Data: `41 size u32 ‖ Data u32 ‖ size u32 ‖ 06 Name u32 ‖ 05 01 units u16`.
-pub(super) const DATA_TAG_BYTES: usize = 22;
+/// Up to the value that is the label of a Data: `41 size u32 ‖ Data u32 ‖ size u32 ‖ 06 Name u32`.
+pub(super) const DATA_TAG_BYTES: usize = 18;
 
 /// How a Data with a Name starts in this chunk, without its sizes: the next one is compared with it.
 #[derive(Debug)]
 pub(super) struct DataTag {
-    tokens: (u64, u64, u32),
-    data: usize,
-    name: usize,
+    first: Block,
+    data: u32,
+    name: u32,
 }
 
 impl Default for DataTag {
-    /// None starts like this: where sizes are left out there are zeros.
+    /// None starts like this.
     fn default() -> Self {
-        Self { tokens: (u64::MAX, u64::MAX, u32::MAX), data: 0, name: 0 }
+        Self { first: Block::NEVER, data: u32::MAX, name: u32::MAX }
     }
 }
 
 impl DataTag {
     /// Of one that has been read and in which no name stands itself.
     pub(super) fn of(tag: &[u8; DATA_TAG_BYTES]) -> Self {
-        let offset =
-            |at: usize| u32::from_le_bytes([tag[at], tag[at + 1], tag[at + 2], tag[at + 3]]) as usize;
-        Self { tokens: Self::tokens(tag), data: offset(5), name: offset(14) }
+        let mut first = Block::new(&tag[..BLOCK_BYTES]);
+        for at in (1..1 + SIZE_BYTES).chain(9..9 + SIZE_BYTES) {
+            first.leave_out(at);
+        }
+        let [.., a, b, c, d] = *tag;
+        Self { first, data: super::header::u32_at(tag, 5), name: u32::from_le_bytes([a, b, c, d]) }
     }
 
-    /// Whether the tag at offset `at` of the chunk is read the same way. Where an offset points
-    /// right behind itself the name stands there, and everything is further on.
+    /// Whether both names stand before this offset of the chunk. Where an offset points right behind
+    /// itself the name stands there, and everything is further on.
     #[inline]
-    pub(super) fn is(&self, tag: &[u8; DATA_TAG_BYTES], at: usize) -> bool {
-        Self::tokens(tag) == self.tokens && self.data != at + 9 && self.name != at + 18
+    pub(super) fn is_before(&self, at: usize) -> bool {
+        self.data.max(self.name) < at as u32
     }
 
-    /// All but sizes, which are not looked at, and the number of units.
-    #[inline]
-    fn tokens(tag: &[u8; DATA_TAG_BYTES]) -> (u64, u64, u32) {
-        const SIZES: u64 = 0x0000_00ff_ffff_ff00;
-        let (words, _) = tag.as_chunks::<8>();
-        let high = u32::from_le_bytes([tag[16], tag[17], tag[18], tag[19]]);
-        (u64::from_le_bytes(words[0]) & !SIZES, u64::from_le_bytes(words[1]) & !SIZES, high)
+    /// Whether a tag that stands behind both names is read the same way.
+    #[inline(always)]
+    pub(super) fn is(&self, tag: &[u8; DATA_TAG_BYTES]) -> bool {
+        let [.., a, b, c, d] = *tag;
+        let (blocks, _) = tag.as_chunks();
+        are_equal(&[self.first], blocks) && u32::from_le_bytes([a, b, c, d]) == self.name
     }
 }
 

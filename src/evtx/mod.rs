@@ -13,6 +13,7 @@
 //! Pure: bytes in, values out. Must not know: files, sockets, clocks, filters, formats.
 
 mod arena;
+mod block;
 pub mod chunk;
 mod cursor;
 mod decoder;
@@ -24,6 +25,7 @@ mod labels;
 mod layout;
 mod names;
 mod program;
+mod spelling;
 mod system;
 mod template;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::forms::SystemShape;
 use super::labels::{DataList, Labels};
 use super::layout::{DATA_TAG_BYTES, DataTag, Layouts, units};
 use super::names::{Names, known};
+use super::spelling::{self, Spelling};
 use super::system::{FIELDS, MEANINGS};
 use super::values::{Slot, kind};
 use super::walk::token;
@@ -149,59 +150,92 @@ impl<'s, 'a> Usual<'s, 'a> {
         list.clear();
         labels.next_list();
         self.expect([token::CLOSE_START])?;
-        loop {
-            match self.data_like(&list.tag, labels) {
-                Some((label, value, rest)) => {
-                    self.rest = rest;
-                    list.push(label, value);
-                }
-                None if self.expect([token::CLOSE]).is_some() => return Some(()),
-                None => {
-                    let (label, value) = self.data(&mut list.tag, labels)?;
-                    list.push(label, value);
-                }
-            }
+        while self.expect([token::CLOSE]).is_none() {
+            let label = self.data_label(&mut list.tag)?;
+            let value = self.data_value()?;
+            list.push(labels.take(label)?, value);
         }
+        Some(())
     }
 
-    /// A Data with the tokens of the one before, and what stands behind it.
-    #[inline(always)]
-    fn data_like(&self, usual: &DataTag, labels: &Labels) -> Option<(u32, Slot, &'a [u8])> {
-        let (tag, rest) = self.rest.split_first_chunk()?;
-        if !usual.is(tag, self.at()) {
-            return None;
+    /// The same where it has these labels: its values.
+    pub(super) fn expected_data(
+        &mut self,
+        expected: &Spelling,
+        tag: &mut DataTag,
+        values: &mut Vec<Slot>,
+    ) -> Option<()> {
+        self.expect([token::CLOSE_START])?;
+        values.clear();
+        values.resize(expected.len(), NOTHING);
+        let mut at = self.at();
+        let mut is_before = tag.is_before(at);
+        for (spelled, value) in expected.iter().zip(values) {
+            if is_before
+                && let Some((found, rest)) = self.chunk.get(at..)?.split_first_chunk()
+                && tag.is(found)
+                && let Some((found, rest)) = rest.split_at_checked(spelled.len())
+                && found == spelled
+                && let Some((&count, text)) = rest.split_first_chunk()
+                && text.get(units(count)) == Some(&token::CLOSE)
+            {
+                let from = self.chunk.len() - text.len();
+                *value = Slot { at: from as u32, bytes: units(count) as u16, kind: kind::STRING };
+                at = from + units(count) + 1;
+            } else {
+                self.rest = self.chunk.get(at..self.end)?;
+                *value = self.data_by_tokens(spelling::label(spelled), tag)?;
+                at = self.at();
+                is_before = tag.is_before(at);
+            }
         }
-        let (label, rest) = rest.split_at_checked(units([tag[20], tag[21]]))?;
-        let (&[start, value, string, low, high], rest) = rest.split_first_chunk()?;
-        let bytes = units([low, high]);
-        let end = *rest.get(bytes)?;
-        if [start, value, string, end] != [token::CLOSE_START, token::VALUE, kind::STRING, token::CLOSE] {
-            return None;
-        }
-        let slot = Slot { at: (self.end - rest.len()) as u32, bytes: bytes as u16, kind: kind::STRING };
-        Some((labels.take(label)?, slot, &rest[bytes + 1..]))
+        self.rest = self.chunk.get(at..self.end)?;
+        self.expect([token::CLOSE])
     }
 
     #[inline(never)]
-    fn data(&mut self, usual: &mut DataTag, labels: &Labels) -> Option<(u32, Slot)> {
-        let label = self.data_tag(usual)?;
-        // In order even where nothing stands: whoever takes the list measures it by its ends.
-        let mut value = Slot { at: self.at() as u32, bytes: 0, kind: kind::STRING };
-        if self
-            .expect([token::CLOSE_EMPTY])
-            .or_else(|| self.expect([token::CLOSE_START, token::CLOSE]))
-            .is_none()
-        {
-            self.expect([token::CLOSE_START])?;
-            value = self.string()?;
-            self.expect([token::CLOSE])?;
+    fn data_by_tokens(&mut self, expected: &[u8], tag: &mut DataTag) -> Option<Slot> {
+        if self.data_label(tag)? != expected {
+            return None;
         }
-        Some((labels.take(label)?, value))
+        self.data_value()
     }
 
-    /// A Data up to its label, which is returned. What it looks like goes to `usual` when others may
-    /// look the same.
-    fn data_tag(&mut self, usual: &mut DataTag) -> Option<&'a [u8]> {
+    /// A Data up to its label, which is returned.
+    #[inline]
+    fn data_label(&mut self, usual: &mut DataTag) -> Option<&'a [u8]> {
+        match self.rest.split_first_chunk() {
+            Some((tag, rest)) if usual.is_before(self.at()) && usual.is(tag) => self.rest = rest,
+            _ => self.data_tag(usual)?,
+        }
+        let &[token::VALUE, kind::STRING, low, high] = self.chunk_of()? else { return None };
+        self.take(units([low, high]))
+    }
+
+    /// The rest of a Data, from the end of its label on; its value.
+    #[inline]
+    fn data_value(&mut self) -> Option<Slot> {
+        if let Some((&[start, value, string, low, high], rest)) = self.rest.split_first_chunk()
+            && [start, value, string] == [token::CLOSE_START, token::VALUE, kind::STRING]
+        {
+            let bytes = units([low, high]);
+            let slot = Slot { at: (self.end - rest.len()) as u32, bytes: bytes as u16, kind: kind::STRING };
+            if *rest.get(bytes)? != token::CLOSE {
+                return None;
+            }
+            self.rest = &rest[bytes + 1..];
+            return Some(slot);
+        }
+        // In order even where nothing stands: whoever takes the list measures it by its ends.
+        let at = self.at() as u32;
+        self.expect([token::CLOSE_EMPTY]).or_else(|| self.expect([token::CLOSE_START, token::CLOSE]))?;
+        Some(Slot { at, bytes: 0, kind: kind::STRING })
+    }
+
+    /// A Data up to the value that is its label. What it looks like goes to `usual` when others may look
+    /// the same.
+    #[inline(never)]
+    fn data_tag(&mut self, usual: &mut DataTag) -> Option<()> {
         let (start, at) = (self.rest, self.at());
         self.expect([token::OPEN_ATTRIBUTES])?;
         self.opened(known::DATA)?;
@@ -210,11 +244,10 @@ impl<'s, 'a> Usual<'s, 'a> {
         if self.name()? != known::NAME {
             return None;
         }
-        let &[token::VALUE, kind::STRING, low, high] = self.chunk_of()? else { return None };
         if let Some(tag) = start.first_chunk().filter(|_| self.at() - at == DATA_TAG_BYTES) {
             *usual = DataTag::of(tag);
         }
-        self.take(units([low, high]))
+        Some(())
     }
 
     #[inline]

@@ -91,7 +91,14 @@ fn compare(chunk: &[u8]) -> usize {
     let _ = Decoder::new().chunk(chunk, 0, |event| {
         let Ok(event) = event else { return ControlFlow::Continue(()) };
         let (mut quick, mut long) = (Trace::default(), Trace::default());
-        let walk = |visitor| Walk { store: &store, chunk, visitor, budget: WALKED_BYTES_MAX, fragments: 0 };
+        let walk = |visitor| Walk {
+            store: &store,
+            chunk,
+            visitor,
+            budget: WALKED_BYTES_MAX,
+            fragments: 0,
+            event_id: 0,
+        };
         let span = event.span();
         let mut cursor = Cursor::new(chunk, span.start + 24..span.end - 4);
         let walked = walk(&mut long).tokens(&mut cursor, Until::Element);
@@ -104,8 +111,14 @@ fn compare(chunk: &[u8]) -> usize {
             Usual::new(&store.names, chunk, &cursor).head(&mut Vec::new(), &mut Layouts::default())
         {
             let mut builder = HeaderBuilder::new(&store);
-            let mut walk =
-                Walk { store: &store, chunk, visitor: &mut builder, budget: 1 << 20, fragments: 0 };
+            let mut walk = Walk {
+                store: &store,
+                chunk,
+                visitor: &mut builder,
+                budget: 1 << 20,
+                fragments: 0,
+                event_id: 0,
+            };
             let mut cursor = Cursor { at: head.system, ..cursor };
             walk.tokens(&mut cursor, Until::Element).unwrap();
             assert_eq!((cursor.at, texts(builder.finish().unwrap())), (head.rest, texts(*event.header())));
