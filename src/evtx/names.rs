@@ -5,15 +5,22 @@
 
 use super::arena::Arena;
 use super::header::u16_at;
+use super::labels::{look, same};
+use crate::event::text::decode_utf16;
+use crate::event::utf16::until_nul;
 use std::cell::{Cell, RefCell};
 
 /// Most distinct names held; the table is emptied between two records when half full.
 pub(super) const NAMES_MAX: usize = 16_384;
-/// Most bytes of distinct names held.
-pub(super) const NAMES_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of distinct names held, as UTF-8 and as UTF-16.
+pub(super) const NAMES_BYTES_MAX: usize = 3 << 20;
 /// Longest name, in UTF-16 units. The longest in Windows' own manifests are below 128.
 const NAME_UNITS_MAX: usize = 1024;
 const OFFSETS: usize = 1024;
+/// Names that are known by their UTF-16, a power of two.
+const SPELLINGS: usize = 512;
+/// Places of the first index.
+const INDEX: usize = 1024;
 
 /// Names that records without templates are read by. They are interned first, so that the id of
 /// each is its place here.
@@ -66,14 +73,23 @@ pub(super) mod known {
 
 #[derive(Debug)]
 pub(super) struct Names {
-    names: Arena<Box<[u8]>>,
+    names: Arena<Name>,
     bytes: Cell<usize>,
-    /// Open addressing over the hash of a name; 0 is free, else id + 1.
-    index: Vec<Cell<u32>>,
+    /// Open addressing over the hash of a name, never more than half full; 0 is free, else id + 1.
+    index: RefCell<Vec<u32>>,
+    /// Direct-mapped by the hash of a name's UTF-16; 0 is free, else id + 1.
+    spellings: Box<[Cell<u16>; SPELLINGS]>,
     /// Direct-mapped by offset: (chunk generation and offset, id).
     offsets: Box<[Cell<(u64, u32)>; OFFSETS]>,
     generation: u32,
     scratch: RefCell<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Name {
+    text: Box<[u8]>,
+    /// As it stands in chunks.
+    units: Box<[u8]>,
 }
 
 impl Default for Names {
@@ -81,7 +97,8 @@ impl Default for Names {
         let names = Self {
             names: Arena::default(),
             bytes: Cell::new(0),
-            index: vec![Cell::new(0); NAMES_MAX * 2],
+            index: RefCell::new(vec![0; INDEX]),
+            spellings: Box::new([const { Cell::new(0) }; SPELLINGS]),
             offsets: Box::new([const { Cell::new((0, 0)) }; OFFSETS]),
             generation: 1,
             scratch: RefCell::default(),
@@ -112,20 +129,22 @@ impl Names {
     pub(super) fn clear(&mut self) {
         self.names.clear();
         self.bytes.set(0);
-        self.index.fill(Cell::new(0));
+        *self.index.get_mut() = vec![0; INDEX];
+        self.spellings.fill(Cell::new(0));
         self.next_chunk();
         self.intern_known();
     }
 
     fn intern_known(&self) {
         for (name, place) in KNOWN.iter().zip(0..) {
-            let id = self.intern(name);
+            let units: Vec<u8> = name.iter().flat_map(|&byte| [byte, 0]).collect();
+            let id = self.intern(name, &units);
             debug_assert_eq!(id, Ok(place));
         }
     }
 
     pub(super) fn name(&self, id: u32) -> &[u8] {
-        self.names.get(id as usize).map_or(&[], |name| name)
+        self.names.get(id as usize).map_or(&[], |name| &name.text)
     }
 
     /// The id of the name at `offset` of the chunk.
@@ -153,33 +172,66 @@ impl Names {
         }
         let start = offset.saturating_add(8);
         let raw = chunk.get(start..start + units * 2).ok_or("a name lies outside of the chunk")?;
-        let mut text = self.scratch.borrow_mut();
-        text.clear();
-        crate::event::text::decode_utf16(crate::event::utf16::until_nul(raw), &mut text);
-        if is_name(&text) { self.intern(&text) } else { Err("a name holds what no name holds") }
+        let near = &self.spellings[look(raw) as usize % SPELLINGS];
+        if let Some(id) = near.get().checked_sub(1)
+            && self.names.get(id.into()).is_some_and(|name| same(&name.units, raw))
+        {
+            return Ok(id.into());
+        }
+        let id = self.decode(raw)?;
+        near.set(id as u16 + 1);
+        Ok(id)
     }
 
-    /// The id of a name.
+    #[cold]
+    fn decode(&self, raw: &[u8]) -> Result<u32, &'static str> {
+        let mut text = self.scratch.borrow_mut();
+        text.clear();
+        let units = until_nul(raw);
+        decode_utf16(units, &mut text);
+        if is_name(&text) { self.intern(&text, units) } else { Err("a name holds what no name holds") }
+    }
+
+    /// The id of a name, which is written as `units`.
     ///
     /// # Errors
     /// When there is no room for one more.
-    pub(super) fn intern(&self, name: &[u8]) -> Result<u32, &'static str> {
+    pub(super) fn intern(&self, name: &[u8], units: &[u8]) -> Result<u32, &'static str> {
+        let mut index = self.index.borrow_mut();
+        let free = match self.find(&index, name) {
+            Ok(id) => return Ok(id),
+            Err(free) => free,
+        };
+        let bytes = self.bytes.get() + name.len() + units.len();
+        if self.names.len() >= NAMES_MAX || bytes > NAMES_BYTES_MAX {
+            return Err("a record has more names than any event");
+        }
+        let held = Name { text: name.into(), units: units.into() };
+        let id = self.names.push(held).ok_or("a record has more names than any event")? as u32;
+        self.bytes.set(bytes);
+        index[free] = id + 1;
+        if self.names.len() > index.len() / 2 {
+            *index = vec![0; index.len() * 2];
+            for id in 0..self.names.len() as u32 {
+                if let Err(free) = self.find(&index, self.name(id)) {
+                    index[free] = id + 1;
+                }
+            }
+        }
+        Ok(id)
+    }
+
+    /// The id of a name, or where in the index it may go.
+    fn find(&self, index: &[u32], name: &[u8]) -> Result<u32, usize> {
         let mut place = hash(name) as usize;
         loop {
-            place %= self.index.len();
-            let Some(id) = self.index[place].get().checked_sub(1) else { break };
+            place %= index.len();
+            let Some(id) = index[place].checked_sub(1) else { return Err(place) };
             if self.name(id) == name {
                 return Ok(id);
             }
             place += 1;
         }
-        if self.names.len() >= NAMES_MAX || self.bytes.get() + name.len() > NAMES_BYTES_MAX {
-            return Err("a record has more names than any event");
-        }
-        let id = self.names.push(name.into()).ok_or("a record has more names than any event")? as u32;
-        self.bytes.set(self.bytes.get() + name.len());
-        self.index[place].set(id + 1);
-        Ok(id)
     }
 }
 
@@ -262,27 +314,27 @@ mod tests {
     fn more_names_than_any_event_has_are_refused_until_cleared() {
         let mut names = Names::default();
         for number in KNOWN.len()..NAMES_MAX {
-            names.intern(format!("n{number}").as_bytes()).unwrap();
+            names.intern(format!("n{number}").as_bytes(), b"").unwrap();
         }
-        assert!(names.intern(b"one-more").is_err());
-        assert!(names.intern(b"n100").is_ok());
+        assert!(names.intern(b"one-more", b"").is_err());
+        assert!(names.intern(b"n100", b"").is_ok());
         assert!(names.crowded());
         names.clear();
         assert!(!names.crowded());
-        assert!(names.intern(b"one-more").is_ok());
+        assert!(names.intern(b"one-more", b"").is_ok());
     }
 
     #[test]
     fn known_names_have_their_ids_before_and_after_a_clear() {
         let mut names = Names::default();
         for _ in 0..2 {
-            assert_eq!(names.intern(b"Event"), Ok(known::EVENT));
-            assert_eq!(names.intern(b"xmlns"), Ok(known::XMLNS));
-            assert_eq!(names.intern(b"System"), Ok(known::SYSTEM));
-            assert_eq!(names.intern(b"EventData"), Ok(known::EVENT_DATA));
-            assert_eq!(names.intern(b"Data"), Ok(known::DATA));
-            assert_eq!(names.intern(b"Name"), Ok(known::NAME));
-            assert_eq!(names.intern(b"Forwarded"), Ok(KNOWN.len() as u32));
+            assert_eq!(names.intern(b"Event", b""), Ok(known::EVENT));
+            assert_eq!(names.intern(b"xmlns", b""), Ok(known::XMLNS));
+            assert_eq!(names.intern(b"System", b""), Ok(known::SYSTEM));
+            assert_eq!(names.intern(b"EventData", b""), Ok(known::EVENT_DATA));
+            assert_eq!(names.intern(b"Data", b""), Ok(known::DATA));
+            assert_eq!(names.intern(b"Name", b""), Ok(known::NAME));
+            assert_eq!(names.intern(b"Forwarded", b""), Ok(KNOWN.len() as u32));
             names.clear();
         }
     }
