@@ -110,7 +110,7 @@ pub(super) struct Store {
     joined: Arena<Box<[u8]>>,
     joined_bytes: Cell<usize>,
     lent: RefCell<Vec<Vec<Slot>>>,
-    list: RefCell<DataList>,
+    pub(super) list: RefCell<DataList>,
     pub(super) layouts: RefCell<Layouts>,
     /// What the records of a chunk may together be walked beyond their usual size.
     pub(super) spare_budget: Cell<usize>,
@@ -170,14 +170,6 @@ impl Store {
 
     pub(super) fn lend_slots(&self) -> Vec<Slot> {
         self.lent.borrow_mut().pop().unwrap_or_default()
-    }
-
-    pub(super) fn lend_list(&self) -> DataList {
-        self.list.take()
-    }
-
-    pub(super) fn return_list(&self, list: DataList) {
-        self.list.replace(list);
     }
 
     pub(super) fn return_slots(&self, slots: Vec<Slot>) {

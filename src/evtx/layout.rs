@@ -14,6 +14,7 @@ use super::system::FIELDS;
 use super::usual::{Head, NOTHING};
 use super::values::{Slot, kind};
 use super::walk::token;
+use std::ops::Range;
 
 /// Layouts kept: the events of a chunk come from a few providers.
 const LAYOUTS: usize = 4;
@@ -40,17 +41,21 @@ struct Layout {
     start: usize,
     head: Head,
     stretches: Vec<Stretch>,
-    blocks: Vec<Block>,
 }
 
-/// Tokens up to the number of units of a string.
+/// Some tokens, and the number of units of a string behind them.
 #[derive(Debug)]
 struct Stretch {
+    blocks: [Block; STRETCH_BLOCKS],
     bytes: usize,
-    blocks: usize,
-    /// Which field the string is; `FIELDS` behind the last one.
+    /// Which field the string is; `FIELDS` where there is none, but more tokens or the end.
     field: usize,
 }
+
+/// From one string to the next there are rarely more, and always comparing both costs no more than
+/// finding out how many there are.
+const STRETCH_BLOCKS: usize = 2;
+const STRETCH_BYTES: usize = STRETCH_BLOCKS * BLOCK_BYTES;
 
 impl Layouts {
     /// Offsets mean something else from here on.
@@ -58,17 +63,22 @@ impl Layouts {
         self.count = 0;
     }
 
-    /// The head of the event that starts at `start` in a record up to the end of `record`. Its fields
-    /// go to `slots`, which are empty, and are again when the answer is None.
+    /// The head of an event. Its fields go to `slots`, which are empty, and are again when the answer
+    /// is None.
     #[inline]
-    pub(super) fn read(&mut self, record: &[u8], start: usize, slots: &mut [Slot; FIELDS]) -> Option<Head> {
+    pub(super) fn read(
+        &mut self,
+        chunk: &[u8],
+        event: Range<usize>,
+        slots: &mut [Slot; FIELDS],
+    ) -> Option<Head> {
         let known = self.layouts.get(..self.count)?;
-        if let Some(head) = known.get(self.last).and_then(|layout| layout.read(record, start, slots)) {
+        if let Some(head) = known.get(self.last).and_then(|layout| layout.read(chunk, &event, slots)) {
             return Some(head);
         }
         for index in (0..known.len()).filter(|&index| index != self.last) {
             slots.fill(NOTHING);
-            if let Some(head) = known[index].read(record, start, slots) {
+            if let Some(head) = known[index].read(chunk, &event, slots) {
                 self.last = index;
                 return Some(head);
             }
@@ -97,30 +107,29 @@ impl Layouts {
 
 impl Layout {
     #[inline]
-    fn read(&self, record: &[u8], start: usize, slots: &mut [Slot; FIELDS]) -> Option<Head> {
+    fn read(&self, chunk: &[u8], event: &Range<usize>, slots: &mut [Slot; FIELDS]) -> Option<Head> {
         // All names stand before it.
-        if start < self.start {
+        if event.start < self.start {
             return None;
         }
-        let (mut at, mut blocks) = (start, &self.blocks[..]);
+        let mut at = event.start;
         for stretch in &self.stretches {
-            let tokens = blocks.split_off(..stretch.blocks)?;
-            let found = record.get(at..at + stretch.blocks * BLOCK_BYTES)?;
-            if !are_equal(tokens, found.as_chunks().0) {
+            let found = chunk.get(at..at + STRETCH_BYTES)?;
+            if !are_equal(&stretch.blocks, found.as_chunks().0) {
                 return None;
             }
             at += stretch.bytes;
             if let Some(slot) = slots.get_mut(stretch.field) {
-                let bytes = units(*record.get(at..)?.first_chunk()?);
+                let bytes = units(*chunk.get(at..)?.first_chunk()?);
                 at += 2;
                 *slot = Slot { at: at as u32, bytes: bytes as u16, kind: kind::STRING };
                 at += bytes;
             }
         }
-        if at > record.len() {
+        if at > event.end {
             return None;
         }
-        Some(Head { shape: self.head.shape, system: start + self.head.system - self.start, rest: at })
+        Some(Head { shape: self.head.shape, system: event.start + self.head.system - self.start, rest: at })
     }
 
     /// Becomes the layout of a head that was read. None: others cannot be read by it.
@@ -132,9 +141,8 @@ impl Layout {
         sizes: &mut Vec<usize>,
     ) -> Option<()> {
         self.stretches.clear();
-        self.blocks.clear();
         sizes.clear();
-        let mut draft = Draft { layout: self, stretch: &head[start..], read: 0, blocks: 0, sizes };
+        let mut draft = Draft { layout: self, tokens: &head[start..], read: 0, sizes };
         while let Some(&token) = draft.rest().first() {
             draft.keep(1)?;
             match token {
@@ -168,19 +176,17 @@ impl Layout {
 /// A layout while it is learned.
 struct Draft<'l, 'c> {
     layout: &'l mut Layout,
-    /// Of the current stretch, on from its first byte.
-    stretch: &'c [u8],
-    /// How much of it was looked at.
+    /// From behind the string before on.
+    tokens: &'c [u8],
+    /// How many of them were looked at.
     read: usize,
-    /// Blocks of the stretches before.
-    blocks: usize,
-    /// Where sizes stand in it.
+    /// Where sizes stand among them.
     sizes: &'l mut Vec<usize>,
 }
 
 impl Draft<'_, '_> {
     fn rest(&self) -> &[u8] {
-        &self.stretch[self.read..]
+        &self.tokens[self.read..]
     }
 
     fn keep(&mut self, bytes: usize) -> Option<()> {
@@ -203,19 +209,27 @@ impl Draft<'_, '_> {
         self.keep(4)
     }
 
-    /// Ends the stretch; behind it stand as many bytes of a string and its length.
+    /// Ends the tokens up to a string; as many bytes are its length and it.
     fn end(&mut self, field: usize, string: usize) -> Option<()> {
-        let (tokens, rest) = self.stretch.split_at_checked(self.read)?;
-        self.stretch = rest.get(string..)?;
-        let Layout { stretches, blocks, .. } = &mut *self.layout;
-        blocks.extend(tokens.chunks(BLOCK_BYTES).map(Block::new));
-        let own = &mut blocks[self.blocks..];
+        let (tokens, rest) = self.tokens.split_at_checked(self.read)?;
+        self.tokens = rest.get(string..)?;
+        self.read = 0;
+        let stretches = &mut self.layout.stretches;
+        let first = stretches.len();
+        stretches.extend(tokens.chunks(STRETCH_BYTES).map(Stretch::new));
         for at in self.sizes.drain(..).flat_map(|at| at..at + SIZE_BYTES) {
-            own[at / BLOCK_BYTES].leave_out(at % BLOCK_BYTES);
+            let blocks = &mut stretches[first + at / STRETCH_BYTES].blocks;
+            blocks[at % STRETCH_BYTES / BLOCK_BYTES].leave_out(at % BLOCK_BYTES);
         }
-        stretches.push(Stretch { bytes: self.read, blocks: own.len(), field });
-        (self.read, self.blocks) = (0, blocks.len());
+        stretches.last_mut()?.field = field;
         Some(())
+    }
+}
+
+impl Stretch {
+    fn new(tokens: &[u8]) -> Self {
+        let (first, second) = tokens.split_at(tokens.len().min(BLOCK_BYTES));
+        Self { blocks: [Block::new(first), Block::new(second)], bytes: tokens.len(), field: FIELDS }
     }
 }
 

@@ -62,7 +62,7 @@ impl<'s, 'a> Usual<'s, 'a> {
         slots.resize(FIELDS, NOTHING);
         let slots = slots.first_chunk_mut()?;
         let start = self.at();
-        if let Some(head) = layouts.read(&self.chunk[..self.end], start, slots) {
+        if let Some(head) = layouts.read(self.chunk, start..self.end, slots) {
             return Some(head);
         }
         self.root()?;

@@ -267,7 +267,9 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
     /// All of an EventData that is of the usual form. Anything else: false, nothing read.
     fn event_data(&mut self, cursor: &mut Cursor<'a>) -> Result<bool, EventError> {
         let store = self.store;
-        let mut list = store.lend_list();
+        // A list within a list would go the way of tokens.
+        let Ok(mut list) = store.list.try_borrow_mut() else { return Ok(false) };
+        let list = &mut *list;
         let usual = || Usual::new(&store.names, self.chunk, cursor);
         let mut quick = usual();
         let reported = match store.forms.guess(self.event_id) {
@@ -276,10 +278,9 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             }
             _ => {
                 quick = usual();
-                quick.event_data(&store.labels, &mut list).map(|()| self.list(&list))
+                quick.event_data(&store.labels, list).map(|()| self.list(list))
             }
         };
-        store.return_list(list);
         let Some(reported) = reported else { return Ok(false) };
         cursor.at = quick.at();
         reported.map(|()| true)

@@ -178,7 +178,7 @@ fn a_head_that_compares_equal_is_read_as_it_would_be_token_by_token() {
     let mut layouts = Layouts::default();
     let mut quick = |bytes: &[u8], (start, end): (usize, usize)| {
         let mut slots = [NOTHING; FIELDS];
-        let read = layouts.read(&bytes[..end], start, &mut slots).map(|head| (head, slots.to_vec()));
+        let read = layouts.read(bytes, start..end, &mut slots).map(|head| (head, slots.to_vec()));
         assert!(read.is_some() || slots == [NOTHING; FIELDS]);
         if read.is_none() {
             head(&Names::default(), bytes, (start, end), &mut layouts);
@@ -198,7 +198,7 @@ fn a_head_that_compares_equal_is_read_as_it_would_be_token_by_token() {
         for byte in [0, 1, 2, 4, 5, 0x41, before ^ 1, before.wrapping_add(1), 0xff] {
             bytes[at] = byte;
             let mut slots = [NOTHING; FIELDS];
-            if let Some(read) = layouts.read(&bytes[..end], start, &mut slots) {
+            if let Some(read) = layouts.read(&bytes, start..end, &mut slots) {
                 let plain = head(&Names::default(), &bytes, (start, end), &mut Layouts::default());
                 assert_eq!(Some((read, slots.to_vec())), plain, "byte {at} is {byte}");
                 equal += 1;
