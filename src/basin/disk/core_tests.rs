@@ -3,7 +3,7 @@
 use super::chores::Chore;
 use super::core::{Core, Options, SECOND};
 use super::fake::{Fails, FakeDisk};
-use super::frame::Framed;
+use super::frame::{Framed, HEADER_BYTES};
 use super::group::Pending;
 use super::read::{Next, Place};
 use super::recovery::{self, Entropy};
@@ -250,4 +250,28 @@ fn a_segment_that_cannot_be_deleted_keeps_those_behind_it() {
     work(&mut core, &disk);
     assert!(core.segments.is_empty());
     assert!(!both.iter().any(|name| disk.names("segments").contains(name)), "{:?}", disk.names("segments"));
+}
+
+#[test]
+fn a_damaged_last_batch_does_not_pass_for_one_that_somebody_removed() {
+    // A bit of the header, and one of the text.
+    for from_end in [2100, 100] {
+        let disk = FakeDisk::new(1);
+        let mut core = two_segments(&disk);
+        // The mark that ends it says that all before it was synced.
+        let segment = core.segments[1].clone();
+        let end = segment.end - HEADER_BYTES as u64;
+        disk.flip(&segment_path(segment.number), end - from_end, 1);
+        core.stopping = true;
+        work(&mut core, &disk);
+        for opened in 0..3 {
+            let mut core = open(&disk);
+            let told = core.findings.iter().all(|finding| finding.what.contains("are damaged"));
+            assert!(told, "start {opened}: {:?}", core.findings);
+            read_all(&mut core, &disk);
+            work(&mut core, &disk);
+            drop(core);
+            disk.restart(true);
+        }
+    }
 }

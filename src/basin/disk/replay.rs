@@ -247,7 +247,7 @@ fn read(
     state: &mut State,
 ) -> Result<Option<Segment>, BasinError> {
     let path = segment_path(file.number);
-    let Survey { end, mark, frames, rot, torn, refused } =
+    let Survey { end, mark, frames, last, rot, torn, refused } =
         survey(known).map_err(|source| opening.io("read", &path, source))?;
     let holds_nothing = frames.is_empty() && (file.link.is_none() || rot.is_empty());
     if refused || holds_nothing && rot.iter().any(|damage| damage.unreadable) {
@@ -285,7 +285,6 @@ fn read(
         return Ok(None);
     }
     let start = file.link.as_ref().map(|(header, link)| (link.last, header.through, header.at));
-    let last = frames.last().map(|frame| (frame.position, frame.through, frame.at));
     Ok(last.or(start).map(|(last, through, last_at)| Segment {
         number: file.number,
         epoch: file.header.epoch,

@@ -34,6 +34,8 @@ pub(super) struct Survey {
     /// Up to here all is known to have been synced.
     pub(super) mark: u64,
     pub(super) frames: Vec<Counted>,
+    /// The last batch that was committed here, also when it is damaged.
+    pub(super) last: Option<(Position, Totals, Timestamp)>,
     pub(super) rot: Vec<Damage>,
     /// Bytes behind the end that were written but never synced.
     pub(super) torn: bool,
@@ -109,17 +111,28 @@ enum Item {
 }
 
 fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<Survey> {
-    let mut survey =
-        Survey { end: FRAMES_AT, mark, frames: Vec::new(), rot: Vec::new(), torn: false, refused: false };
-    let mut through = None;
+    let mut survey = Survey {
+        end: FRAMES_AT,
+        mark,
+        frames: Vec::new(),
+        last: None,
+        rot: Vec::new(),
+        torn: false,
+        refused: false,
+    };
+    let (epoch, mut through) = (known.header.epoch, None);
+    let (mut ends_damaged, mut marked) = (false, None);
     for item in items {
         match item {
             Item::Frame { offset, end, header, bookmark } => {
                 survey.end = end;
+                marked = Some((header.through, header.at));
                 let before = through.replace(header.through.events);
                 let events = header.through.events.saturating_sub(before.unwrap_or(header.through.events));
                 if header.kind == FrameKind::Batch {
-                    let position = Position { epoch: known.header.epoch, sequence: header.sequence };
+                    let position = Position { epoch, sequence: header.sequence };
+                    survey.last = Some((position, header.through, header.at));
+                    ends_damaged = false;
                     survey.frames.push(Counted {
                         position,
                         through: header.through,
@@ -139,6 +152,8 @@ fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<S
                     break;
                 }
                 survey.end = damage.to;
+                survey.last = committed(&damage, epoch).or(survey.last);
+                ends_damaged = true;
                 survey.rot.push(damage);
             }
             Item::Damage(damage) => {
@@ -148,6 +163,8 @@ fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<S
                 } else {
                     damage.to
                 };
+                survey.last = committed(&damage, epoch).or(survey.last);
+                ends_damaged = true;
                 survey.rot.push(Damage { to, ..damage });
                 survey.end = to;
                 survey.torn |= to < damage.to && !is_blank(&*known.file, to, limit)?;
@@ -156,6 +173,19 @@ fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<S
     }
     if let Some(end) = known.end {
         survey.end = end;
+    } else if let Some((totals, at)) = marked
+        && ends_damaged
+        && known.committed.epoch == epoch
+        && survey.last.is_none_or(|(last, ..)| known.committed > last)
+    {
+        // Its header is damaged too; what stands behind it, a mark, still tells the totals.
+        survey.last = Some((known.committed, totals, at));
     }
     Ok(survey)
+}
+
+/// The batch that stood where now only its header is whole.
+fn committed(damage: &Damage, epoch: u32) -> Option<(Position, Totals, Timestamp)> {
+    let header = damage.header.filter(|header| header.kind == FrameKind::Batch)?;
+    Some((Position { epoch, sequence: header.sequence }, header.through, header.at))
 }
