@@ -3,13 +3,14 @@
 use super::chores::Chore;
 use super::core::{Core, Options, SECOND};
 use super::fake::{Fails, FakeDisk};
+use super::file::Disk;
 use super::frame::{Framed, HEADER_BYTES};
 use super::group::Pending;
 use super::read::{Next, Place};
 use super::recovery::{self, Entropy};
 use super::segment::segment_path;
 use super::stream::{Streams, Underway};
-use crate::basin::{Budget, Full, OutputSpec, Retain, Start};
+use crate::basin::{Budget, Full, OutputSpec, Position, Retain, Start};
 use crate::event::receipt::{self, Settled};
 use crate::event::{Bookmark, EventBatch, Origin, Outcome, Timestamp};
 use crate::units::ByteSize;
@@ -274,4 +275,18 @@ fn a_damaged_last_batch_does_not_pass_for_one_that_somebody_removed() {
             disk.restart(true);
         }
     }
+}
+
+#[test]
+fn a_cursor_that_was_brought_back_into_the_log_is_durable_when_it_is_written() {
+    let disk = FakeDisk::new(1);
+    drop(two_segments(&disk));
+    for name in disk.names("segments") {
+        disk.remove(&format!("segments/{name}")).unwrap();
+    }
+    let mut core = open(&disk);
+    assert!(core.outputs[0].confirmed > Position::default());
+    assert_eq!(core.outputs[0].durable, Position::default());
+    work(&mut core, &disk);
+    assert_eq!(core.outputs[0].durable, core.outputs[0].confirmed);
 }

@@ -231,10 +231,12 @@ impl Opening<'_> {
                 }
             };
             record.full = spec.full;
+            let durable = record.position;
             let dirty = !is_new && self.clamp(&mut record, replay, head, totals);
-            outputs.push(output(record, slots, false, dirty, now));
+            outputs.push(output(record, slots, durable, dirty, now));
         }
         for (mut record, slots) in stored {
+            let durable = record.position;
             let dirty = self.clamp(&mut record, replay, head, totals);
             self.findings.push(Finding {
                 what: format!("basin: no output is named `{}`, but its cursor is still there", record.name),
@@ -248,7 +250,7 @@ impl Opening<'_> {
                     record.name
                 ),
             });
-            outputs.push(output(record, slots, true, dirty, now));
+            outputs.push(Output { orphaned: true, ..output(record, slots, durable, dirty, now) });
         }
         Ok(outputs)
     }
@@ -345,16 +347,17 @@ impl Opening<'_> {
     }
 }
 
-fn output(record: CursorRecord, slots: Slots, orphaned: bool, dirty: bool, now: Timestamp) -> Output {
+/// `durable`: where the file has it, until one that was brought back into the log is written.
+fn output(record: CursorRecord, slots: Slots, durable: Position, dirty: bool, now: Timestamp) -> Output {
     Output {
         name: record.name,
         full: record.full,
-        orphaned,
+        orphaned: false,
         slots,
         confirmed: record.position,
         totals: record.totals,
         note: record.note,
-        durable: record.position,
+        durable: durable.min(record.position),
         dirty,
         urgent: dirty,
         written_at: now,

@@ -86,7 +86,7 @@ impl Lane {
             (self.placed, self.excused) = (at, log.removed);
         }
         self.forgotten &= self.index.is_none();
-        (self.durable, self.confirmed_max, self.skipped_in_run) = (at, at, 0);
+        (self.durable, self.confirmed_max, self.skipped_in_run) = (output.durable, at, 0);
         (self.place, self.refusals) = (Place::default(), 0);
         self.ahead.clear();
         self.handed.clear();
