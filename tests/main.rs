@@ -27,6 +27,7 @@ mod stop;
 mod support;
 mod tail;
 mod tidy;
+mod wef;
 mod wsman_captures;
 mod wsman_golden;
 mod xml_oracle;

@@ -41,6 +41,7 @@ fn read(source: &Source) -> Vec<Shape> {
             let shapes = evtx.paths().iter().map(|path| absolute(path));
             shapes.flat_map(|path| [Shape::glob(&path), Shape::glob(&format!("{path}/*.evtx"))]).collect()
         }
+        Source::Wef(_) => Vec::new(),
         Source::Replay(replay) if replay.path() == "-" => Vec::new(),
         Source::Replay(replay) => vec![Shape(absolute(replay.path()).chars().map(Token::Char).collect())],
     }

@@ -1,6 +1,7 @@
 //! What several scenarios need.
 
 pub(crate) mod dice;
+pub(crate) mod host;
 pub(crate) mod live_log;
 pub(crate) mod once;
 pub(crate) mod process;

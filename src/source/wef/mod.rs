@@ -8,6 +8,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `written` | the source: its keys, checked and run |
 //! | `entrance`, `listener`, `admission`, `proxy` | who gets in |
 //! | `connection`, `clock`, `request`, `body` | HTTP: who asks, what a body is, how long everything may take |
 //! | `complaints` | what is wrong with peers that nobody knows yet |
@@ -42,8 +43,10 @@ mod run;
 mod session;
 mod stored;
 mod subscription;
+mod written;
 
 pub use subscription::{Config as SubscriptionConfig, Doubt, QUERY_BYTES_MAX, check};
+pub use written::{Config, Wef};
 
 use schemars::JsonSchema;
 use serde::Deserialize;

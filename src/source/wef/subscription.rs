@@ -94,6 +94,11 @@ impl Subscriptions {
         self.0.iter().filter(offered)
     }
 
+    /// The largest batch that a host may send.
+    pub(super) fn envelope_bytes_max(&self) -> usize {
+        self.0.iter().map(|one| one.subscription.max_envelope_bytes as usize).max().unwrap_or_default()
+    }
+
     pub(super) fn by_id(&self, id: Guid) -> Option<&Subscribed> {
         self.0.iter().find(|subscribed| subscribed.id == id)
     }

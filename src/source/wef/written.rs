@@ -1,0 +1,147 @@
+//! `[source.NAME.wef]`: what was written, checked, and run.
+//!
+//! Must not know: how hosts are admitted, served and answered.
+
+use super::entrance::{Entrance, LimitsConfig, Written};
+use super::listener::Closed;
+use super::session::Collector;
+use super::subscription::{Config as SubscriptionConfig, Subscriptions};
+use super::{Limits, Trust};
+use crate::auth::AuthConfig;
+use crate::basin::Basin;
+use crate::filter::OneOrMany;
+use crate::finding::Finding;
+use crate::source::{Report, SourceError, Summary};
+use crate::units::Span;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use tokio_util::sync::CancellationToken;
+
+/// Windows machines push their events to us (Windows Event Forwarding, source-initiated).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where hosts come in: an address and port, or a list of them.
+    pub listen: OneOrMany<String>,
+    /// How hosts prove who they are; at least one way.
+    #[serde(default)]
+    pub auth: AuthConfig,
+    /// Whether passwords and events may cross the network as they are, for tests.
+    #[serde(default)]
+    pub insecure_plain_http: bool,
+    /// Addresses and networks of load balancers, which say with a PROXY header (version 1 or 2) who
+    /// comes through them.
+    #[serde(default)]
+    pub proxy_from: OneOrMany<String>,
+    /// What becomes of events that name another computer than the one which signed in.
+    #[serde(default)]
+    pub trust: Trust,
+    /// How long a delivery waits for the basin before the host is told to come again. Hosts give a
+    /// request a minute.
+    #[serde(default = "hold_max_default")]
+    pub hold_max: Span,
+    /// Files with a subscription each, by path or glob, from the folder in which forebay is started. A
+    /// file holds what stands below the header of a subscription here, and gives it its name.
+    #[serde(default)]
+    pub subscriptions: OneOrMany<String>,
+    /// What hosts are asked for, by name.
+    #[serde(default)]
+    pub subscription: BTreeMap<String, SubscriptionConfig>,
+    #[serde(default)]
+    pub limits: LimitsConfig,
+}
+
+// Ten seconds less than a host waits.
+fn hold_max_default() -> Span {
+    Span::secs(50)
+}
+
+/// What a host gives a request.
+const PATIENCE: Span = Span::secs(60);
+/// What a message is larger than the envelope that a subscription allows: lists of namespaces, faults.
+const SLACK_BYTES: usize = 128 * 1024;
+
+impl Config {
+    /// Checks what was written; opens nothing.
+    pub fn open(&self, name: &str) -> Result<Wef, SourceError> {
+        let wrong = |key, what: String, fix| SourceError::Config { name: name.into(), key, what, fix };
+        let entrance = Entrance::open(&Written {
+            listen: &self.listen,
+            auth: &self.auth,
+            insecure_plain_http: self.insecure_plain_http,
+            proxy_from: &self.proxy_from,
+            limits: &self.limits,
+        });
+        let entrance = entrance.map_err(|found| wrong(found.key, found.what, found.fix))?;
+        if self.hold_max < Span::secs(1) || self.hold_max >= PATIENCE {
+            let what = format!("{} is no time to hold a delivery", self.hold_max);
+            return Err(wrong("hold_max", what, "write `1s` to `59s`; hosts wait a minute for an answer"));
+        }
+        if self.subscription.is_empty() {
+            let fix = "add `[source.NAME.wef.subscription.X]`, or name files in `subscriptions`";
+            return Err(wrong("subscription", "hosts would be asked for nothing".into(), fix));
+        }
+        let subscriptions = Subscriptions::open(name, &self.subscription)?;
+        let limits = Limits {
+            hold_max: self.hold_max.0,
+            expanded_bytes_max: subscriptions.envelope_bytes_max() + SLACK_BYTES,
+        };
+        Ok(Wef {
+            name: name.into(),
+            entrance,
+            subscriptions,
+            trust: self.trust,
+            limits,
+            report: Report::new(name),
+        })
+    }
+}
+
+/// The source, checked.
+#[derive(Clone, Debug)]
+pub struct Wef {
+    name: Box<str>,
+    entrance: Entrance,
+    subscriptions: Subscriptions,
+    trust: Trust,
+    limits: Limits,
+    report: Report,
+}
+
+impl Wef {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Live figures; stays valid while and after the source runs.
+    pub fn report(&self) -> Report {
+        self.report.clone()
+    }
+
+    /// What would keep hosts from coming in. Changes nothing.
+    pub fn probe(&self) -> Vec<Finding> {
+        self.entrance.probe()
+    }
+
+    /// Takes in what hosts push, until `stop`.
+    ///
+    /// # Errors
+    /// When nobody can come in.
+    pub async fn run(self, basin: Basin, stop: CancellationToken) -> Result<Summary, SourceError> {
+        let Self { name, entrance, subscriptions, trust, limits, report } = self;
+        let input = |finding, kind| SourceError::Input { name: name.clone(), finding, kind };
+        let collector = Collector::new(&name, basin, subscriptions, limits, trust, report.clone());
+        let collector = collector.map_err(|error| {
+            let finding = Finding {
+                what: "no random numbers for the ids of messages".into(),
+                why: error.to_string(),
+                fix: "let the system have a source of them, such as /dev/urandom".into(),
+            };
+            input(finding, error.kind())
+        })?;
+        let served = entrance.serve(collector, report.clone(), stop).await;
+        served.map_err(|Closed { finding, kind }| input(finding, kind))?;
+        Ok(report.summary())
+    }
+}
