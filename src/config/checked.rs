@@ -4,9 +4,9 @@
 //! files and sockets.
 
 use super::diagnostic::{Diagnostic, SourceFile};
-use super::interpolate::Lookup;
 use super::letters::{circles, dead_letter, without_dead_letter};
 use super::place::{at, keys_of, one_kind, tell_at};
+use super::subscription::{self, Around as Beside};
 use super::tree::{Notes, Part, Tree, read};
 use super::typed::{typed, typed_rest};
 use super::written::{ControlConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig};
@@ -83,16 +83,18 @@ impl Pipeline {
 const SINGLE: [&str; 5] = ["limits", "basin", "log", "http", "control"];
 const NAMED: [&str; 2] = ["source", "output"];
 
-/// Both steps. None when an error was told.
-pub(super) fn check(files: &[SourceFile], lookup: &dyn Lookup, notes: &mut Notes) -> Option<Pipeline> {
-    let tree = read(files, &SINGLE, &NAMED, lookup, notes);
+/// Both steps, for the first `own` of the files; the others are those that they name. None when an
+/// error was told.
+pub(super) fn check(own: usize, around: &Beside<'_>, notes: &mut Notes) -> Option<Pipeline> {
+    let files = around.files;
+    let tree = read(&files[..own], &SINGLE, &NAMED, around.lookup, notes);
     let whole = notes.errors() == 0;
     let limits = single::<Limits>(&tree, "limits", notes);
     let log = single::<LogConfig>(&tree, "log", notes);
     let control = single::<ControlConfig>(&tree, "control", notes);
     let http = tree.single.get("http").map(|part| http(part, notes));
     let basin = basin(&tree, whole, notes);
-    let sources = sources(&tree, files, whole, notes);
+    let sources = sources(&tree, around, whole, notes);
     let outputs = outputs(&tree, files, whole, basin.as_ref(), notes);
     paths::check(&tree, &sources, &outputs, notes);
     let (basin, limits) = (basin?, limits?);
@@ -132,13 +134,14 @@ fn basin(tree: &Tree<'_>, whole: bool, notes: &mut Notes) -> Option<BasinConfig>
     Some(config)
 }
 
-fn sources(tree: &Tree<'_>, files: &[SourceFile], whole: bool, notes: &mut Notes) -> Vec<Source> {
+fn sources(tree: &Tree<'_>, around: &Beside<'_>, whole: bool, notes: &mut Notes) -> Vec<Source> {
+    let files = around.files;
     let mut sources = Vec::new();
     for (name, part) in tree.named.get("source").into_iter().flatten() {
         let path = format!("source.{name}");
         let Some((mut config, whole)) = typed_rest::<source::Config>(part, &path, notes) else { continue };
         // A kind that was wrongly written is told already.
-        if !whole && config.evtx.is_none() && config.replay.is_none() {
+        if !whole && config.evtx.is_none() && config.replay.is_none() && config.wef.is_none() {
             continue;
         }
         let Some(kind) = one_kind::<source::Config>(part, &[], &path, notes) else { continue };
@@ -149,6 +152,11 @@ fn sources(tree: &Tree<'_>, files: &[SourceFile], whole: bool, notes: &mut Notes
         // Told in its own words already; what else is wrong is told beside it.
         if let Some(evtx) = config.evtx.as_mut().filter(|_| right) {
             evtx.filter = filter;
+        }
+        if let Some(wef) = &mut config.wef
+            && !subscription::check(name, part, wef, around, notes)
+        {
+            continue;
         }
         match config.open(name) {
             Ok(source) => sources.extend((right && whole).then_some(source)),

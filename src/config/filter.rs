@@ -126,14 +126,6 @@ fn in_part(part: &Part<'_>, keys: &[&str], files: &[SourceFile], error: &FilterE
         node = list.get(entry)?;
     }
     node = node.get_ref().get("xpath").unwrap_or(node);
-    let mut span = node.span();
-    if let (Some(meant), Some(text)) = (&error.span, node.get_ref().as_str()) {
-        let written = files.get(part.file)?.text.get(span.clone())?;
-        let quotes =
-            written.len() - written.trim_start_matches(['"', '\'']).trim_start_matches(['\r', '\n']).len();
-        if written.get(quotes..).is_some_and(|written| written.starts_with(text)) {
-            span = span.start + quotes + meant.start..span.start + quotes + meant.end;
-        }
-    }
-    Some(Place { file: part.file, span })
+    let sign = error.span.as_ref().and_then(|meant| super::place::sign(part, node, meant, files));
+    Some(sign.unwrap_or_else(|| Place { file: part.file, span: node.span() }))
 }

@@ -27,6 +27,18 @@ pub trait Lookup {
 
     /// What an absent one is: a warning for `check`, an error for `run`.
     fn absent(&self) -> Severity;
+
+    /// The bytes of a file that a part of the pipeline names; more than `bytes_max` is an error.
+    ///
+    /// # Errors
+    /// In words, without the name.
+    fn bytes(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, String>;
+
+    /// The files that a glob or path names, in the order of their names.
+    ///
+    /// # Errors
+    /// In words, without the pattern.
+    fn list(&self, pattern: &str) -> Result<Vec<String>, String>;
 }
 
 /// The environment and files of this process.
@@ -54,6 +66,32 @@ impl Lookup for Process {
 
     fn absent(&self) -> Severity {
         self.absent
+    }
+
+    fn bytes(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        // One byte past the limit tells a file that is too large from one that just fits.
+        File::open(path)
+            .and_then(|file| file.take(bytes_max as u64 + 1).read_to_end(&mut bytes))
+            .map_err(|error| format!("cannot be read: {error}"))?;
+        match bytes.len() <= bytes_max {
+            true => Ok(bytes),
+            false => Err(format!("is larger than it may be ({bytes_max} bytes)")),
+        }
+    }
+
+    fn list(&self, pattern: &str) -> Result<Vec<String>, String> {
+        let found = glob::glob(pattern).map_err(|error| format!("is no pattern of files: {}", error.msg))?;
+        let mut paths = Vec::new();
+        for path in found {
+            let path = path.map_err(|error| format!("cannot be read: {}", error.error()))?;
+            paths.push(path.into_os_string().into_string().map_err(|_| "names a file that is not UTF-8")?);
+        }
+        if paths.is_empty() && !pattern.contains(['*', '?', '[']) {
+            return Err("cannot be read: there is no such file".into());
+        }
+        paths.sort();
+        Ok(paths)
     }
 }
 
@@ -152,6 +190,14 @@ mod tests {
         }
         fn absent(&self) -> Severity {
             Severity::Warning
+        }
+
+        fn bytes(&self, _: &str, _: usize) -> Result<Vec<u8>, String> {
+            Err("cannot be read: not there".into())
+        }
+
+        fn list(&self, _: &str) -> Result<Vec<String>, String> {
+            Ok(Vec::new())
         }
     }
 

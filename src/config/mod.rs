@@ -12,6 +12,7 @@
 //! | `diagnostic`, `suggest` | how a mistake is told |
 //! | `written`, `checked`, `filter` | what a pipeline is |
 //! | `place` | where something stands in a part |
+//! | `subscription` | files of subscriptions beside the pipeline, and the query lists they name |
 //! | `paths`, `bounds` | what its parts must not do to each other |
 //! | `reference` | the same for editors and for people |
 //!
@@ -30,6 +31,7 @@ mod paths;
 mod place;
 mod reference;
 mod secret;
+mod subscription;
 mod suggest;
 mod tree;
 mod typed;
@@ -58,10 +60,13 @@ pub struct Checked {
     secrets: Secrets,
 }
 
-/// Checks the files; opens nothing but what `lookup` does.
-pub fn check(files: Vec<SourceFile>, lookup: &dyn Lookup) -> Checked {
+/// Checks the files, and those that they name; opens nothing but what `lookup` does.
+pub fn check(mut files: Vec<SourceFile>, lookup: &dyn Lookup) -> Checked {
     let mut notes = tree::Notes::default();
-    let pipeline = checked::check(&files, lookup, &mut notes);
+    let own = files.len();
+    let besides = subscription::read(&mut files, lookup);
+    let around = subscription::Around { files: &files, besides: &besides, lookup };
+    let pipeline = checked::check(own, &around, &mut notes);
     let tree::Notes { diagnostics, secrets, .. } = notes;
     Checked { pipeline, diagnostics, files, secrets }
 }

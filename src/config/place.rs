@@ -2,9 +2,10 @@
 //!
 //! Must not know: what a kind means.
 
-use super::diagnostic::{Diagnostic, Place};
-use super::tree::{Notes, Part};
+use super::diagnostic::{Diagnostic, Place, SourceFile};
+use super::tree::{Node, Notes, Part};
 use schemars::JsonSchema;
+use std::ops::Range;
 
 /// Exactly one key of `T`'s must stand in the table at `keys`; which one.
 pub(super) fn one_kind<T: JsonSchema>(
@@ -79,4 +80,20 @@ pub(super) fn at(part: &Part<'_>, keys: &[&str]) -> Option<Place> {
     let (key, value) = node.get_ref().as_table()?.iter().find(|(key, _)| key.get_ref() == last)?;
     let span = if value.get_ref().is_table() { key.span() } else { value.span() };
     Some(Place { file: part.file, span })
+}
+
+/// Place of `meant` in the text of a value; None where it is not written down letter by letter.
+pub(super) fn sign(
+    part: &Part<'_>,
+    node: &Node<'_>,
+    meant: &Range<usize>,
+    files: &[SourceFile],
+) -> Option<Place> {
+    let (span, text) = (node.span(), node.get_ref().as_str()?);
+    let written = files.get(part.file)?.text.get(span.clone())?;
+    let quotes =
+        written.len() - written.trim_start_matches(['"', '\'']).trim_start_matches(['\r', '\n']).len();
+    let start = span.start + quotes;
+    let is_plain = written.get(quotes..).is_some_and(|written| written.starts_with(text));
+    is_plain.then(|| Place { file: part.file, span: start + meant.start..start + meant.end })
 }

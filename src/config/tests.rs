@@ -17,7 +17,30 @@ impl Lookup for Fixed {
     fn absent(&self) -> Severity {
         Severity::Warning
     }
+
+    fn bytes(&self, path: &str, _: usize) -> Result<Vec<u8>, String> {
+        let (_, text) = BESIDE.iter().find(|(name, _)| *name == path).ok_or("cannot be read: not there")?;
+        Ok(text.as_bytes().to_vec())
+    }
+
+    fn list(&self, pattern: &str) -> Result<Vec<String>, String> {
+        let folder = pattern.strip_suffix("*.toml").ok_or("is no pattern of files")?;
+        let paths = BESIDE.iter().map(|(name, _)| (*name).to_owned());
+        Ok(paths.filter(|path| path.starts_with(folder) && path.ends_with(".toml")).collect())
+    }
 }
+
+/// Files beside the pipeline.
+const BESIDE: &[(&str, &str)] = &[
+    ("subs/logons.toml", "query.file = 'subs/logons.xml'\nmax_time = '1m'\n"),
+    (
+        "subs/logons.xml",
+        "<QueryList><Query><Select Path='Security'>*[System[EventID=4624]]</Select></Query></QueryList>",
+    ),
+    ("wrong/typo.toml", "[query]\nchannels = { Secruity = 4624 }\nxpath.System = '*[System[EventID=1]'\n"),
+    ("wrong/unknown.toml", "query.channels.System = 1\nmax_tme = '1m'\n"),
+    ("wrong/xml.toml", "query.file = 'nowhere.xml'\n"),
+];
 
 fn checked(texts: &[&str]) -> Checked {
     let file = |(index, text): (usize, &&str)| SourceFile {
@@ -464,4 +487,81 @@ fn a_mistake_in_one_key_does_not_hide_what_another_means() {
     for words in ["`pol`", "EventID==1", "Level==1", "two kinds", "{chanel}", "`rotat`"] {
         assert!(told.contains(words), "{words}: {told}");
     }
+}
+
+const WEF: &str = "basin.memory = {}\n[output.o]\nsink.stdout = {}\n[source.dc.wef]\nlisten = '[::]:5985'\ninsecure_plain_http = true\nauth.basic.passwords = 'p'\n";
+
+#[track_caller]
+fn told_of_wef(text: &str, expected: &str) {
+    assert_eq!(checked(&[&format!("{WEF}{text}")]).told().trim_end(), expected.trim());
+}
+
+#[test]
+fn a_subscription_may_stand_in_a_file_beside_the_pipeline_with_its_query_in_another() {
+    told_of_wef("subscriptions = 'subs/*.toml'\n", "");
+    told_of_wef(
+        "subscriptions = ['none/*.toml', 'x']\n",
+        "
+warning: p.toml:8:17: `none/*.toml` names no file
+  |
+8 | subscriptions = ['none/*.toml', 'x']
+  |                 ^^^^^^^^^^^^^^^^^^^^
+  = a path is taken from the folder in which forebay is started
+
+error: p.toml:8:17: `x` is no pattern of files
+  |
+8 | subscriptions = ['none/*.toml', 'x']
+  |                 ^^^^^^^^^^^^^^^^^^^^",
+    );
+    told_of_wef(
+        "subscriptions = 'subs/*.toml'\nsubscription.logons.query.channels.Security = 4624\n",
+        "
+error: subs/logons.toml:1:1: `source.dc.wef.subscription.logons` is defined twice
+  |
+1 | query.file = 'subs/logons.xml'
+  | ^
+  = a file is a subscription of its own name; rename or remove one of them",
+    );
+}
+
+#[test]
+fn what_is_wrong_in_a_file_beside_is_told_where_it_stands() {
+    told_of_wef(
+        "subscriptions = 'wrong/*.toml'\n",
+        "
+error: wrong/unknown.toml:2:1: unknown key `max_tme` in `source.dc.wef.subscription.unknown`
+  |
+2 | max_tme = '1m'
+  | ^^^^^^^
+  = did you mean `max_time`? known here: `query`, `id`, `uri`, `enabled_for`, `preset`, `max_time`, `heartbeat`, `max_elements`, `max_envelope`, `oversize`, `format`, `locale`, `data_locale`, `read_existing`, `compression`, `retry`, `expires`, `own_channels`
+
+error: wrong/xml.toml:1:14: `nowhere.xml` cannot be read: not there
+  |
+1 | query.file = 'nowhere.xml'
+  |              ^^^^^^^^^^^^^
+
+error: wrong/typo.toml:3:36: `]` is missing at the end
+  |
+3 | xpath.System = '*[System[EventID=1]'
+  |                                    ^",
+    );
+}
+
+#[test]
+fn what_is_wrong_in_a_subscription_is_told_at_its_key() {
+    told_of_wef(
+        "[source.dc.wef.subscription.'Domain controllers']\nquery.channels = { Secruity = 4624 }\nmax_elements = 0\n",
+        "
+error: p.toml:10:16: batches of at most 0 events
+   |
+10 | max_elements = 0
+   |                ^
+  = leave the limit out, or say 1 or more
+
+warning: p.toml:9:31: `Secruity` is no channel that Windows has, and hosts skip it without a word
+  |
+9 | query.channels = { Secruity = 4624 }
+  |                               ^^^^
+  = did you mean `Security`? if not, list it in `own_channels`",
+    );
 }

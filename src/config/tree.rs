@@ -108,6 +108,20 @@ pub(super) fn root<'t>(source: &'t SourceFile, notes: &mut Notes) -> Option<Part
     mistakes.is_empty().then_some(Part { file: 0, key: Place { file: 0, span: 0..0 }, value })
 }
 
+/// A whole file as one part, with its `${…}` filled in.
+pub(super) fn beside<'t>(
+    file: usize,
+    source: &'t SourceFile,
+    lookup: &dyn Lookup,
+    notes: &mut Notes,
+) -> Option<Part<'t>> {
+    let (mut table, mistakes) = DeTable::parse_recoverable(&source.text);
+    hide_and_fill(file, table.get_mut(), &[], lookup, notes);
+    syntax(file, source, table.get_ref(), &mistakes, notes);
+    let value = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+    mistakes.is_empty().then_some(Part { file, key: Place { file, span: 0..0 }, value })
+}
+
 /// `did you mean …?` and the keys there are.
 pub(super) fn known_keys<'k>(typed: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
     let list = known.clone().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
