@@ -168,6 +168,11 @@ impl Encoder {
         if self.takes_letters && (parsed.is_err() || is_undecodable(notes)) {
             return;
         }
+        if let Some(note) = notes.iter().find(|note| note.kind == NoteKind::Distrusted) {
+            let error = format!("the source does not trust it: it names the computer `{}`", note.detail);
+            batch.dead.push((at.0, at.1, error));
+            return;
+        }
         if let Some(note) = notes.iter().find(|note| note.kind == NoteKind::Undecodable) {
             return self.unreadable(batch, delivery, at, notes, &note.detail);
         }

@@ -273,6 +273,23 @@ async fn what_cannot_be_read_goes_to_the_dead_letter_as_it_came_where_that_is_as
 }
 
 #[tokio::test]
+async fn what_the_source_does_not_trust_goes_to_the_dead_letter_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    let (basin, peer) = (disk(folder.path(), &["wary"]), Peer::with([]));
+    let letters = folder.path().join("dead");
+    let (lane, _) = lane(&basin, "wary", &peer, Letters::Folder(letters.clone()));
+    let mut both = batch(&["0", "1"]);
+    both.notes = vec![Note { event: 0, kind: NoteKind::Distrusted, detail: "dc1".into() }];
+    basin.append(both).await;
+    basin.finish();
+    lane.run().await.unwrap();
+    assert_eq!(peer.taken(), ["1"]);
+    let error = "the source does not trust it: it names the computer `dc1`".to_owned();
+    assert_eq!(buried(&letters), [(error, "0".to_owned())]);
+    basin.close().await;
+}
+
+#[tokio::test]
 async fn a_lane_waits_for_a_dead_letter_that_cannot_take() {
     let folder = tempfile::tempdir().unwrap();
     let (basin, peer) = (disk(folder.path(), &["waiting"]), Peer::with([]));
