@@ -353,3 +353,7 @@ fn offered(host: &mut Host, who: &Who<'_>, offers: &[(&Subscribed, Offer<'_>)], 
 fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.0.saturating_sub(from.0) / 1_000_000).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

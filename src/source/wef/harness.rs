@@ -89,6 +89,7 @@ pub(super) struct Machine {
     pub(super) machine_id: String,
     pub(super) charset: Charset,
     pub(super) is_sldc: bool,
+    pub(super) envelope_bytes_max: u32,
 }
 
 impl Machine {
@@ -105,6 +106,7 @@ impl Machine {
             machine_id: name.into(),
             charset: Charset::Utf16,
             is_sldc: true,
+            envelope_bytes_max: 512_000,
         }
     }
 
@@ -115,7 +117,7 @@ impl Machine {
             to: Some("https://col.example.org:5986/wsman".into()),
             reply_to: Some(ns::ANONYMOUS.into()),
             machine_id: Some(self.machine_id.as_str().into()),
-            max_envelope_size: Some(512_000),
+            max_envelope_size: Some(self.envelope_bytes_max),
             operation_timeout: Some(Duration::from_secs(60)),
             ..Header::default()
         }
@@ -130,6 +132,22 @@ impl Machine {
             return units.into();
         }
         let mut body = Vec::new();
+        Encoder::default().encode(&units, Coding::One, &mut body);
+        body.into()
+    }
+
+    /// The same with header blocks of any kind.
+    pub(super) fn events_with(&self, events: &[String], blocks: &str) -> Bytes {
+        let plain =
+            Machine { peer: self.peer.clone(), machine_id: self.machine_id.clone(), is_sldc: false, ..*self };
+        let mut text = Vec::new();
+        charset::decode(&plain.events(events, None), None, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap().replace("<w:AckRequested/>", blocks);
+        let (mut units, mut body) = (Vec::new(), Vec::new());
+        charset::encode(&text, self.charset, &mut units);
+        if !self.is_sldc {
+            return units.into();
+        }
         Encoder::default().encode(&units, Coding::One, &mut body);
         body.into()
     }
@@ -193,15 +211,20 @@ impl Machine {
         self.post(to, path, self.body(header, message)).await
     }
 
-    pub(super) async fn enumerate(&self, to: &Harness) -> String {
+    /// Asks for subscriptions.
+    pub(super) async fn ask(&self, to: &Harness) -> Reply {
         let header = Header {
             resource: Some(resource::SUBSCRIPTION_MANAGER.into()),
             ..self.header(action::ENUMERATE)
         };
-        // What is asked is never compressed.
+        // This is never compressed.
         let plain = Machine { peer: self.peer.clone(), machine_id: String::new(), is_sldc: false, ..*self };
         let body = plain.body(header, Soap::Enumerate { optimized: true, max_elements: Some(32_000) });
-        let reply = plain.post(to, "/wsman/SubscriptionManager/WEC", body).await;
+        plain.post(to, "/wsman/SubscriptionManager/WEC", body).await
+    }
+
+    pub(super) async fn enumerate(&self, to: &Harness) -> String {
+        let reply = self.ask(to).await;
         assert_eq!(reply.status, 200);
         text_of(&reply)
     }

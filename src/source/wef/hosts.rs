@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `host` | what is known of one machine |
 //! | `keep` | the table across restarts, in the basin's state |
+//! | `view` | the table as it is shown |
 //!
 //! Promise: bounded (`HOSTS_MAX`); an update costs a lock that other hosts hardly ever hold. What it says
 //! after a crash is as old as its last write. Must not know: HTTP, messages.
 
 pub(super) mod host;
 mod keep;
+mod view;
 
 use crate::event::Timestamp;
 use crate::finding::Finding;
