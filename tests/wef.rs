@@ -1,6 +1,7 @@
 //! The collector end to end: hosts that enumerate, deliver and come back, and what is in the file.
 
 use crate::support::host::{Host, Offered, bookmark, event, passwords};
+use crate::support::once::findings;
 use crate::support::process::{Process, eventually, forebay, free_port, told};
 use std::fs;
 use std::path::Path;
@@ -101,4 +102,53 @@ fn events_are_acknowledged_come_into_the_file_and_are_gone_on_with_after_a_resta
     eventually("the file has them all", || site.records() == [1, 2, 3, 4, 5]);
     running.stop();
     assert_eq!(running.code(), Some(0), "{}", told(site.path()));
+}
+
+#[test]
+fn a_reload_changes_what_hosts_are_asked_for_at_their_next_question_and_keeps_where_they_are() {
+    let site = Site::new(LOGONS, "");
+    let running = site.run();
+    let mut host = site.host("pc1.example.org");
+    let first = only(host.enumerate(WEC));
+    let events = batch(&host, 1..=3);
+    assert!(host.deliver(&first, &events, &bookmark("Security", 3)).unwrap().is_ack());
+
+    // Written otherwise, and for fewer hosts: nothing that this one must know.
+    let same = "[source.dc.wef.subscription.logons]\nenabled_for.deny = 'pc2*'\nquery.xpath.Security = '*[System[(EventID=4624)]]'\n";
+    site.write(same, "");
+    reload(&site, &running, 1);
+    host.hang_up();
+    let again = only(host.enumerate(WEC));
+    assert_eq!((again.version, again.bookmark.as_deref()), (first.version, Some(&*bookmark("Security", 3))));
+    assert_eq!(site.host("pc2.example.org").enumerate(WEC), []);
+
+    let more =
+        "[source.dc.wef.subscription.logons]\nquery.channels = { Security = [4624, 4625], System = '*' }\n";
+    site.write(more, "");
+    reload(&site, &running, 2);
+    host.hang_up();
+    let changed = only(host.enumerate(WEC));
+    assert_ne!(changed.version, first.version);
+    assert_eq!((&changed.path, &changed.bookmark), (&first.path, &again.bookmark));
+    let events = batch(&host, 4..=4);
+    assert!(host.deliver(&changed, &events, &bookmark("Security", 4)).unwrap().is_ack());
+    eventually("the file has them", || site.records() == [1, 2, 3, 4]);
+    assert_eq!(findings(&told(site.path())), ["the subscription `logons` asks for one more channel"]);
+
+    site.write(
+        "[source.dc.wef.subscription.logons]\nquery.channels = { Secruity = [4624] }\nmax_elements = 0\n",
+        "",
+    );
+    running.reload();
+    eventually("the file is refused", || told(site.path()).contains("the running pipeline stays"));
+    host.hang_up();
+    assert_eq!(only(host.enumerate(WEC)).version, changed.version);
+}
+
+/// Reloads, and waits for the life with this number.
+fn reload(site: &Site, running: &Process, number: usize) {
+    running.reload();
+    eventually("the next life listens", || {
+        told(site.path()).matches("listening for hosts").count() == number + 1
+    });
 }

@@ -15,7 +15,7 @@
 //! | `session`, `answers` | one request and its answer, without sockets |
 //! | `incoming`, `run` | from a body to a message, its events in one buffer |
 //! | `delivery`, `pending`, `stored` | events into the basin: one delivery at a time of each stream, never twice |
-//! | `subscription` | what hosts are asked for |
+//! | `subscription`, `known` | what hosts are asked for; what they were asked for before |
 //! | `hosts` | the host table |
 //! | `room`, `fair` | memory for requests, shared out by host |
 //!
@@ -34,6 +34,7 @@ mod fair;
 mod harness;
 mod hosts;
 mod incoming;
+mod known;
 mod listener;
 mod pending;
 pub mod proxy;

@@ -99,6 +99,10 @@ impl Subscriptions {
         self.0.iter().map(|one| one.subscription.max_envelope_bytes as usize).max().unwrap_or_default()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Subscribed> {
+        self.0.iter()
+    }
+
     pub(super) fn by_id(&self, id: Guid) -> Option<&Subscribed> {
         self.0.iter().find(|subscribed| subscribed.id == id)
     }

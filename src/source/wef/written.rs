@@ -3,6 +3,7 @@
 //! Must not know: how hosts are admitted, served and answered.
 
 use super::entrance::{Entrance, LimitsConfig, Written};
+use super::known;
 use super::listener::Closed;
 use super::session::Collector;
 use super::subscription::{Config as SubscriptionConfig, Subscriptions};
@@ -131,6 +132,7 @@ impl Wef {
     pub async fn run(self, basin: Basin, stop: CancellationToken) -> Result<Summary, SourceError> {
         let Self { name, entrance, subscriptions, trust, limits, report } = self;
         let input = |finding, kind| SourceError::Input { name: name.clone(), finding, kind };
+        let (known, kept) = (subscriptions.clone(), basin.clone());
         let collector = Collector::new(&name, basin, subscriptions, limits, trust, report.clone());
         let collector = collector.map_err(|error| {
             let finding = Finding {
@@ -140,7 +142,15 @@ impl Wef {
             };
             input(finding, error.kind())
         })?;
-        let served = entrance.serve(collector, report.clone(), stop).await;
+        // Beside each other: a basin that is full keeps no host from coming in.
+        let remembering = async {
+            tokio::select! {
+                () = known::remember(&name, &known, &kept, &report) => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        let serving = entrance.serve(collector, report.clone(), stop.clone());
+        let (served, ()) = tokio::join!(serving, remembering);
         served.map_err(|Closed { finding, kind }| input(finding, kind))?;
         Ok(report.summary())
     }
