@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Chunks a worker takes at a time: small enough to stay in the processor's cache between the
-/// kernel's copy and the decoding, large enough that taking turns costs nothing.
+/// kernel's copy and the decoding; and with others, large enough that taking turns costs nothing.
+const BLOCK_CHUNKS_ALONE: usize = 1;
 const BLOCK_CHUNKS: usize = 4;
 
 pub(super) struct Feed {
@@ -49,12 +50,14 @@ pub(super) struct Problem {
 }
 
 impl Block {
-    pub(super) fn new() -> Self {
+    /// For a worker that takes turns with others, or is alone.
+    pub(super) fn new(alone: bool) -> Self {
+        let chunks = if alone { BLOCK_CHUNKS_ALONE } else { BLOCK_CHUNKS };
         Self {
             sequence: 0,
             file: Path::new("").into(),
             first_chunk: 0,
-            buffer: vec![0; BLOCK_CHUNKS * CHUNK_BYTES].into(),
+            buffer: vec![0; chunks * CHUNK_BYTES].into(),
             filled: 0,
             problems: Vec::new(),
         }
