@@ -83,17 +83,33 @@ impl ChunkHeader {
 
     /// Compares both checksums with the bytes.
     pub fn checks(&self, chunk: &[u8]) -> Checks {
-        if self.flags & super::header::FLAG_NO_CRC32 != 0 {
+        if self.has_no_checksums() {
             return Checks { header: true, records: true };
         }
+        let records = chunk.get(CHUNK_HEADER_BYTES..self.free_space_offset as usize);
+        Checks {
+            header: self.holds(chunk),
+            records: records.is_some_and(|bytes| crc32fast::hash(bytes) == self.records_crc32),
+        }
+    }
+
+    fn has_no_checksums(&self) -> bool {
+        self.flags & super::header::FLAG_NO_CRC32 != 0
+    }
+
+    fn holds(&self, chunk: &[u8]) -> bool {
         let mut hash = crc32fast::Hasher::new();
         hash.update(&chunk[..120.min(chunk.len())]);
         hash.update(chunk.get(128..CHUNK_HEADER_BYTES).unwrap_or_default());
-        let records = chunk.get(CHUNK_HEADER_BYTES..self.free_space_offset as usize);
-        Checks {
-            header: hash.finalize() == self.header_crc32,
-            records: records.is_some_and(|bytes| crc32fast::hash(bytes) == self.records_crc32),
-        }
+        hash.finalize() == self.header_crc32
+    }
+
+    /// Where the records ended when the header was written, if its checksum vouches for that. A
+    /// record that was added since then starts exactly there.
+    pub fn vouched_end(&self, chunk: &[u8]) -> Option<usize> {
+        let free = self.free_space_offset as usize;
+        let is_sure = !self.has_no_checksums() && self.holds(chunk);
+        (is_sure && (CHUNK_HEADER_BYTES..=CHUNK_BYTES).contains(&free)).then_some(free)
     }
 
     /// Where the header says that the records end; the chunk's end when it says nothing possible.

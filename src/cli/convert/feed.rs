@@ -1,10 +1,10 @@
 //! The input: files one after the other, cut into blocks of whole chunks.
 
 use crate::cli::{Exit, Failure};
-use crate::evtx::chunk::CHUNK_MAGIC;
-use crate::evtx::{CHUNK_BYTES, FILE_HEADER_BYTES, FileHeader};
+use crate::evtx::chunk::{CHUNK_HEADER_BYTES, CHUNK_MAGIC, RECORD_MAGIC};
+use crate::evtx::{CHUNK_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader};
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// kernel's copy and the decoding; and with others, large enough that taking turns costs nothing.
 const BLOCK_CHUNKS_ALONE: usize = 1;
 const BLOCK_CHUNKS: usize = 4;
+
+/// What stands unused at the end of a chunk is not read when there is at least so much of it.
+const UNUSED_BYTES_MIN: usize = 8 << 10;
 
 pub(super) struct Feed {
     /// In reverse order.
@@ -25,10 +28,15 @@ pub(super) struct Feed {
 
 struct Open {
     name: Arc<Path>,
-    reader: Box<dyn Read + Send>,
+    reader: Reader,
     chunk: u64,
-    /// Read already, to see what it is; comes before `reader`.
+    /// The start of the next chunk, read already to see what it is.
     ahead: Vec<u8>,
+}
+
+enum Reader {
+    File(File),
+    Stream(Box<dyn Read + Send>),
 }
 
 /// Chunks of one file. Its buffer is reused.
@@ -155,10 +163,16 @@ impl Open {
         let is_stdin = path == Path::new("-");
         let name: Arc<Path> = if is_stdin { Path::new("standard input").into() } else { path.into() };
         let cannot = |error: io::Error| Failure::io("read", &name, &error);
-        let mut reader: Box<dyn Read + Send> =
-            if is_stdin { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(cannot)?) };
+        let mut reader = if is_stdin {
+            Reader::Stream(Box::new(io::stdin()))
+        } else {
+            let file = File::open(path).map_err(cannot)?;
+            // A device or a pipe has no place to go to.
+            let is_file = file.metadata().is_ok_and(|file| file.is_file());
+            if is_file { Reader::File(file) } else { Reader::Stream(Box::new(file)) }
+        };
         let mut header = vec![0; FILE_HEADER_BYTES];
-        let read = fill(&mut *reader, &mut header).map_err(cannot)?;
+        let read = fill(reader.plain(), &mut header).map_err(cannot)?;
         header.truncate(read);
         let mut open = Self { name, reader, chunk: 0, ahead: Vec::new() };
         let Err(error) = FileHeader::parse(&header) else {
@@ -171,7 +185,7 @@ impl Open {
         };
         // A log whose first page is lost still has its chunks.
         let mut magic = [0; 8];
-        let read = fill(&mut *open.reader, &mut magic).unwrap_or(0);
+        let read = fill(open.reader.plain(), &mut magic).unwrap_or(0);
         if &magic[..read] != CHUNK_MAGIC {
             let instead = if is_text(&header) {
                 "; XML and JSON lines are read by `forebay run`, with `[source.NAME.replay]` in a pipeline"
@@ -187,13 +201,61 @@ impl Open {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let ahead = self.ahead.len();
-        buffer[..ahead].copy_from_slice(&self.ahead);
-        self.ahead.clear();
-        let filled = ahead + fill(&mut *self.reader, &mut buffer[ahead..])?;
-        self.chunk += filled.div_ceil(CHUNK_BYTES) as u64;
+        let (mut filled, mut chunks) = (0, 0);
+        for chunk in buffer.chunks_mut(CHUNK_BYTES) {
+            let read = self.next(chunk)?;
+            filled += read;
+            chunks += u64::from(read > 0);
+            if read < chunk.len() {
+                break;
+            }
+        }
+        self.chunk += chunks;
         Ok(filled)
     }
+
+    /// The next chunk, and the header of the one behind it; how much of the chunk there is.
+    fn next(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        let mut at = self.ahead.len();
+        chunk[..at].copy_from_slice(&self.ahead);
+        let file = match &mut self.reader {
+            Reader::File(file) => file,
+            Reader::Stream(stream) => {
+                self.ahead.clear();
+                return Ok(at + fill(stream, &mut chunk[at..])?);
+            }
+        };
+        if let Some(end) = unused_from(&self.ahead) {
+            // Whether a record was added since the header was written shows there.
+            let seen = end + RECORD_MAGIC.len();
+            at += fill(file, &mut chunk[at..seen])?;
+            if at == seen && chunk[end..seen] != *RECORD_MAGIC {
+                chunk[seen..].fill(0);
+                file.seek(SeekFrom::Current((CHUNK_BYTES - seen) as i64))?;
+                at = CHUNK_BYTES;
+            }
+        }
+        self.ahead.resize(CHUNK_HEADER_BYTES, 0);
+        let read = fill_both(file, &mut chunk[at..], &mut self.ahead)?;
+        self.ahead.truncate((at + read).saturating_sub(CHUNK_BYTES));
+        Ok((at + read).min(CHUNK_BYTES))
+    }
+}
+
+impl Reader {
+    fn plain(&mut self) -> &mut dyn Read {
+        match self {
+            Self::File(file) => file,
+            Self::Stream(stream) => stream,
+        }
+    }
+}
+
+/// Where in a chunk with this header the records end, if nothing stands behind them that is worth
+/// to be read.
+fn unused_from(header: &[u8]) -> Option<usize> {
+    let end = ChunkHeader::parse(header)?.vouched_end(header)?;
+    (end + UNUSED_BYTES_MIN <= CHUNK_BYTES).then_some(end)
 }
 
 /// Devices and pipes may well be both input and output.
@@ -228,6 +290,25 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
+/// The same with two buffers, the first of which may be empty.
+fn fill_both(file: &mut File, mut first: &mut [u8], mut second: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while !second.is_empty() {
+        match file.read_vectored(&mut [IoSliceMut::new(first), IoSliceMut::new(second)]) {
+            Ok(0) => break,
+            Ok(read) => {
+                filled += read;
+                let in_first = read.min(first.len());
+                first = &mut first[in_first..];
+                second = &mut second[read - in_first..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 /// Event logs in a folder and those below it, by name. Links to folders are not followed.
 fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let cannot = |error: io::Error| Failure::io("list", folder, &error);
@@ -242,4 +323,62 @@ fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::xml::XmlEvent;
+    use crate::evtx::write::{LogWriter, Options};
+
+    /// A log of one chunk with one event.
+    fn log() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut log = LogWriter::create(Options::default(), &mut bytes).unwrap();
+        let event = b"<Event><System><EventID>1</EventID></System></Event>";
+        log.push(&XmlEvent::parse(event).unwrap(), 0, &mut bytes).unwrap();
+        log.close(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// All that is handed out of a file.
+    fn read(file: &[u8], alone: bool) -> Vec<Vec<u8>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.evtx");
+        std::fs::write(&path, file).unwrap();
+        let (mut feed, mut block) = (Feed::new(&[path]).unwrap(), Block::new(alone));
+        let mut chunks = Vec::new();
+        while feed.next(&mut block) {
+            assert!(block.problems.is_empty());
+            chunks.extend(block.chunks().map(<[u8]>::to_vec));
+        }
+        chunks
+    }
+
+    #[test]
+    fn what_stands_behind_the_records_of_a_chunk_is_read_only_where_one_goes_on() {
+        let log = log();
+        let (header, chunk) = log.split_at(FILE_HEADER_BYTES);
+        let end = unused_from(&chunk[..CHUNK_HEADER_BYTES]).unwrap();
+        let with = |from: usize, bytes: &[u8]| {
+            let mut changed = chunk.to_vec();
+            changed[from..from + bytes.len()].copy_from_slice(bytes);
+            changed
+        };
+        let stale = with(60_000, b"what was there before");
+        let added = [&with(60_000, b"of an event")[..end], RECORD_MAGIC, &stale[end + 4..]].concat();
+        let unsure = with(48, &50_000_u32.to_le_bytes());
+        let whole = with(end, &[1; 4]);
+        let chunks = [chunk, &stale, &added, &unsure, &whole, chunk, chunk];
+        let expected = [chunk, chunk, &added, &unsure, &whole, chunk, chunk];
+        for alone in [true, false] {
+            assert_eq!(read(&[header, &chunks.concat()].concat(), alone), expected);
+            // The file may end anywhere.
+            let cut = [header, &chunks[..3].concat(), &chunk[..end - 1]].concat();
+            assert_eq!(read(&cut, alone)[3], &chunk[..end - 1]);
+            let cut = [header, chunk, &chunk[..CHUNK_HEADER_BYTES - 1]].concat();
+            assert_eq!(read(&cut, alone)[1].len(), CHUNK_HEADER_BYTES - 1);
+            assert_eq!(read(&[header, chunk, &chunk[..end + 4]].concat(), alone)[1], *chunk);
+        }
+    }
 }
