@@ -14,21 +14,31 @@ impl Block {
     /// Nothing is equal to it.
     pub(super) const NEVER: Self = Self { bytes: [1; BLOCK_BYTES], mask: [0; BLOCK_BYTES] };
 
-    /// These bytes, and anything behind them.
-    ///
-    /// # Panics
-    /// When there are more than a block has.
-    pub(super) fn new(expected: &[u8]) -> Self {
-        let (mut bytes, mut mask) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES]);
-        bytes[..expected.len()].copy_from_slice(expected);
-        mask[..expected.len()].fill(u8::MAX);
-        Self { bytes, mask }
+    /// The first `count` of these bytes, as far as a block goes, and anything behind them.
+    pub(super) fn new(bytes: &[u8], count: usize) -> Self {
+        let word = match bytes.first_chunk() {
+            Some(word) => u128::from_le_bytes(*word),
+            None => bytes.iter().rev().fold(0, |word, &byte| word << 8 | u128::from(byte)),
+        };
+        let mask = FIRST[count.min(BLOCK_BYTES)];
+        Self { bytes: (word & mask).to_le_bytes(), mask: mask.to_le_bytes() }
     }
 
     pub(super) fn leave_out(&mut self, at: usize) {
         (self.bytes[at], self.mask[at]) = (0, 0);
     }
 }
+
+/// Masks of the first bytes of a block, as many as the index.
+const FIRST: [u128; BLOCK_BYTES + 1] = {
+    let mut masks = [0; BLOCK_BYTES + 1];
+    let mut count = 1;
+    while count < masks.len() {
+        masks[count] = masks[count - 1] << 8 | 0xff;
+        count += 1;
+    }
+    masks
+};
 
 /// Whether all that was found is what was expected in its place.
 #[inline(always)]
@@ -78,7 +88,7 @@ mod tests {
             left_out in prop::collection::vec((0..64_usize, any::<u8>()), 0..12),
             changed in prop::option::of((0..64_usize, 1..=u8::MAX)),
         ) {
-            let mut expected: Vec<Block> = bytes.iter().map(|bytes| Block::new(bytes)).collect();
+            let mut expected: Vec<Block> = bytes.iter().map(|bytes| Block::new(bytes, BLOCK_BYTES)).collect();
             let mut found = bytes;
             let all = found.len() * BLOCK_BYTES;
             for (at, byte) in left_out.into_iter().filter(|(at, _)| *at < all) {
@@ -96,7 +106,14 @@ mod tests {
 
     #[test]
     fn what_stands_behind_what_is_expected_does_not_matter() {
-        assert!(are_equal(&[Block::new(b"abc")], &[*b"abcdefghijklmnop"]));
-        assert!(!are_equal(&[Block::new(b"abc")], &[*b"abxdefghijklmnop"]));
+        let text = b"abcdefghijklmnop";
+        for (bytes, count) in
+            [(&b"abc"[..], 3), (&text[..], 3), (b"abcx", 3), (b"", 0), (text, 16), (text, 17)]
+        {
+            let block = [Block::new(bytes, count)];
+            assert!(are_equal(&block, &[*text]));
+            assert_eq!(are_equal(&block, &[*b"abxdefghijklmnop"]), count == 0);
+            assert_eq!(are_equal(&block, &[*b"abcdefghijklmnox"]), count < 16);
+        }
     }
 }

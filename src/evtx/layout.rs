@@ -211,12 +211,13 @@ impl Draft<'_, '_> {
 
     /// Ends the tokens up to a string; as many bytes are its length and it.
     fn end(&mut self, field: usize, string: usize) -> Option<()> {
-        let (tokens, rest) = self.tokens.split_at_checked(self.read)?;
-        self.tokens = rest.get(string..)?;
-        self.read = 0;
+        let (tokens, read) = (self.tokens, std::mem::take(&mut self.read));
+        self.tokens = tokens.get(read + string..)?;
         let stretches = &mut self.layout.stretches;
         let first = stretches.len();
-        stretches.extend(tokens.chunks(STRETCH_BYTES).map(Stretch::new));
+        for at in (0..read).step_by(STRETCH_BYTES) {
+            stretches.push(Stretch::new(&tokens[at..], STRETCH_BYTES.min(read - at)));
+        }
         for at in self.sizes.drain(..).flat_map(|at| at..at + SIZE_BYTES) {
             let blocks = &mut stretches[first + at / STRETCH_BYTES].blocks;
             blocks[at % STRETCH_BYTES / BLOCK_BYTES].leave_out(at % BLOCK_BYTES);
@@ -227,9 +228,11 @@ impl Draft<'_, '_> {
 }
 
 impl Stretch {
-    fn new(tokens: &[u8]) -> Self {
-        let (first, second) = tokens.split_at(tokens.len().min(BLOCK_BYTES));
-        Self { blocks: [Block::new(first), Block::new(second)], bytes: tokens.len(), field: FIELDS }
+    /// The first `bytes` of these tokens.
+    fn new(tokens: &[u8], bytes: usize) -> Self {
+        let second = tokens.get(BLOCK_BYTES..).unwrap_or_default();
+        let blocks = [Block::new(tokens, bytes), Block::new(second, bytes.saturating_sub(BLOCK_BYTES))];
+        Self { blocks, bytes, field: FIELDS }
     }
 }
 
@@ -254,7 +257,7 @@ impl Default for DataTag {
 impl DataTag {
     /// Of one that has been read and in which no name stands itself.
     pub(super) fn of(tag: &[u8; DATA_TAG_BYTES]) -> Self {
-        let mut first = Block::new(&tag[..BLOCK_BYTES]);
+        let mut first = Block::new(tag, BLOCK_BYTES);
         for at in (1..1 + SIZE_BYTES).chain(9..9 + SIZE_BYTES) {
             first.leave_out(at);
         }
