@@ -63,12 +63,12 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let output = Output::new(args.output.as_deref(), args.format == Shape::Evtx, &feed)?;
     let feed = Mutex::new(feed);
     if args.threads == 1 {
-        Worker::new(&recipe)?.run(&feed, &output, true);
+        Worker::new(&recipe)?.run(&feed, &output);
     } else {
         std::thread::scope(|scope| -> Result<(), Failure> {
             for _ in 0..args.threads {
                 let worker = Worker::new(&recipe)?;
-                scope.spawn(|| worker.run(&feed, &output, false));
+                scope.spawn(|| worker.run(&feed, &output));
             }
             Ok(())
         })?;

@@ -10,10 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Chunks a worker takes at a time: small enough to stay in the processor's cache between the
-/// kernel's copy and the decoding; and with others, large enough that taking turns costs nothing.
-const BLOCK_CHUNKS_ALONE: usize = 1;
-const BLOCK_CHUNKS: usize = 4;
+/// Chunks a worker takes at a time: one stays in the processor's cache between the kernel's copy and the
+/// decoding, which is worth more than fewer turns.
+const BLOCK_CHUNKS: usize = 1;
 
 /// What stands unused at the end of a chunk is not read when there is at least so much of it.
 const UNUSED_BYTES_MIN: usize = 8 << 10;
@@ -58,14 +57,12 @@ pub(super) struct Problem {
 }
 
 impl Block {
-    /// For a worker that takes turns with others, or is alone.
-    pub(super) fn new(alone: bool) -> Self {
-        let chunks = if alone { BLOCK_CHUNKS_ALONE } else { BLOCK_CHUNKS };
+    pub(super) fn new() -> Self {
         Self {
             sequence: 0,
             file: Path::new("").into(),
             first_chunk: 0,
-            buffer: vec![0; chunks * CHUNK_BYTES].into(),
+            buffer: vec![0; BLOCK_CHUNKS * CHUNK_BYTES].into(),
             filled: 0,
             problems: Vec::new(),
         }
@@ -342,11 +339,11 @@ mod tests {
     }
 
     /// All that is handed out of a file.
-    fn read(file: &[u8], alone: bool) -> Vec<Vec<u8>> {
+    fn read(file: &[u8]) -> Vec<Vec<u8>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.evtx");
         std::fs::write(&path, file).unwrap();
-        let (mut feed, mut block) = (Feed::new(&[path]).unwrap(), Block::new(alone));
+        let (mut feed, mut block) = (Feed::new(&[path]).unwrap(), Block::new());
         let mut chunks = Vec::new();
         while feed.next(&mut block) {
             assert!(block.problems.is_empty());
@@ -371,14 +368,12 @@ mod tests {
         let whole = with(end, &[1; 4]);
         let chunks = [chunk, &stale, &added, &unsure, &whole, chunk, chunk];
         let expected = [chunk, chunk, &added, &unsure, &whole, chunk, chunk];
-        for alone in [true, false] {
-            assert_eq!(read(&[header, &chunks.concat()].concat(), alone), expected);
-            // The file may end anywhere.
-            let cut = [header, &chunks[..3].concat(), &chunk[..end - 1]].concat();
-            assert_eq!(read(&cut, alone)[3], &chunk[..end - 1]);
-            let cut = [header, chunk, &chunk[..CHUNK_HEADER_BYTES - 1]].concat();
-            assert_eq!(read(&cut, alone)[1].len(), CHUNK_HEADER_BYTES - 1);
-            assert_eq!(read(&[header, chunk, &chunk[..end + 4]].concat(), alone)[1], *chunk);
-        }
+        assert_eq!(read(&[header, &chunks.concat()].concat()), expected);
+        // The file may end anywhere.
+        let cut = [header, &chunks[..3].concat(), &chunk[..end - 1]].concat();
+        assert_eq!(read(&cut)[3], &chunk[..end - 1]);
+        let cut = [header, chunk, &chunk[..CHUNK_HEADER_BYTES - 1]].concat();
+        assert_eq!(read(&cut)[1].len(), CHUNK_HEADER_BYTES - 1);
+        assert_eq!(read(&[header, chunk, &chunk[..end + 4]].concat())[1], *chunk);
     }
 }

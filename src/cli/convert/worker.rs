@@ -87,9 +87,9 @@ impl Worker {
         Ok(Self { decoder: Decoder::new(), pen })
     }
 
-    /// Takes blocks until there are none, in turn with others or alone.
-    pub(super) fn run(mut self, feed: &Mutex<Feed>, output: &Output, alone: bool) {
-        let mut block = Block::new(alone);
+    /// Takes blocks until there are none.
+    pub(super) fn run(mut self, feed: &Mutex<Feed>, output: &Output) {
+        let mut block = Block::new();
         let guard = output.guard();
         // The lock ends with the statement: others read while this one decodes.
         while feed.lock().unwrap_or_else(PoisonError::into_inner).next(&mut block) {
