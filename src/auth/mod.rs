@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `machine` | one key per machine, whatever form its name has |
 //! | `basic` | user and password |
+//! | `certificate`, `tls` | the name in a certificate; whose certificates are taken |
 //! | `files` | files that are noticed when they change |
 //!
 //! Promise: what a machine says of itself is never its key; only what it proved is.
 //! Must not know: sockets, requests, subscriptions.
 
 pub mod basic;
+mod certificate;
 mod files;
 pub mod machine;
+pub mod tls;
 
 pub use machine::MachineKey;
 
@@ -41,5 +44,6 @@ pub enum Scheme {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthConfig {
+    pub certificate: Option<tls::ClientsConfig>,
     pub basic: Option<basic::Config>,
 }

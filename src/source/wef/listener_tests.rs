@@ -90,7 +90,7 @@ fn open(
     let proxy_from: Vec<String> = proxy_from.iter().map(|&text| text.into()).collect();
     Entrance::open(&Written {
         listen: &OneOrMany(vec![listen.to_owned()]),
-        auth: &AuthConfig { basic },
+        auth: &AuthConfig { basic, certificate: None },
         insecure_plain_http,
         proxy_from: &proxy_from,
         limits,
