@@ -32,6 +32,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -210,14 +211,17 @@ impl Live {
 }
 
 impl Failed {
+    /// It went before it said anything that could be wrong.
+    pub fn is_hang_up(&self) -> bool {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let Self::Broken(error) = self else { return false };
+        matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted)
+    }
+
     /// In words, of the peer at an address.
-    pub fn finding(&self, address: std::net::IpAddr) -> Finding {
+    pub fn finding(&self, address: IpAddr) -> Finding {
         match self {
-            Self::Refused(refusal) => Finding {
-                what: format!("the certificate of {address} ({}) is not taken", refusal.subject.escape_debug()),
-                why: refusal.why.clone(),
-                fix: refusal.fix.into(),
-            },
+            Self::Refused(refusal) => refusal.finding(address),
             Self::Broken(error) => Finding {
                 what: format!("{address} could not connect with TLS"),
                 why: error.to_string(),

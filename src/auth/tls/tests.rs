@@ -138,7 +138,7 @@ impl Setting {
     /// What a server says of these certificates: the machine, or why not.
     async fn meets(&self, server: &Server, shown: Option<&Shown>) -> Result<String, String> {
         let (identity, _) = shake(server, &self.spec.own.certificate, shown, &["http/1.1"]).await?;
-        Ok(identity.map_or("nobody".into(), |identity| identity.principal.machine.to_string()))
+        Ok(identity.map_or_else(|| "nobody".into(), |identity| identity.principal.machine.to_string()))
     }
 }
 

@@ -14,6 +14,7 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::{CertificateError, DistinguishedName};
 use sha1::{Digest, Sha1};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use webpki::{
@@ -126,7 +127,8 @@ impl Trust {
                 error: CertificateError::UnknownIssuer,
             });
         }
-        let issuer = issuer.iter().find(|issuer| self.issuers.contains(issuer)).or(issuer.first()).copied();
+        let issuer =
+            issuer.iter().find(|issuer| self.issuers.contains(issuer)).or_else(|| issuer.first()).copied();
         let machine = named.as_ref().and_then(|named| named.machine.as_deref());
         let key = machine.and_then(MachineKey::parse);
         let (Some(named), Some(issuer), Some(machine), Some(key)) = (&named, issuer, machine, key) else {
@@ -199,6 +201,15 @@ impl Identity {
 }
 
 impl Refusal {
+    /// In words, of the peer at an address.
+    pub fn finding(&self, address: IpAddr) -> Finding {
+        Finding {
+            what: format!("the certificate of {address} ({}) is not taken", self.subject.escape_debug()),
+            why: self.why.clone(),
+            fix: self.fix.into(),
+        }
+    }
+
     fn of(subject: String, error: webpki::Error) -> Self {
         use webpki::Error as E;
         let (error, why, fix) = match error {

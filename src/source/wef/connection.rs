@@ -20,6 +20,7 @@ use super::room::Room;
 use super::session::{Collector, Incoming, Peer};
 use crate::auth::Principal;
 use crate::auth::basic::{Denied, Passwords};
+use crate::auth::tls::{self, Identity, Refusal};
 use crate::finding::Finding;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -66,6 +67,8 @@ impl Service for Collector {
 #[derive(Debug)]
 pub(super) struct Site<S> {
     pub(super) service: S,
+    /// Who may sign in with a certificate; shakes hands.
+    pub(super) tls: Option<tls::Server>,
     /// Who may sign in with a password.
     pub(super) passwords: Option<Passwords>,
     pub(super) limits: Limits,
@@ -82,12 +85,12 @@ pub(super) struct Limits {
 }
 
 /// Who is at the other end, as far as that is known before a request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Caller {
     pub(super) address: IpAddr,
     pub(super) is_tls: bool,
-    /// Its certificate says so.
-    pub(super) principal: Option<Principal>,
+    /// By its certificate.
+    pub(super) identity: Option<Identity>,
 }
 
 /// Largest head of a request: tickets of machines in many groups make headers of 64 KiB.
@@ -105,13 +108,13 @@ pub(super) async fn serve<S: Service>(
     stop: &CancellationToken,
 ) {
     let mut patience = site.limits.patience;
-    if caller.principal.is_some() {
+    if caller.identity.is_some() {
         // Whoever has proved who it is may take its time.
         patience.first = patience.idle;
     }
     let clock = Clock::new(patience);
     let address = caller.address;
-    let connection = Connection { site, peer: Mutex::new(nobody(&caller)), caller, clock: &clock };
+    let connection = Connection { site, peer: Mutex::new(first(&caller)), caller, clock: &clock };
     let service = service_fn(|request| {
         // Apart from the connection, which is there for hours with nothing to do.
         let answering: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(connection.respond(request));
@@ -131,47 +134,8 @@ pub(super) async fn serve<S: Service>(
         }
     };
     if let Err(error) = served {
-        complain(&site.complaints, address, &clock, &error);
+        site.complaints.ended(address, clock.stage(), &error);
     }
-}
-
-/// A connection that ended otherwise than by being closed between two requests.
-fn complain(complaints: &Complaints, address: IpAddr, clock: &Clock, error: &hyper::Error) {
-    use super::clock::Stage;
-    let what = |doing: &str| format!("the connection of {address} was closed while it {doing}");
-    if error.is_parse() || error.is_parse_too_large() {
-        complaints.tell(address, "http", || Finding {
-            what: what("sent a request"),
-            why: format!("what it sent is not HTTP that we take: {error}"),
-            fix: "see what connects from there; a load balancer in front belongs in `proxy_from`, and \
-                  hosts that were told `https://` need `tls`"
-                .into(),
-        });
-    } else if error.is_incomplete_message() || is_timeout(error) {
-        let doing = match clock.stage() {
-            Stage::First | Stage::Idle => return,
-            Stage::Head => "sent the head of a request",
-            Stage::Busy => "sent a request",
-            Stage::Writing => "was sent an answer",
-        };
-        let late = is_timeout(error);
-        complaints.tell(address, if late { "slow" } else { "cut" }, || Finding {
-            what: what(doing),
-            why: if late { "it took too long" } else { "it went away" }.into(),
-            fix: "look at the network between; the host sends what was under way again".into(),
-        });
-    }
-}
-
-fn is_timeout(error: &hyper::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.kind() == std::io::ErrorKind::TimedOut;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 struct Connection<'s, S> {
@@ -192,6 +156,8 @@ enum Refused {
     Unknown {
         why: &'static str,
     },
+    /// Its certificate is not taken any more.
+    Void(Refusal),
     /// It tried too often.
     TooOften {
         wait: Duration,
@@ -239,8 +205,11 @@ impl<S: Service> Connection<'_, S> {
     }
 
     async fn sign_in(&self, headers: &HeaderMap, authority: &str) -> Result<Arc<Peer>, Refused> {
-        if self.caller.principal.is_some() {
-            return Ok(self.peer(self.caller.principal.as_ref(), authority));
+        if let Some(identity) = &self.caller.identity {
+            // It may have been revoked since, or ended.
+            let looked = self.site.tls.as_ref().map_or(Ok(()), |tls| tls.look_again(identity));
+            looked.map_err(Refused::Void)?;
+            return Ok(self.peer(Some(&identity.principal), authority));
         }
         let Some(authorization) = headers.get(header::AUTHORIZATION) else {
             let asks_who_we_are =
@@ -347,6 +316,11 @@ impl<S: Service> Connection<'_, S> {
                 answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
                 answer
             }
+            Refused::Void(refusal) => {
+                let address = self.caller.address;
+                self.site.complaints.tell(address, "tls", || refusal.finding(address));
+                response(Reply { close: true, ..Reply::empty(403) })
+            }
             Refused::Busy => response(Reply { close: true, ..BUSY }),
         }
     }
@@ -389,9 +363,11 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-fn nobody(caller: &Caller) -> Arc<Peer> {
-    let Caller { address, is_tls, principal } = caller.clone();
-    Arc::new(Peer { principal, address, is_tls, authority: "".into() })
+/// The peer before its first request.
+fn first(caller: &Caller) -> Arc<Peer> {
+    let Caller { address, is_tls, identity } = caller;
+    let principal = identity.as_ref().map(|identity| identity.principal.clone());
+    Arc::new(Peer { principal, address: *address, is_tls: *is_tls, authority: "".into() })
 }
 
 #[cfg(test)]

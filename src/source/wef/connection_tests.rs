@@ -78,6 +78,7 @@ impl Server {
         let report = Report::new("dc");
         let site = Arc::new(Site {
             service: Echo::default(),
+            tls: None,
             passwords: Some(Passwords::open(&path).unwrap()),
             limits: Limits { patience: PATIENCE, body: Duration::from_millis(400), body_bytes_max: 64 << 10 },
             complaints: Complaints::new(report.clone()),
@@ -91,7 +92,7 @@ impl Server {
             loop {
                 let (stream, remote) = listener.accept().await.unwrap();
                 let (site, stop) = (Arc::clone(&all), stopping.clone());
-                let caller = Caller { address: remote.ip(), is_tls: false, principal: None };
+                let caller = Caller { address: remote.ip(), is_tls: false, identity: None };
                 connections.spawn(async move { serve(&site, caller, stream, &stop).await });
             }
         });

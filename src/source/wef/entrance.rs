@@ -6,9 +6,11 @@ use super::clock::Patience;
 use super::connection::Limits;
 use crate::auth::AuthConfig;
 use crate::auth::basic::Passwords;
+use crate::auth::tls;
 use crate::filter::OneOrMany;
 use crate::finding::Finding;
 use crate::units::{ByteSize, Span};
+use crate::wsman::subscription::Thumbprint;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -64,6 +66,7 @@ impl Default for LimitsConfig {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written<'c> {
     pub(super) listen: &'c OneOrMany<String>,
+    pub(super) tls: Option<&'c tls::Config>,
     pub(super) auth: &'c AuthConfig,
     pub(super) insecure_plain_http: bool,
     pub(super) proxy_from: &'c [String],
@@ -82,6 +85,7 @@ pub(super) struct Wrong {
 #[derive(Clone, Debug)]
 pub(super) struct Entrance {
     pub(super) listen: Vec<SocketAddr>,
+    pub(super) tls: Option<tls::Spec>,
     pub(super) passwords: Option<PathBuf>,
     pub(super) proxies: Vec<IpNet>,
     pub(super) limits: LimitsConfig,
@@ -90,30 +94,27 @@ pub(super) struct Entrance {
 impl Entrance {
     /// Checks what was written; opens nothing.
     pub(super) fn open(written: &Written<'_>) -> Result<Self, Wrong> {
-        let Written { listen, auth, insecure_plain_http, proxy_from, limits } = *written;
+        let Written { listen, tls, auth, insecure_plain_http, proxy_from, limits } = *written;
         let listen: Vec<SocketAddr> = listen.iter().map(|text| address(text)).collect::<Result<_, _>>()?;
         if listen.is_empty() {
             return Err(wrong("listen", "`listen` is empty".into(), "write one such as `0.0.0.0:5986`"));
         }
-        let Some(basic) = &auth.basic else {
-            return Err(wrong("auth", "nobody could sign in".into(), "add `auth.basic`"));
-        };
-        if !insecure_plain_http {
-            return Err(wrong(
-                "auth.basic",
-                "passwords and events would cross the network in plain HTTP".into(),
-                "add `tls`, or write `insecure_plain_http = true` if that is meant, such as for a test",
-            ));
-        }
+        let tls = signing_in(tls, auth, insecure_plain_http)?;
         let proxies = proxy_from.iter().map(|text| network(text)).collect::<Result<_, _>>()?;
         check(limits)?;
-        Ok(Self { listen, passwords: Some(basic.passwords.clone()), proxies, limits: limits.clone() })
+        let passwords = auth.basic.as_ref().map(|basic| basic.passwords.clone());
+        Ok(Self { listen, tls, passwords, proxies, limits: limits.clone() })
     }
 
     /// What would keep it from listening now. Changes nothing.
     pub(super) fn probe(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> =
             self.passwords.iter().filter_map(|path| Passwords::open(path).err()).collect();
+        match self.tls.as_ref().map(tls::Server::open) {
+            Some(Ok((_, trouble))) => findings.extend(trouble),
+            Some(Err(finding)) => findings.push(finding),
+            None => {}
+        }
         for address in &self.listen {
             findings.extend(std::net::TcpListener::bind(address).err().map(|error| taken(*address, &error)));
         }
@@ -134,6 +135,53 @@ impl LimitsConfig {
             body_bytes_max: usize::try_from(self.body_max.0).unwrap_or(usize::MAX),
         }
     }
+}
+
+/// Hosts prove who they are, and nobody listens on the way, unless somebody says so in words.
+fn signing_in(
+    own: Option<&tls::Config>,
+    auth: &AuthConfig,
+    insecure_plain_http: bool,
+) -> Result<Option<tls::Spec>, Wrong> {
+    let AuthConfig { certificate, basic } = auth;
+    if certificate.is_none() && basic.is_none() {
+        return Err(wrong("auth", "nobody could sign in".into(), "add `auth.certificate` or `auth.basic`"));
+    }
+    let Some(own) = own else {
+        if certificate.is_some() {
+            let what = "certificates are shown over TLS only".into();
+            return Err(wrong(
+                "auth.certificate",
+                what,
+                "add `tls` with a certificate of our own and its key",
+            ));
+        }
+        if !insecure_plain_http {
+            return Err(wrong(
+                "auth.basic",
+                "passwords and events would cross the network in plain HTTP".into(),
+                "add `tls`, or write `insecure_plain_http = true` if that is meant, such as for a test",
+            ));
+        }
+        return Ok(None);
+    };
+    if let Some(clients) = certificate {
+        if clients.ca.is_empty() {
+            let what = "no authority is named".into();
+            return Err(wrong(
+                "auth.certificate.ca",
+                what,
+                "name the files of those that issue hosts' certificates",
+            ));
+        }
+        if let Some(text) = clients.issuers.iter().find(|text| Thumbprint::parse(text).is_none()) {
+            let what = format!("`{}` is no thumbprint", text.escape_debug());
+            let fix =
+                "write the 40 hex digits of the issuer's SHA-1, as after `IssuerCA=` of the group policy";
+            return Err(wrong("auth.certificate.issuers", what, fix));
+        }
+    }
+    Ok(Some(tls::Spec { own: own.clone(), clients: certificate.clone(), others_may_come: basic.is_some() }))
 }
 
 fn wrong(key: &'static str, what: String, fix: &'static str) -> Wrong {

@@ -2,17 +2,18 @@
 //! served.
 //!
 //! ```text
-//! accept ─► place ─► PROXY header, from listed addresses ─► place of its address ─► connection
+//! accept ─► place ─► PROXY header, from listed addresses ─► place of its address ─► TLS ─► connection
 //! ```
 //! Promise: a peer that sends nothing, or nonsense, costs a socket for a bounded time; others do not wait
 //! for it. Must not know: HTTP, messages.
 
-use super::admission::{Admission, Crowd};
+use super::admission::{Admission, Crowd, Place};
 use super::complaints::Complaints;
 use super::connection::{self, Caller, Service, Site};
 use super::entrance::{Entrance, LimitsConfig, taken};
 use super::proxy;
 use crate::auth::basic::Passwords;
+use crate::auth::tls::{self, Identity};
 use crate::finding::Finding;
 use crate::source::Report;
 use ipnet::IpNet;
@@ -26,6 +27,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// Why nobody can come in.
@@ -39,6 +41,8 @@ pub(super) struct Closed {
 const BACKLOG: u32 = 4096;
 /// After a failed `accept`, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// For a handshake's turn to come; hosts give up sooner or later too.
+const QUEUE_MAX: Duration = Duration::from_secs(30);
 /// How often files are looked at for changes.
 const REFRESH: Duration = Duration::from_secs(5);
 /// For connections to end when the source does; each has less.
@@ -54,12 +58,16 @@ impl Entrance {
     ) -> Result<(), Closed> {
         let closed = |finding| Closed { finding, kind: io::ErrorKind::InvalidData };
         let passwords = self.passwords.as_deref().map(Passwords::open).transpose().map_err(closed)?;
+        let tls = self.tls.as_ref().map(tls::Server::open).transpose().map_err(closed)?;
+        let (tls, findings) = tls.unzip();
+        findings.into_iter().flatten().for_each(|finding| report.find(finding));
         let listeners = self.bind()?;
         let LimitsConfig { connections, connections_per_address, handshakes, handshakes_per_address, .. } =
             self.limits;
         let crowd = Crowd { connections, connections_per_address, handshakes, handshakes_per_address };
         let door = Arc::new(Door {
             site: Site {
+                tls,
                 service,
                 passwords,
                 limits: self.limits.of_connection(),
@@ -141,23 +149,51 @@ impl<S: Service> Door<S> {
                 }
             },
         };
-        let Some(_place) = self.admission.place(address) else {
+        let Some(place) = self.admission.place(address) else {
             complaints.tell(address, "crowd", || {
                 let key = "connections_per_address";
                 crowded(address, self.admission.connections_per_address(), key)
             });
             return;
         };
-        let caller = Caller { address, is_tls: false, principal: None };
+        let Some(tls) = &self.site.tls else {
+            let caller = Caller { address, is_tls: false, identity: None };
+            return connection::serve(&self.site, caller, stream, stop).await;
+        };
+        let Some((stream, identity)) = self.shake(tls, &place, stream, address).await else { return };
+        let caller = Caller { address, is_tls: true, identity };
         connection::serve(&self.site, caller, stream, stop).await;
+    }
+
+    /// When it is its turn. A peer that only opens and closes, as health checks do, is no trouble.
+    async fn shake(
+        &self,
+        tls: &tls::Server,
+        place: &Place,
+        stream: TcpStream,
+        address: IpAddr,
+    ) -> Option<(TlsStream<TcpStream>, Option<Identity>)> {
+        let _turn = timeout(QUEUE_MAX, place.turn()).await.ok()??;
+        // Apart from the connection, which it is much larger than and shorter.
+        let failed = match timeout(self.handshake_timeout, Box::pin(tls.accept(stream))).await {
+            Ok(Ok(shaken)) => return Some(shaken),
+            Ok(Err(failed)) if failed.is_hang_up() => return None,
+            Ok(Err(failed)) => failed,
+            Err(_) => tls::Failed::Broken(io::ErrorKind::TimedOut.into()),
+        };
+        self.site.complaints.tell(address, "tls", || failed.finding(address));
+        None
     }
 
     /// Takes up what has changed on disk.
     async fn refresh(self: &Arc<Self>) {
         let door = Arc::clone(self);
-        let refreshed =
-            tokio::task::spawn_blocking(move || door.site.passwords.as_ref().and_then(Passwords::refresh));
-        if let Ok(Some(finding)) = refreshed.await {
+        let refreshed = tokio::task::spawn_blocking(move || {
+            let mut findings = door.site.tls.as_ref().map(tls::Server::refresh).unwrap_or_default();
+            findings.extend(door.site.passwords.as_ref().and_then(Passwords::refresh));
+            findings
+        });
+        for finding in refreshed.await.unwrap_or_default() {
             self.site.complaints.report(finding);
         }
     }
@@ -233,3 +269,7 @@ fn no_header(address: IpAddr, why: &str) -> Finding {
 #[cfg(test)]
 #[path = "listener_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "listener_tls_tests.rs"]
+mod tls_tests;

@@ -90,11 +90,39 @@ fn open(
     let proxy_from: Vec<String> = proxy_from.iter().map(|&text| text.into()).collect();
     Entrance::open(&Written {
         listen: &OneOrMany(vec![listen.to_owned()]),
+        tls: None,
         auth: &AuthConfig { basic, certificate: None },
         insecure_plain_http,
         proxy_from: &proxy_from,
         limits,
     })
+}
+
+#[test]
+fn certificates_and_tls_belong_together() {
+    let opened = |own: bool, ca: &[&str], issuers: &[&str]| {
+        let own = own.then(|| tls::Config { certificate: "/own.pem".into(), key: "/own.key".into() });
+        let clients = tls::ClientsConfig {
+            ca: ca.iter().map(PathBuf::from).collect(),
+            crl: Vec::new(),
+            issuers: issuers.iter().map(|&text| text.into()).collect(),
+            name_from: tls::NameFrom::Subject,
+        };
+        let opened = Entrance::open(&Written {
+            listen: &OneOrMany(vec!["0.0.0.0:5986".into()]),
+            tls: own.as_ref(),
+            auth: &AuthConfig { certificate: Some(clients), basic: None },
+            insecure_plain_http: false,
+            proxy_from: &[],
+            limits: &LimitsConfig::default(),
+        });
+        opened.map_err(|wrong| wrong.key)
+    };
+    assert_eq!(opened(false, &["/ca.pem"], &[]).unwrap_err(), "auth.certificate");
+    assert_eq!(opened(true, &[], &[]).unwrap_err(), "auth.certificate.ca");
+    assert_eq!(opened(true, &["/ca.pem"], &["6a47"]).unwrap_err(), "auth.certificate.issuers");
+    let entrance = opened(true, &["/ca.pem"], &["6a4720a83504b818c86bac099d3a4bede89945d9"]).unwrap();
+    assert!(entrance.probe()[0].what.contains("/own.pem"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::session::Collector;
 use super::subscription::{Config as SubscriptionConfig, Subscriptions};
 use super::{Limits, Trust};
 use crate::auth::AuthConfig;
+use crate::auth::tls::Config as TlsConfig;
 use crate::basin::Basin;
 use crate::filter::OneOrMany;
 use crate::finding::Finding;
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Config {
     /// Where hosts come in: an address and port, or a list of them.
     pub listen: OneOrMany<String>,
+    /// HTTPS, with a certificate of our own; without it plain HTTP.
+    pub tls: Option<TlsConfig>,
     /// How hosts prove who they are; at least one way.
     #[serde(default)]
     pub auth: AuthConfig,
@@ -69,6 +72,7 @@ impl Config {
         let wrong = |key, what: String, fix| SourceError::Config { name: name.into(), key, what, fix };
         let entrance = Entrance::open(&Written {
             listen: &self.listen,
+            tls: self.tls.as_ref(),
             auth: &self.auth,
             insecure_plain_http: self.insecure_plain_http,
             proxy_from: &self.proxy_from,
