@@ -38,23 +38,24 @@ impl Encoder {
     /// Appends a whole body with its length behind it. The text is below 2 GiB.
     pub fn encode(&mut self, text: &[u8], scheme: Scheme, out: &mut Vec<u8>) {
         assert!(text.len() < 1 << 31, "a message below 2 GiB");
-        let mut bits = Bits { word: 0, used: 0, out };
+        let mut bits = Bits::new(out);
         bits.control(Control::Reset(scheme));
         match scheme {
-            Scheme::One => self.copies(text, &mut bits),
+            Scheme::One => self.symbols(text, |at, symbol| match symbol {
+                Symbol::Literal(byte) => bits.put(u64::from(byte), 9),
+                Symbol::Copy { count, distance } => bits.copy(count, (at - distance) % HISTORY_BYTES),
+            }),
             Scheme::Two => {
                 for byte in text {
                     if *byte == 0xff { bits.put(0x1fe, 9) } else { bits.put(u64::from(*byte), 8) }
                 }
             }
         }
-        bits.control(Control::EndOfRecord);
-        bits.finish();
-        out.push(0);
-        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        bits.end(text.len());
     }
 
-    fn copies(&mut self, text: &[u8], bits: &mut Bits<'_>) {
+    /// The symbols that a text becomes, each with its position.
+    pub(super) fn symbols(&mut self, text: &[u8], mut each: impl FnMut(usize, Symbol)) {
         if self.base as usize + text.len() + HISTORY_BYTES > u32::MAX as usize {
             *self = Self::default();
         }
@@ -66,10 +67,10 @@ impl Encoder {
             }
             let (count, distance) = self.longest(text, at);
             if count < STRING_BYTES {
-                bits.put(u64::from(text[at]), 9);
+                each(at, Symbol::Literal(text[at]));
                 at += 1;
             } else {
-                bits.copy(count, (at - distance) % HISTORY_BYTES);
+                each(at, Symbol::Copy { count, distance });
                 at += count;
             }
         }
@@ -137,16 +138,26 @@ fn common(one: &[u8], other: &[u8], most: usize) -> usize {
     ones.len() * 8 + same
 }
 
+pub(super) enum Symbol {
+    Literal(u8),
+    Copy { count: usize, distance: usize },
+}
+
 /// Writes bits, bit 7 of each byte first.
-struct Bits<'a> {
+pub(super) struct Bits<'a> {
     /// Bits not yet in `out`, at the low end.
     word: u64,
     used: u32,
     out: &'a mut Vec<u8>,
 }
 
-impl Bits<'_> {
-    fn put(&mut self, value: u64, bits: u32) {
+impl<'a> Bits<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { word: 0, used: 0, out }
+    }
+
+    /// At most 32 bits.
+    pub(super) fn put(&mut self, value: u64, bits: u32) {
         self.word = self.word << bits | value;
         self.used += bits;
         if self.used >= 32 {
@@ -155,7 +166,7 @@ impl Bits<'_> {
         }
     }
 
-    fn copy(&mut self, count: usize, place: usize) {
+    pub(super) fn copy(&mut self, count: usize, place: usize) {
         let count = count as u64;
         let (value, bits) = match count {
             0..4 => (count - 2, 2),
@@ -167,8 +178,16 @@ impl Bits<'_> {
         self.put((1 << bits | value) << 10 | place as u64, 1 + bits + 10);
     }
 
-    fn control(&mut self, control: Control) {
+    pub(super) fn control(&mut self, control: Control) {
         self.put(CONTROL_PREFIX << 4 | control.code(), CONTROL_BITS as u32);
+    }
+
+    /// The end of a body that decodes to so many bytes.
+    pub(super) fn end(mut self, decoded: usize) {
+        self.control(Control::EndOfRecord);
+        self.finish();
+        self.out.push(0);
+        self.out.extend_from_slice(&(decoded as u32).to_le_bytes());
     }
 
     /// Zero bits up to the byte.

@@ -32,6 +32,7 @@
 mod decode;
 mod encode;
 mod kernel;
+mod prepared;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod tests;
 
 pub use decode::{Decoded, decode, decode_stream};
 pub use encode::Encoder;
+pub use prepared::{Prepared, Writer};
 
 use thiserror::Error;
 
