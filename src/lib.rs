@@ -8,6 +8,7 @@ pub mod event;
 pub mod evtx;
 pub mod filter;
 pub mod finding;
+pub mod fleet;
 pub mod format;
 pub mod pipeline;
 pub mod sink;

@@ -9,6 +9,7 @@ mod check;
 mod completion;
 mod convert;
 pub mod exit;
+mod fleet;
 mod run;
 mod schema;
 mod test;
@@ -39,6 +40,8 @@ enum Command {
     Convert(convert::Args),
     /// Look into a basin on disk
     Basin(basin::Args),
+    /// Simulate Windows hosts that push their events to a collector
+    Fleet(Box<fleet::Args>),
     /// Print the JSON Schema or the reference of the pipeline file
     Schema(schema::Args),
     /// Print the completion script of a shell
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Convert(args) => convert::run(args),
         Command::Test(args) => test::run(args),
         Command::Basin(args) => basin::run(args),
+        Command::Fleet(args) => fleet::run(*args),
         Command::Schema(args) => schema::run(args),
         Command::Completion(args) => completion::run(args),
     };

@@ -135,7 +135,7 @@ fn listen(orders: mpsc::Sender<Order>) -> std::io::Result<impl Future<Output = (
 }
 
 /// As many descriptors as the system allows: a path template may name many files.
-fn raise_open_files() {
+pub(super) fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -23,7 +23,7 @@
 
 mod case;
 mod diff;
-mod events;
+pub(super) mod events;
 
 use super::check::{self, Shape};
 use super::{Exit, Failure};

@@ -34,7 +34,7 @@ pub(super) fn record_id(text: &[u8]) -> Option<u64> {
     XmlEvent::parse(text).ok()?.header().record_id.as_u64()
 }
 
-fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let shown = path.display();
     let bytes = fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let events = if bytes.starts_with(LOG_MAGIC) {

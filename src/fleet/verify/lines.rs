@@ -1,0 +1,68 @@
+//! The events of an output file, one at a time: a line of JSON, or an `<Event>` whether or not it stands on
+//! one line. Compressed files are read by their ending.
+
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+const END: &[u8] = b"</Event>";
+/// Longest event that is put together from lines.
+const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+pub(super) struct Lines {
+    input: Box<dyn BufRead>,
+    /// Read, and handed out up to `at`.
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+impl Lines {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let input: Box<dyn Read> = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("gz") => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+            Some("zst") => Box::new(zstd::stream::read::Decoder::new(file)?),
+            _ => Box::new(file),
+        };
+        Ok(Self { input: Box::new(BufReader::with_capacity(1 << 17, input)), buffer: Vec::new(), at: 0 })
+    }
+
+    pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            let left = self.buffer[self.at..].trim_ascii_start();
+            self.at = self.buffer.len() - left.len();
+            if left.is_empty() {
+                self.buffer.clear();
+                self.at = 0;
+                if self.more()? == 0 {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let is_xml = left.starts_with(b"<Event");
+            let end = match memchr::memmem::find(left, END) {
+                Some(at) if is_xml => Some(at + END.len()),
+                _ if is_xml && left.len() < EVENT_BYTES_MAX => None,
+                _ => Some(memchr::memchr(b'\n', left).unwrap_or(left.len())),
+            };
+            match end {
+                Some(end) => {
+                    let from = self.at;
+                    self.at += end;
+                    return Ok(Some(&self.buffer[from..from + end]));
+                }
+                // A torn event at the end of a file is handed out as it is.
+                None if self.more()? == 0 => {
+                    let from = std::mem::replace(&mut self.at, self.buffer.len());
+                    return Ok(Some(&self.buffer[from..]));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn more(&mut self) -> io::Result<usize> {
+        self.input.read_until(b'\n', &mut self.buffer)
+    }
+}

@@ -1,0 +1,140 @@
+//! One event of an output: which it is, and whether it is still what was sent.
+
+use crate::event::{Event, Value, XmlEvent};
+use crate::format::{Format, Meta, json, xml};
+use serde::Deserialize;
+use std::fmt;
+
+/// How an event was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Xml,
+    /// Our own JSON, of which we know what it must look like.
+    Json,
+    /// JSON of any other kind.
+    Other,
+}
+
+/// An event that was recognised.
+#[derive(Debug)]
+pub(super) struct Known {
+    shape: Shape,
+    pub(super) computer: String,
+    pub(super) channel: String,
+    pub(super) record: u64,
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.computer, self.channel, self.record)
+    }
+}
+
+/// The formats, with what they reuse from event to event.
+pub(super) struct Judge {
+    json: Format,
+    xml: Format,
+    out: Vec<u8>,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        let json = Format::Json(json::Json::new(&json::Config::default()));
+        let xml = Format::Xml(xml::Xml::new(&xml::Config::default()));
+        Self { json, xml, out: Vec::new() }
+    }
+}
+
+impl Judge {
+    pub(super) fn identify(&self, line: &[u8]) -> Option<Known> {
+        if line.starts_with(b"<") {
+            return of_xml(line, Shape::Xml);
+        }
+        let line: Line = serde_json::from_slice(line).ok()?;
+        if let Some(raw) = line.forebay.as_ref().and_then(|forebay| forebay.raw.as_ref()) {
+            return of_xml(raw.as_bytes(), Shape::Other);
+        }
+        let shape = if line.forebay.is_some() { Shape::Json } else { Shape::Other };
+        let event = line.event.and_then(|event| event.system);
+        let system = line.system.or(event).or(line.winlog)?;
+        let record = match system.record? {
+            serde_json::Value::Number(number) => number.as_u64()?,
+            serde_json::Value::String(text) => text.parse().ok()?,
+            _ => return None,
+        };
+        Some(Known { shape, computer: system.computer?, channel: system.channel?, record })
+    }
+
+    /// Whether it says what the text says; `None` where we do not know what it should look like.
+    pub(super) fn is_same(&mut self, line: &[u8], known: &Known, text: &str) -> Option<bool> {
+        if known.shape == Shape::Xml && line == text.as_bytes() {
+            return Some(true);
+        }
+        self.out.clear();
+        let event = XmlEvent::parse(text.as_bytes()).ok()?;
+        let format = match known.shape {
+            Shape::Xml => &mut self.xml,
+            Shape::Json => &mut self.json,
+            Shape::Other => return None,
+        };
+        format.event(&event, &Meta::default(), &mut self.out).ok()?;
+        Some(match known.shape {
+            // What was known beside the event follows it in the same object.
+            Shape::Json => {
+                let members = self.out.strip_suffix(b"}").unwrap_or(&self.out);
+                line.strip_prefix(members).is_some_and(|rest| rest.starts_with(b",\"Forebay\":{"))
+            }
+            _ => line == self.out,
+        })
+    }
+}
+
+fn of_xml(text: &[u8], shape: Shape) -> Option<Known> {
+    let event = XmlEvent::parse(text).ok()?;
+    let header = event.header();
+    let text = |value: Value<'_>| {
+        let mut out = Vec::new();
+        value.write_text(&mut out);
+        String::from_utf8(out).ok()
+    };
+    Some(Known {
+        shape,
+        computer: text(header.computer)?,
+        channel: text(header.channel)?,
+        record: text(header.record_id)?.parse().ok()?,
+    })
+}
+
+/// What tells an event in the shapes that are about: ours, Elastic's, that of other collectors.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "System")]
+    system: Option<System>,
+    #[serde(rename = "Event")]
+    event: Option<Nested>,
+    winlog: Option<System>,
+    #[serde(rename = "Forebay")]
+    forebay: Option<Forebay>,
+}
+
+#[derive(Deserialize)]
+struct Nested {
+    #[serde(rename = "System")]
+    system: Option<System>,
+}
+
+#[derive(Deserialize)]
+struct System {
+    #[serde(rename = "Computer", alias = "computer_name")]
+    computer: Option<String>,
+    #[serde(rename = "Channel", alias = "channel")]
+    channel: Option<String>,
+    #[serde(rename = "EventRecordID", alias = "record_id")]
+    record: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Forebay {
+    #[serde(rename = "Raw")]
+    raw: Option<String>,
+}
