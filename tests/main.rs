@@ -11,6 +11,7 @@ mod encodings;
 mod evtx_oracle;
 mod evtx_written;
 mod fixtures;
+mod glance;
 mod json_schema;
 mod order_of_writes;
 #[allow(dead_code, reason = "the bench uses the rest")]

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `scan.rs` | how to find the next byte that matters, names, white space |
 //! | `system.rs` | System by predicted literals, or element by element |
+//! | `glance.rs` | the few values that filters mostly decide on, and nothing behind them |
 //! | `walk.rs` | any well-formed content, in one pass and without recursion |
 //! | `repair.rs` | what can be saved of an event that came cut off |
 //!
@@ -22,6 +23,7 @@
 //! is kept as it is, not turned into blanks.
 //! Bounded: linear time, `DEPTH_MAX`, `ATTRIBUTES_MAX`, no recursion, no allocation.
 
+mod glance;
 mod repair;
 mod scan;
 mod system;
@@ -30,6 +32,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use glance::Glance;
 pub use repair::recover;
 pub use scan::is_name;
 

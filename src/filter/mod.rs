@@ -14,7 +14,8 @@
 //!
 //! Promise: a rule reads the header and nothing else, and allocates nothing once its scratch has
 //! grown. An event that cannot be read passes every filter: `keeps` says `Err`, and the caller
-//! hands the raw text on with that error beside it.
+//! hands the raw text on with that error beside it. What a filter does not ask about is not read,
+//! be it whole or broken: `rejects` goes no further into an event than to the value that decides.
 //! Pure. Must not know: outputs, formats.
 
 mod glob;
@@ -31,6 +32,7 @@ pub use query::{QUERY_BYTES_MAX, SELECTS_MAX, SelectConfig};
 pub use rule::RuleConfig;
 pub use xpath::{XPath, XPathError};
 
+use crate::event::xml::Glance;
 use crate::event::{Event, EventError, Timestamp};
 use query::{Query, Select};
 use rule::Rule;
@@ -66,6 +68,8 @@ pub struct Filter {
     /// Each list must select the event.
     queries: Vec<Vec<Query>>,
     warnings: Vec<String>,
+    /// There is something that a glance could decide.
+    can_glance: bool,
     names: Vec<u8>,
     scratch: xpath::Scratch,
 }
@@ -123,6 +127,9 @@ impl FilterConfig {
         if let Some(list) = &self.query {
             filter.queries.push(query::parse_list("query", list)?);
         }
+        filter.can_glance = !filter.keep.is_empty()
+            || filter.drop.iter().any(|rule| !rule.names_computers())
+            || filter.queries.iter().any(|list| list.iter().all(Query::names_channels));
         let all = filter.queries.iter().flatten().flat_map(|q| q.selects.iter().chain(&q.suppresses));
         filter.warnings = all.flat_map(Select::warnings).collect();
         Ok(filter)
@@ -151,6 +158,26 @@ impl Filter {
             return Ok(true);
         }
         query::all_select(queries, event, now, scratch, names)
+    }
+
+    /// Whether the event of this text is certain not to be wanted, by what stands first in it. Asked
+    /// before `keeps`, it spares reading what no one will get; false says nothing.
+    pub fn rejects(&mut self, text: &[u8]) -> bool {
+        if !self.can_glance {
+            return false;
+        }
+        let Self { keep, drop, queries, names, .. } = self;
+        let Some(glance) = Glance::new(text) else { return false };
+        let (provider, id) = (glance.provider_name, glance.event_id);
+        if !(keep.is_empty() || keep.iter().any(|rule| rule.allows_kind(provider, id, names))) {
+            return true;
+        }
+        let Some((level, channel)) = glance.level_and_channel() else { return false };
+        let mut fits =
+            |rule: &Rule| rule.allows_place(level, channel, names) && rule.allows_kind(provider, id, names);
+        !(keep.is_empty() || keep.iter().any(&mut fits))
+            || drop.iter().any(|rule| !rule.names_computers() && fits(rule))
+            || queries.iter().any(|list| list.iter().all(|query| query.is_elsewhere(channel, names)))
     }
 
     /// Whether every event passes, so that nobody needs to ask.

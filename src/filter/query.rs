@@ -7,7 +7,7 @@
 use super::FilterError;
 use super::glob::Glob;
 use super::xpath::{Evaluation, Scratch, XPath, with};
-use crate::event::{Event, EventError, Timestamp};
+use crate::event::{Event, EventError, Timestamp, Value};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event as Xml};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -75,6 +75,18 @@ impl Select {
 }
 
 impl Query {
+    /// Whether all that it selects is of channels that it names.
+    pub(super) fn names_channels(&self) -> bool {
+        !self.selects.is_empty() && self.selects.iter().all(|select| select.channel.is_some())
+    }
+
+    /// Whether it asks for events of other channels only.
+    pub(super) fn is_elsewhere(&self, channel: Value<'_>, names: &mut Vec<u8>) -> bool {
+        let mut differs =
+            |select: &Select| select.channel.as_ref().is_some_and(|wanted| !wanted.matches(channel, names));
+        !self.selects.is_empty() && self.selects.iter().all(&mut differs)
+    }
+
     fn selects<'a, E: Event<'a>>(
         &self,
         evaluation: &mut Evaluation<'_, '_, 'a, E>,

@@ -57,11 +57,24 @@ impl RuleConfig {
 impl Rule {
     /// The channel first: it decides most often and is never escaped.
     pub(super) fn matches(&self, header: &Header<'_>, scratch: &mut Vec<u8>) -> bool {
-        named(&self.channels, header.channel, scratch)
-            && numbered(&self.ids, header.event_id)
-            && numbered(&self.levels, header.level)
-            && named(&self.providers, header.provider_name, scratch)
+        self.allows_place(header.level, header.channel, scratch)
+            && self.allows_kind(header.provider_name, header.event_id, scratch)
             && named(&self.computers, header.computer, scratch)
+    }
+
+    /// What is known of an event after its EventID.
+    pub(super) fn allows_kind(&self, provider: Value<'_>, id: Value<'_>, scratch: &mut Vec<u8>) -> bool {
+        numbered(&self.ids, id) && named(&self.providers, provider, scratch)
+    }
+
+    /// What is known of an event after its Channel.
+    pub(super) fn allows_place(&self, level: Value<'_>, channel: Value<'_>, scratch: &mut Vec<u8>) -> bool {
+        named(&self.channels, channel, scratch) && numbered(&self.levels, level)
+    }
+
+    /// Whether the computer counts, which stands behind all other fields.
+    pub(super) fn names_computers(&self) -> bool {
+        !self.computers.is_empty()
     }
 
     fn is_empty(&self) -> bool {

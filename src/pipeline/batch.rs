@@ -164,6 +164,12 @@ impl Encoder {
         now: Timestamp,
     ) {
         let text = delivery.event(at.1 as usize);
+        // Who collects what cannot be read wants to hear of all of it, so System is read first.
+        let may_glance = self.undecodable == Undecodable::Raw && !is_undecodable(notes);
+        if may_glance && self.filter.rejects(text) {
+            batch.filtered += 1;
+            return;
+        }
         let parsed = XmlEvent::parse(text);
         if self.takes_letters && (parsed.is_err() || is_undecodable(notes)) {
             return;

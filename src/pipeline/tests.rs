@@ -166,17 +166,7 @@ fn shared_lane(
     letters: Letters,
     share: Budget,
 ) -> (Lane, mpsc::Sender<Letter>) {
-    let format = FormatConfig { xml: Some(Default::default()), ..FormatConfig::default() }.open().unwrap();
-    let encoder = Encoder {
-        filter: Filter::default(),
-        framing: format.framing(),
-        ids: format.writes_id(),
-        format,
-        router: None,
-        undecodable: Undecodable::DeadLetter,
-        takes_letters: false,
-        route: String::new(),
-    };
+    let encoder = encoder(Filter::default(), Undecodable::DeadLetter);
     let (sender, inbox) = mpsc::channel(1);
     let reader = basin.reader(output).unwrap();
     let lane = Lane {
@@ -191,6 +181,20 @@ fn shared_lane(
         output: output.to_owned(),
     };
     (lane, sender)
+}
+
+fn encoder(filter: Filter, undecodable: Undecodable) -> Encoder {
+    let format = FormatConfig { xml: Some(Default::default()), ..FormatConfig::default() }.open().unwrap();
+    Encoder {
+        filter,
+        framing: format.framing(),
+        ids: format.writes_id(),
+        format,
+        router: None,
+        undecodable,
+        takes_letters: false,
+        route: String::new(),
+    }
 }
 
 async fn until(mut is_so: impl FnMut() -> bool) {
@@ -270,6 +274,25 @@ async fn what_cannot_be_read_goes_to_the_dead_letter_as_it_came_where_that_is_as
         (vec!["1".to_owned()], vec![("cut off".into(), "0".into())])
     );
     basin.close().await;
+}
+
+#[test]
+fn what_a_filter_rejects_at_a_glance_is_read_no_further_but_for_the_dead_letter() {
+    let filter: crate::filter::FilterConfig = toml::from_str("keep = { id = 2 }").unwrap();
+    let filter = filter.compile().unwrap();
+    let mut broken = batch(&["0"]);
+    broken.text = String::from_utf8_lossy(&broken.text).replace("</System>", "</Systen>").into();
+    let broken = Arc::new(broken);
+    for (undecodable, expected) in [(Undecodable::Raw, (1, 0)), (Undecodable::DeadLetter, (0, 1))] {
+        let mut batch = super::batch::Batch::default();
+        encoder(filter.clone(), undecodable).add(
+            &mut batch,
+            &broken,
+            crate::basin::Position::default(),
+            Timestamp(0),
+        );
+        assert_eq!((batch.filtered, batch.dead.len()), expected, "{undecodable:?}");
+    }
 }
 
 #[tokio::test]

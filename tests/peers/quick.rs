@@ -9,6 +9,7 @@ use forebay::event::{Event, EventError, Header, Part, Value, Visitor};
 use quick_xml::Reader;
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event as Xml};
+use std::ops::RangeInclusive;
 
 pub(crate) struct QuickEvent<'a> {
     text: &'a [u8],
@@ -39,10 +40,12 @@ impl<'a> Event<'a> for QuickEvent<'a> {
     }
 }
 
-/// Whether Channel is `channel` and EventID is `id`, read no further than needed.
-pub(crate) fn is_from(text: &[u8], channel: &[u8], id: &[u8]) -> bool {
+/// Whether EventID is one of `ids` and Channel is `channel`, read no further than needed.
+pub(crate) fn is_from(text: &[u8], channel: &[u8], ids: &RangeInclusive<u16>) -> bool {
     let mut reader = Reader::from_reader(text);
-    let (mut same_id, mut within) = (false, 0_u8);
+    // It has no use for end tags.
+    reader.config_mut().check_end_names = false;
+    let mut within = 0_u8;
     loop {
         match reader.read_event() {
             Ok(Xml::Start(tag)) => {
@@ -52,8 +55,13 @@ pub(crate) fn is_from(text: &[u8], channel: &[u8], id: &[u8]) -> bool {
                     _ => 0,
                 }
             }
-            Ok(Xml::Text(value)) if within == 1 => same_id = *value == *id,
-            Ok(Xml::Text(value)) if within == 2 => return same_id && *value == *channel,
+            Ok(Xml::Text(value)) if within == 1 => {
+                let id = std::str::from_utf8(&value).ok().and_then(|digits| digits.parse().ok());
+                if !id.is_some_and(|id| ids.contains(&id)) {
+                    return false;
+                }
+            }
+            Ok(Xml::Text(value)) if within == 2 => return *value == *channel,
             Ok(Xml::Eof) | Err(_) => return false,
             Ok(_) => within = 0,
         }

@@ -4,6 +4,7 @@
 //! read by comparing with what must come next; only values are searched through. The first
 //! surprise starts the general way from the top.
 
+use super::glance::Glance;
 use super::scan::{check_utf8, find, skip_space, stands};
 use super::walk::{Child, Ignore, Tag, aside, child, element, quoted, start_tag};
 use super::{EVENT_XMLNS, Outline, error};
@@ -12,17 +13,12 @@ use crate::event::{EventError, Header, Value, Visitor};
 
 /// System as Windows writes it, or None.
 pub(super) fn predicted(text: &[u8]) -> Option<(Header<'_>, Outline)> {
-    const SINGLE: &[u8; 69] = b"<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'>";
-    const DOUBLE: &[u8; 69] = b"<Event xmlns=\"http://schemas.microsoft.com/win/2004/08/events/event\">";
-    if !(stands(text, 0, SINGLE) || stands(text, 0, DOUBLE)) {
-        return None;
-    }
-    let content = SINGLE.len();
-    let mut next = Next { text, at: content };
     let mut header = Header::default();
-    next.literal(b"<System>").then_some(())?;
-    next.provider(&mut header)?;
+    let mut next = Next::in_system(text)?;
+    let content = next.at - SYSTEM.len();
+    next.kind(&mut header)?;
     next.numbers(&mut header)?;
+    next.context(&mut header)?;
     next.place(&mut header)?;
     next.literal(b"</System>").then_some(())?;
     check_utf8(text, 0, next.at).ok()?;
@@ -31,13 +27,48 @@ pub(super) fn predicted(text: &[u8]) -> Option<(Header<'_>, Outline)> {
     Some((header, outline))
 }
 
+const SYSTEM: &[u8; 8] = b"<System>";
+
+/// The same, as far as to EventID.
+#[inline]
+pub(super) fn glance(text: &[u8]) -> Option<Glance<'_>> {
+    let mut header = Header::default();
+    let mut next = Next::in_system(text)?;
+    next.kind(&mut header)?;
+    // What is not the next may still stand behind what was not expected.
+    header.seen.has(Seen::EVENT_ID).then_some(())?;
+    Some(Glance { provider_name: header.provider_name, event_id: header.event_id, behind: next })
+}
+
 /// Walks through what must come next.
-struct Next<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Next<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Next<'a> {
+    /// Behind the start tag of System.
+    #[inline(always)]
+    fn in_system(text: &'a [u8]) -> Option<Self> {
+        const SINGLE: &[u8; 69] = b"<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'>";
+        const DOUBLE: &[u8; 69] = b"<Event xmlns=\"http://schemas.microsoft.com/win/2004/08/events/event\">";
+        if !(stands(text, 0, SINGLE) || stands(text, 0, DOUBLE)) {
+            return None;
+        }
+        let mut next = Next { text, at: SINGLE.len() };
+        next.literal(SYSTEM).then_some(next)
+    }
+
+    /// Level and Channel, where EventID has been read.
+    #[inline]
+    pub(super) fn level_and_channel(mut self) -> Option<(Value<'a>, Value<'a>)> {
+        let mut header = Header::default();
+        self.numbers(&mut header)?;
+        self.context(&mut header)?;
+        header.seen.has(Seen::CHANNEL).then_some((header.level, header.channel))
+    }
+
     #[inline(always)]
     fn literal<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
         let stands = stands(self.text, self.at, literal);
@@ -80,7 +111,7 @@ impl<'a> Next<'a> {
     }
 
     #[inline(always)]
-    fn provider(&mut self, header: &mut Header<'a>) -> Option<()> {
+    fn kind(&mut self, header: &mut Header<'a>) -> Option<()> {
         if self.literal(b"<Provider") {
             header.seen.add(Seen::PROVIDER);
             self.attribute(b" Name=", &mut header.provider_name)?;
@@ -114,7 +145,7 @@ impl<'a> Next<'a> {
     }
 
     #[inline(always)]
-    fn place(&mut self, header: &mut Header<'a>) -> Option<()> {
+    fn context(&mut self, header: &mut Header<'a>) -> Option<()> {
         if self.literal(b"<Correlation") {
             header.seen.add(Seen::CORRELATION);
             self.attribute(b" ActivityID=", &mut header.activity_id)?;
@@ -134,8 +165,12 @@ impl<'a> Next<'a> {
                 self.literal(b"/>").then_some(())?;
             }
         }
-        let Header { seen, channel, computer, user_id, .. } = header;
-        self.element(b"<Channel>", b"</Channel>", (seen, Seen::CHANNEL), channel)?;
+        self.element(b"<Channel>", b"</Channel>", (&mut header.seen, Seen::CHANNEL), &mut header.channel)
+    }
+
+    #[inline(always)]
+    fn place(&mut self, header: &mut Header<'a>) -> Option<()> {
+        let Header { seen, computer, user_id, .. } = header;
         self.element(b"<Computer>", b"</Computer>", (seen, Seen::COMPUTER), computer)?;
         if self.literal(b"<Security") {
             seen.add(Seen::SECURITY);
