@@ -53,12 +53,16 @@ fn rewritten(text: &[u8], event: &XmlEvent<'_>, json: &str, format: &mut Format)
     one_line.event(event, &Meta::default(), &mut line).expect("text is passed on");
     assert!(!line.contains(&b'\n') && !line.contains(&b'\r'), "more than one line");
     let on_a_line = XmlEvent::parse(&line).expect("it stays well formed");
-    written(format, &on_a_line).expect("it stays well formed");
+    let on_a_line = written(format, &on_a_line).expect("it stays well formed");
     // White space beside a comment is text until elements follow, and without the comment it is
     // layout.
     let has = |needle: &[u8]| text.windows(needle.len()).any(|window| window == needle);
     if !(has(b"<!") || has(b"<?")) {
         assert_eq!(again, json);
+        // A reference keeps the CR of a line end, which the character does not outlive.
+        if !text.contains(&b'\r') {
+            assert_eq!(on_a_line, json);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! the difference to the product's reader is the tokenizer and nothing else.
 
 use forebay::event::header::Seen;
+use forebay::event::text::decode_xml;
 use forebay::event::xml::EVENT_XMLNS;
 use forebay::event::{Event, EventError, Header, Part, Value, Visitor};
 use quick_xml::Reader;
@@ -181,7 +182,9 @@ impl<'a> Walk<'a> {
         let Some((from, to)) = self.run.take() else { return };
         let text = &self.text[from..to];
         let continues = self.text[..from].ends_with(b"]]>") || self.text[to..].starts_with(b"<![CDATA[");
-        let blank = !continues && text.iter().all(|byte| matches!(byte, b' ' | b'\r' | b'\n' | b'\t'));
+        let mut meant = Vec::new();
+        decode_xml(text, &mut meant);
+        let blank = !continues && meant.iter().all(|byte| matches!(byte, b' ' | b'\r' | b'\n' | b'\t'));
         if self.wanted() && self.depth > 0 && !(blank && (layout || self.depth == 1)) {
             visitor.text(Value::Xml(text));
         }

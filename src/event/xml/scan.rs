@@ -4,6 +4,7 @@
 //! one 16-byte step inline, the vectorised search of `memchr` behind it.
 
 use super::{EventError, error};
+use crate::event::text::reference;
 
 /// Position of the first `needle` at or after `at`, or the end.
 #[inline]
@@ -84,8 +85,20 @@ pub(super) fn skip_space(text: &[u8], at: usize) -> usize {
     at + rest.iter().position(|&byte| !is_space(byte)).unwrap_or(rest.len())
 }
 
+/// Nothing but white space, be it written as references: on one line, line ends between elements
+/// are.
 pub(super) fn is_blank(text: &[u8]) -> bool {
-    text.iter().all(|&byte| is_space(byte))
+    let mut rest = text;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = if is_space(byte) {
+            behind
+        } else if let Some((' ' | '\t' | '\r' | '\n', length)) = reference(rest) {
+            &rest[length..]
+        } else {
+            return false;
+        };
+    }
+    true
 }
 
 /// End of the name that starts at `at`.

@@ -196,6 +196,15 @@ fn layout_is_not_reported_but_blank_values_are() {
 }
 
 #[test]
+fn line_ends_between_elements_mean_nothing_when_they_are_references() {
+    check(
+        "&#13;&#10; <EventData>&#xA;  <Data Name='A'>&#10;</Data>&#9;</EventData>\n<U>&#10;<a> </a>&#x20;<b/>&#10;</U>",
+        "<EventData <Data Name=A `\n` > > <U <a ` ` > <b > >",
+    );
+    check("<U>&#10;x<b/>&#10;&lt;<c/>&#8;</U>", "<U `\nx` <b > `\n<` <c > `\u{8}` >");
+}
+
+#[test]
 fn references_line_ends_and_control_characters_in_values() {
     check(
         "<U a='x&lt;&#x41;\"' b=\"'\">a&#13;&#10;b\r\nc\u{1}&#x1;</U>",
