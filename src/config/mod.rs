@@ -14,7 +14,7 @@
 //! | `place` | where something stands in a part |
 //! | `subscription` | files of subscriptions beside the pipeline, and the query lists they name |
 //! | `paths`, `bounds` | what its parts must not do to each other |
-//! | `reference` | the same for editors and for people |
+//! | `reference`, `limits` | the same for editors and for people, with the limits of all rooms |
 //!
 //! Promises: nothing is opened but the files named; every mistake has a line and a column; no secret
 //! is shown.

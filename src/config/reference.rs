@@ -13,13 +13,21 @@ pub fn schema() -> Value {
     schemars::schema_for!(PipelineConfig).to_value()
 }
 
-/// Every table and key, in Markdown.
+/// Every table and key, and every limit, in Markdown.
 pub fn reference() -> String {
+    pages(LIMITS)
+}
+
+/// The limits, which a test gathers from where they are enforced.
+const LIMITS: &str = include_str!("limits.md");
+
+fn pages(limits: &str) -> String {
     let schema = schema();
     let definitions = schema.get("$defs").and_then(Value::as_object);
     let mut pages = Pages { definitions, shown: BTreeSet::new(), out: String::new() };
     pages.out.push_str(HEAD);
     pages.table(&schema, &mut Vec::new());
+    pages.out.push_str(limits);
     pages.out
 }
 
@@ -111,13 +119,9 @@ impl<'s> Pages<'s> {
 
     fn is_table(&self, schema: &'s Value) -> bool {
         let schema = self.resolved(schema);
-        match schema.get("additionalProperties").filter(|inner| inner.is_object()) {
-            // Tables by name are tables; values by name are a key.
-            Some(inner) => self.is_table(inner),
-            None => {
-                schema.get("properties").is_some() || schema.get("type").is_some_and(|kind| kind == "object")
-            }
-        }
+        schema.get("properties").is_some()
+            || schema.get("additionalProperties").is_some_and(Value::is_object)
+            || (schema.get("type").is_some_and(|kind| kind == "object"))
     }
 
     /// The table that may stand in this key's list, with its name.
@@ -159,9 +163,6 @@ impl<'s> Pages<'s> {
         }
         if schema.get("properties").is_some() {
             return "table (below)".into();
-        }
-        if let Some(inner) = schema.get("additionalProperties").filter(|inner| inner.is_object()) {
-            return format!("table, by name: {}", self.kind(inner));
         }
         if let Some(example) = schema.get("examples").and_then(|examples| examples.get(0)) {
             return format!("text such as `{example}`");
@@ -213,22 +214,30 @@ fn is_null(schema: &Value) -> bool {
 }
 
 #[cfg(test)]
+#[path = "limits.rs"]
+mod limits;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::{env, fs, path::Path};
 
     #[test]
     fn the_reference_is_up_to_date() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/REFERENCE.md");
-        let reference = reference();
-        if env::var_os("UPDATE").is_some() {
-            fs::write(&path, &reference).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let limits = limits::gathered(&root.join("src"));
+        for (name, expected) in
+            [("src/config/limits.md", &limits), ("pipelines/REFERENCE.md", &pages(&limits))]
+        {
+            if env::var_os("UPDATE").is_some() {
+                fs::write(root.join(name), expected).unwrap();
+            }
+            let written = fs::read_to_string(root.join(name)).unwrap_or_default();
+            assert!(
+                written == *expected,
+                "{name} is old; run UPDATE=1 cargo test the_reference_is_up_to_date"
+            );
         }
-        let written = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            written == reference,
-            "pipelines/REFERENCE.md is old; run UPDATE=1 cargo test the_reference_is_up_to_date"
-        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ const PROGRAMS_MAX: usize = 2048;
 const PROGRAMS_BYTES_MAX: usize = 8 << 20;
 /// Definitions of one chunk do not overlap, so a chunk that makes us compile more is hostile.
 const COMPILED_BYTES_MAX: usize = 4 * super::chunk::CHUNK_BYTES;
-/// Definitions of one GUID and size that differ otherwise.
+/// Most definitions of one GUID and size that differ otherwise.
 const PROBES_MAX: usize = 16;
 /// Definitions are longer than 16 bytes, so each has its own place.
 const OFFSETS: usize = super::chunk::CHUNK_BYTES / 16;

@@ -21,11 +21,11 @@ use std::ops::Range;
 mod literals;
 mod operations;
 
-/// Elements open at a time in one stream; a template's are counted apart.
+/// Most elements open at a time in one stream; a template's are counted apart.
 pub(super) const DEPTH_MAX: usize = 128;
-/// Fragments and instances within each other. Windows uses two.
+/// Most fragments and instances within each other. Windows uses two.
 pub(super) const FRAGMENTS_MAX: u32 = 16;
-/// Bytes of names and values reported per walk. A byte becomes six at most (`\u0001`).
+/// Most bytes of names and values reported per walk. A byte becomes six at most (`\u0001`).
 pub(super) const WALKED_BYTES_MAX: usize = 2_600_000;
 /// What an element or attribute costs beside its name: tags, quotes, commas.
 const NODE_BYTES: usize = 8;

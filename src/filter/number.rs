@@ -8,9 +8,9 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// Event ids are 16 bits wide (event.xsd, `EventIDType`).
+/// Largest event id: they are 16 bits wide (event.xsd, `EventIDType`).
 pub const EVENT_ID_MAX: u64 = u16::MAX as u64;
-/// Levels are 8 bits wide.
+/// Largest level: they are 8 bits wide.
 pub const LEVEL_MAX: u64 = u8::MAX as u64;
 
 /// Numbers from sorted, disjoint ranges.

@@ -15,7 +15,7 @@ use crate::event::canonical::XmlWriter;
 use crate::event::text::{Place, xml_from_text};
 use crate::event::{Event, EventError, Part};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `format.xml = {}`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -25,7 +25,7 @@ pub struct Config {
     pub framing: FramingConfig,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FramingConfig {
     /// One event per line; line ends inside an event become `&#13;` and `&#10;`.

@@ -16,7 +16,7 @@ use crate::sink::path::{RouteValues, Router};
 use crate::sink::{Encoded, Item};
 use crate::units::{ByteSize, Span};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Default for BatchConfig {
 }
 
 /// What becomes of events that cannot be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Undecodable {
     /// They pass every filter and are written raw, with the error beside them.

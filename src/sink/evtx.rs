@@ -26,7 +26,7 @@ use crate::units::ByteSize;
 use bytes::Bytes;
 use logs::Logs;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Logs kept open by default; each holds a chunk of 64 KiB in memory.
@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 /// The two ways Windows has too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Full {
     /// It is set aside as `Archive-NAME-YYYY-MM-DD-hh-mm-ss-nnn.evtx` and a new one begun.

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest request line.
 pub const REQUEST_BYTES_MAX: u64 = 64 * 1024;
-/// Commands under way at once.
+/// Most commands under way at once.
 pub const CONNECTIONS_MAX: usize = 16;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that wait in the system's queue.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// Connections served at once; more wait in the system's queue.
+/// Most connections served at once; more wait in the system's queue.
 pub const CONNECTIONS_MAX: usize = 32;
 /// Largest request head.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;

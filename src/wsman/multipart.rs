@@ -24,7 +24,7 @@ use thiserror::Error;
 
 /// Longest token: 16 bytes of NTLM, 72 of the longest Kerberos.
 pub const TOKEN_BYTES_MAX: usize = 256;
-/// Pairs in one body: as many as 16 KiB pieces of the largest envelope, and some.
+/// Most pairs in one body: as many as 16 KiB pieces of the largest envelope, and some.
 pub const PARTS_MAX: usize = 64;
 /// Longest plain line.
 pub const LINE_BYTES_MAX: usize = 512;

@@ -10,7 +10,7 @@ use crate::evtx::system::EMPTY;
 use crate::evtx::values::{self, Slot, kind};
 use std::ops::Range;
 
-/// Arrays that repeat one element; of further ones the first item is shown.
+/// Most arrays that repeat one element; of further ones the first item is shown.
 const ARRAYS_MAX: usize = 4;
 
 /// Slots that stand for one item of an array while its element is repeated.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 pub const BATCH_PATH_BYTES_MAX: usize = NOTE_BYTES_MAX - 4096;
 /// What a note holds beside a path, at most.
 pub const PATH_OVERHEAD_BYTES: usize = 32;
-/// Distinct paths of one output within an hour before further ones share a path of `_other`.
+/// Most distinct paths of one output within an hour before further ones share a path of `_other`.
 pub const ROUTES_MAX: usize = 4096;
 
 /// Gives each event its path and holds the caps on distinct ones.

@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Open files of one source; those that were quiet longest are opened anew when they change.
+/// Most open files of one source; those that were quiet longest are opened anew when they change.
 const HANDLES_MAX: usize = 512;
 /// A log without a name is let go after this long without news.
 const DETACHED_QUIET: Duration = Duration::from_secs(5);

@@ -46,7 +46,7 @@ use thiserror::Error;
 
 /// Bytes of history that a copy can reach.
 pub const HISTORY_BYTES: usize = 1024;
-/// Longest copy.
+/// A copy has at most so many bytes.
 pub const COPY_BYTES_MAX: usize = 271;
 /// What stands behind the stream: the decoded length.
 pub const TRAILER_BYTES: usize = 4;
