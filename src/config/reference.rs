@@ -240,6 +240,15 @@ mod tests {
         }
     }
 
+    /// Here a peer of the tests keeps it.
+    #[test]
+    fn the_product_keeps_the_order_of_the_keys_too() {
+        let manifest = include_str!("../../Cargo.toml");
+        let product = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        let line = product.lines().find(|line| line.starts_with("serde_json = ")).unwrap_or_default();
+        assert!(line.contains("preserve_order"), "{line}");
+    }
+
     #[test]
     fn every_key_has_words_and_a_kind() {
         for line in reference().lines().filter(|line| line.starts_with("| `")) {
