@@ -7,6 +7,7 @@ use super::diagnostic::{Diagnostic, Place, Severity};
 use super::tree::Notes;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 /// Longest text that one `${…}` may bring in.
 pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -22,7 +23,7 @@ pub trait Lookup {
     /// The text of a file.
     ///
     /// # Errors
-    /// In words, without the name.
+    /// In words, without the name; what to do may follow behind `; `.
     fn file(&self, path: &str) -> Result<String, String>;
 
     /// What an absent one is: a warning for `check`, an error for `run`.
@@ -57,10 +58,14 @@ impl Lookup for Process {
     }
 
     fn file(&self, path: &str) -> Result<String, String> {
+        let unreadable = |error| format!("cannot be read: {error}");
+        let file = File::open(path).map_err(unreadable)?;
+        let status = file.metadata().map_err(unreadable)?;
+        if status.is_file() && status.mode() & 0o004 != 0 && !is_container_secret(path) {
+            return Err("can be read by every user of this machine; take that away with `chmod o-r`".into());
+        }
         let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(TEXT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
-            .map_err(|error| format!("cannot be read: {error}"))?;
+        file.take(TEXT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         String::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
     }
 
@@ -93,6 +98,13 @@ impl Lookup for Process {
         paths.sort();
         Ok(paths)
     }
+}
+
+/// Docker, Podman and (by convention) Kubernetes mount secrets there for one container alone, and
+/// often with mode 0444, which then says nothing.
+fn is_container_secret(path: &str) -> bool {
+    let folders = ["/run/secrets", "/var/run/secrets"];
+    std::fs::canonicalize(path).is_ok_and(|path| folders.iter().any(|folder| path.starts_with(folder)))
 }
 
 /// Whether the text is one `${…}` and nothing else.
@@ -168,6 +180,7 @@ fn value(name: &str, place: &Place, lookup: &dyn Lookup) -> Result<String, Diagn
         }
         Ok(text) => Ok(text),
         Err(why) => {
+            let (why, fix) = why.split_once("; ").map_or((&*why, fix), |(why, fix)| (why, fix.into()));
             let message = format!("{what} `{}` {why}", name.escape_debug());
             let severity = lookup.absent();
             Err(Diagnostic { severity, ..Diagnostic::error(place.clone(), message, fix) })
@@ -218,6 +231,22 @@ mod tests {
     #[test]
     fn a_doubled_dollar_is_a_plain_one() {
         check("$${env:TOKEN}", Some("${env:TOKEN}"), "");
+    }
+
+    #[test]
+    fn a_file_that_every_user_can_read_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let read = |mode| {
+            std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(mode))
+                .expect("its owner may");
+            Process { absent: Severity::Error }.file(file.path().to_str().expect("UTF-8"))
+        };
+        std::fs::write(file.path(), "geheim\n").expect("a file");
+        assert!(read(0o644).is_err_and(|why| why.starts_with("can be read by every user")));
+        assert!(read(0o604).is_err());
+        for mode in [0o600, 0o640, 0o440] {
+            assert_eq!(read(mode).as_deref(), Ok("geheim\n"));
+        }
     }
 
     #[test]

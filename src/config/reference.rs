@@ -37,6 +37,8 @@ TOML, one file or a folder of `*.toml` (`[source.…]` and `[output.…]` may be
 The kind of a component is the name of a table: `[source.dc.evtx]`, `sink.file = { … }`.
 Sizes are texts such as `\"512KiB\"`, `\"64MiB\"`, `\"50GiB\"`; durations `\"250ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"7d\"`.
 `${env:NAME}` and `${file:/path}` (without its last line end) may stand in any text; `$${` is a plain `${`.
+A file that every user of the machine can read is refused there (a group may), unless it stands below
+`/run/secrets`, where containers find theirs; with a Kubernetes volume elsewhere set `defaultMode: 0440`.
 `forebay check FILE` tells every mistake with its line; `forebay schema` prints the JSON Schema.
 
 This file is generated from the program (`UPDATE=1 cargo test the_reference_is_up_to_date`).
