@@ -118,6 +118,19 @@ error: p.toml:2:12: `basin.memory.size_max`: `5 elephants` is not a size
 }
 
 #[test]
+fn a_missing_key_hides_no_mistake_behind_it() {
+    let checked = checked(&["[basin.memory]\n[source.a.evtx]\npath = 'x'\n[output.o]\nsink.file = {}\n\
+        batch = { bytes = 1 }\nfilter.xpath = '*['\nretry = { pause = '1s' }\n"]);
+    let told = checked.told();
+    for part in
+        ["needs the key `path`", "`output.o.batch.bytes` must be", "unknown key `pause`", "filter.xpath"]
+    {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+    assert_eq!(told.matches("error: ").count(), 4, "{told}");
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let checked = checked(&[
         "[basin.disk]\npth = 'x'\nsize_max = 3\nretain = { aeg = '1d' }\n[source.a.evxt]\n[output.o]\nsnk = 1\nstart = 'old'\n",

@@ -35,7 +35,13 @@ pub(super) fn typed_rest<T: DeserializeOwned>(
             error.span().filter(|span| *span != part.value.span() && !matches!(mistake, Mistake::Missing(_)));
         let Some(span) = span else {
             tell_of_table(&mistake, error.span(), &removed, part, path, notes);
-            return None;
+            // Without the table that lacks it, the rest can still be looked at.
+            let table = error.span().filter(|span| *span != part.value.span())?;
+            removed.extend(keys_to(&node, &table).pop());
+            if !take_out(&mut node, &table) {
+                return None;
+            }
+            continue;
         };
         let place = Place { file: part.file, span: span.clone() };
         let keys = keys_to(&node, &span);
