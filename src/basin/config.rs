@@ -12,7 +12,9 @@ use std::path::PathBuf;
 pub struct BasinConfig {
     /// Batches and bookmarks are on disk before anything is acknowledged.
     pub disk: Option<DiskConfig>,
-    /// Nothing on disk: a batch is acknowledged when every output has confirmed it.
+    /// Nothing on disk: a batch is acknowledged when every output has confirmed it. Positions are
+    /// not kept either: after a restart every input is read again, a log from where `read_existing`
+    /// says. A reload goes on where it was.
     pub memory: Option<MemoryConfig>,
 }
 
