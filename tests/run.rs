@@ -38,6 +38,35 @@ fn the_built_in_pipeline_makes_json_lines_of_the_sample_once() {
     assert_eq!(absent.status.code(), Some(66), "{}", text(&absent.stderr));
 }
 
+/// Once in all that is written, and in the format of the log.
+#[test]
+fn what_ends_a_run_is_told_once_and_in_the_format_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("no-log.evtx"), "text").unwrap();
+    for (kind, path) in [("evtx", "missing.evtx"), ("evtx", "no-log.evtx"), ("replay", "missing.xml")] {
+        for format in ["text", "json"] {
+            let pipeline = format!(
+                "log.format = '{format}'\n[basin.disk]\npath = 'basin'\n[source.s.{kind}]\npath = '{path}'\n\
+                 [output.o]\nsink.file.path = './out/o.jsonl'\n"
+            );
+            std::fs::write(folder.path().join("p.toml"), pipeline).unwrap();
+            let ran = forebay(folder.path(), &["run", "--once", "p.toml"]);
+            let told = text(&ran.stderr);
+            assert!(ran.status.code().is_some_and(|code| [65, 66].contains(&code)), "{told}");
+            assert_eq!(told.matches(path).count(), 1, "{told}");
+            let last = told.lines().last().unwrap_or_default();
+            assert!(last.contains(path), "{told}");
+            if format == "json" {
+                let is_object =
+                    |line| serde_json::from_str::<serde_json::Value>(line).is_ok_and(|v| v.is_object());
+                assert!(told.lines().all(is_object) && last.contains("\"ERROR\""), "{told}");
+            } else {
+                assert!(last.starts_with("error: "), "{told}");
+            }
+        }
+    }
+}
+
 /// Killed again and again at moments that differ, every event is in the file once and whole.
 #[test]
 fn a_killed_run_goes_on_without_a_loss_a_repetition_or_a_torn_line() {

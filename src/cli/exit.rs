@@ -2,6 +2,7 @@
 //!
 //! Promise: a code never changes its meaning; scripts rely on them.
 
+use crate::telemetry::logs;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -96,9 +97,15 @@ impl Failure {
     }
 
     pub(super) fn print(&self) {
-        if !self.message.is_empty() {
+        if self.message.is_empty() {
+            return;
+        }
+        let message = self.message.trim_end();
+        if logs::is_json() {
+            tracing::error!("{message}");
+        } else {
             // Standard error may be closed; the exit code still tells.
-            let _ = writeln!(io::stderr().lock(), "error: {}", self.message.trim_end());
+            let _ = writeln!(io::stderr().lock(), "error: {message}");
         }
     }
 }

@@ -109,7 +109,7 @@ pub struct DeadLetterConfig {
 }
 
 /// The program's own log, on standard error. It never holds content of events. Mistakes in the
-/// pipeline file, and the one line `error: …` that says why the program ended, are text in any format.
+/// pipeline file are text in any format.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {

@@ -348,7 +348,7 @@ impl Life {
             }
             Ok(End::Source(name, Err(error))) => {
                 self.sources -= 1;
-                error!(source = &*name, "the source cannot go on; ending the run");
+                info!(source = &*name, "the source cannot go on; ending the run");
                 Some(RunError::Source(error))
             }
             Ok(End::Lane(Ok(()))) => {
@@ -364,7 +364,7 @@ impl Life {
             }
             Ok(End::Lane(Err(error))) => {
                 self.lanes -= 1;
-                error!("an output cannot go on; ending the run");
+                info!("an output cannot go on; ending the run");
                 Some(RunError::Lane(error))
             }
             Ok(End::Service) => None,

@@ -48,6 +48,7 @@ impl Report {
             counts: Mutex::default(),
             findings: Mutex::default(),
             fresh: Mutex::default(),
+            held: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -55,7 +56,10 @@ impl Report {
     /// Notes a finding: one line in the log, and kept for showing.
     pub(super) fn find(&self, finding: Finding) {
         let source = &*self.shared.source;
-        tracing::warn!(source, what = %finding.what, why = %finding.why, fix = %finding.fix, "finding");
+        match &mut *self.shared.held.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(held) => held.push(finding.clone()),
+            None => log(source, &finding),
+        }
         let mut findings = self.shared.findings.lock().unwrap_or_else(PoisonError::into_inner);
         if findings.len() == FINDINGS_MAX {
             findings.pop_front();
@@ -64,6 +68,19 @@ impl Report {
         let mut fresh = self.shared.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         if fresh.len() < FINDINGS_MAX {
             fresh.push(finding);
+        }
+    }
+
+    /// From now on findings are written to the log later.
+    pub(super) fn hold(&self) {
+        *self.shared.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// Writes what was held back to the log, but for what is told elsewhere.
+    pub(super) fn release(&self, elsewhere: Option<&Finding>) {
+        let held = self.shared.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for finding in held.iter().flatten().filter(|finding| Some(*finding) != elsewhere) {
+            log(&self.shared.source, finding);
         }
     }
 
@@ -110,6 +127,10 @@ impl Report {
     }
 }
 
+fn log(source: &str, finding: &Finding) {
+    tracing::warn!(source, what = %finding.what, why = %finding.why, fix = %finding.fix, "finding");
+}
+
 #[derive(Debug)]
 struct Shared {
     source: Box<str>,
@@ -117,6 +138,8 @@ struct Shared {
     counts: Mutex<Counts>,
     findings: Mutex<VecDeque<Finding>>,
     fresh: Mutex<Vec<Finding>>,
+    /// What is yet to be written to the log, while that waits.
+    held: Mutex<Option<Vec<Finding>>>,
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use tracing_subscriber::{Layer, Registry, fmt};
 /// The level of the log that was started.
 static LEVEL: OnceLock<Handle<LevelFilter, Registry>> = OnceLock::new();
 
+/// The format of the log that was started.
+static JSON: OnceLock<bool> = OnceLock::new();
+
 /// Starts logging; the first call of a process wins.
 pub fn start(json: bool, level: Level) {
     let (filter, handle) = Reloaded::new(LevelFilter::from_level(level));
@@ -27,7 +30,13 @@ pub fn start(json: bool, level: Level) {
     if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
         // The first one to start is the only one.
         let _ = LEVEL.set(handle);
+        let _ = JSON.set(json);
     }
+}
+
+/// Whether every line on standard error is to be a JSON object.
+pub fn is_json() -> bool {
+    JSON.get().copied().unwrap_or_default()
 }
 
 /// From now on this is the least severe level that is written.

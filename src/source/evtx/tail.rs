@@ -53,9 +53,24 @@ impl Tail {
     }
 
     /// Reads until everything is read (`once`) or nobody takes batches any more.
-    pub(super) fn run(mut self) -> Result<(), Unreadable> {
+    pub(super) fn run(self) -> Result<(), Unreadable> {
+        let report = self.decoding.report.clone();
+        if self.job.once {
+            report.hold();
+        }
+        let ended = self.rounds();
+        report.release(ended.as_ref().err().map(|unreadable| &unreadable.finding));
+        ended
+    }
+
+    fn rounds(mut self) -> Result<(), Unreadable> {
         loop {
-            match self.round() {
+            let round = self.round();
+            // What ends the run in its first round is told with the end, and not here too.
+            if !(self.job.once && matches!(round, Ok(Round::Idle))) {
+                self.decoding.report.release(None);
+            }
+            match round {
                 Err(Closed) => return Ok(()),
                 Ok(Round::More) => {}
                 Ok(Round::Waiting) if self.job.once => std::thread::sleep(Duration::from_millis(10)),
