@@ -1,12 +1,12 @@
 //! The collector end to end: hosts that enumerate, deliver and come back, and what is in the file.
 
+mod bad_input;
+
 use crate::support::host::{Host, Offered, bookmark, event, passwords};
 use crate::support::once::findings;
 use crate::support::process::{Process, eventually, forebay, free_port, told};
 use std::fs;
 use std::path::Path;
-
-const HOSTS: [&str; 4] = ["pc1.example.org", "pc2.example.org", "dc1.example.org", "dc2.example.org"];
 
 /// A collector with a folder of its own.
 pub(crate) struct Site {
@@ -18,7 +18,10 @@ impl Site {
     /// With these subscriptions, and what else the source says.
     pub(crate) fn new(source: &str, rest: &str) -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap(), port: free_port() };
-        passwords(&site.path().join("passwords"), &HOSTS);
+        let numbered = (0..50).map(|number| format!("h{number}.example.org"));
+        let hosts: Vec<String> =
+            ["pc1.example.org", "pc2.example.org"].map(str::to_owned).into_iter().chain(numbered).collect();
+        passwords(&site.path().join("passwords"), &hosts);
         site.write(source, rest);
         site
     }

@@ -6,9 +6,10 @@ use forebay::wsman::ns::{self, action, resource};
 use forebay::wsman::request::Message;
 use forebay::wsman::sldc::{Encoder, Scheme};
 use forebay::wsman::{Answer, Bookmark, Events, Guid, Header, Reference, Reply, Request};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 const PASSWORD: &str = "opensesame";
 
 /// A password file of these machines, as the collector reads it.
-pub(crate) fn passwords(path: &Path, machines: &[&str]) {
+pub(crate) fn passwords(path: &Path, machines: &[String]) {
     use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
     use std::os::unix::fs::PermissionsExt;
     // As cheap as the file may have it: tests sign in often.
@@ -54,6 +55,8 @@ pub(crate) struct Offered {
 
 pub(crate) struct Host {
     pub(crate) name: String,
+    /// Of the loopback, which has millions.
+    pub(crate) address: Ipv4Addr,
     port: u16,
     connection: Option<TcpStream>,
 }
@@ -63,11 +66,14 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Host {
     pub(crate) fn new(name: &str, port: u16) -> Self {
-        Self { name: name.into(), port, connection: None }
+        Self { name: name.into(), address: Ipv4Addr::LOCALHOST, port, connection: None }
     }
 
     pub(crate) fn connect(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddrV4::new(self.address, 0))?;
+        connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port))?;
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(stream)
