@@ -1,12 +1,14 @@
 //! The collector end to end: hosts that enumerate, deliver and come back, and what is in the file.
 
 mod bad_input;
+mod crash;
 
 use crate::support::host::{Host, Offered, bookmark, event, passwords};
 use crate::support::once::findings;
 use crate::support::process::{Process, eventually, forebay, free_port, told};
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 /// A collector with a folder of its own.
 pub(crate) struct Site {
@@ -48,6 +50,22 @@ impl Site {
         process
     }
 
+    /// With its standard output open, and nobody who reads it.
+    pub(crate) fn run_piped(&self) -> Process {
+        let mut command = forebay(self.path(), &["run", "pipeline.toml"]);
+        command.stdout(Stdio::piped());
+        let process = Process::start(command);
+        self.is_up();
+        process
+    }
+
+    /// One more part of the pipeline.
+    pub(crate) fn add(&self, part: &str) {
+        let path = self.path().join("pipeline.toml");
+        let pipeline = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{part}{pipeline}")).unwrap();
+    }
+
     pub(crate) fn is_up(&self) {
         eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
@@ -58,11 +76,17 @@ impl Site {
 
     /// Record ids in the file, in its order.
     pub(crate) fn records(&self) -> Vec<u64> {
+        self.events().into_iter().map(|(_, record)| record).collect()
+    }
+
+    /// Computer and record id of each event in the file, in its order.
+    pub(crate) fn events(&self) -> Vec<(String, u64)> {
         let text = fs::read_to_string(self.path().join("out/events.jsonl")).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         let record = |line: &str| {
             let event: serde_json::Value = serde_json::from_str(line).unwrap();
-            event["System"]["EventRecordID"].as_u64().unwrap_or_else(|| panic!("{line}"))
+            let system = &event["System"];
+            (system["Computer"].as_str().unwrap().to_owned(), system["EventRecordID"].as_u64().unwrap())
         };
         whole.lines().map(record).collect()
     }

@@ -99,13 +99,18 @@ impl Host {
 
     /// Everything it is asked for, by asking.
     pub(crate) fn enumerate(&mut self, path: &str) -> Vec<Offered> {
+        self.ask(path).unwrap()
+    }
+
+    /// As `enumerate`, of a collector that may be away.
+    pub(crate) fn ask(&mut self, path: &str) -> io::Result<Vec<Offered>> {
         let header = Header {
             resource: Some(resource::SUBSCRIPTION_MANAGER.into()),
             ..self.header(action::ENUMERATE)
         };
         let message = Message::Enumerate { optimized: true, max_elements: Some(32_000) };
         let body = utf16(&written(header, message));
-        let response = self.post(path, "", &body).unwrap();
+        let response = self.post(path, "", &body)?;
         assert_eq!(response.status, 200, "{response:?}");
         let Ok(Answer { reply: Reply::EnumerateResponse(offers), .. }) = Answer::parse(&response.text) else {
             panic!("{response:?}");
@@ -117,7 +122,7 @@ impl Host {
             bookmark: offer.bookmark.as_ref().and_then(|bookmark| bookmark.text().map(str::to_owned)),
             reference: offer.references[0].text.clone().into_owned(),
         };
-        offers.into_iter().map(offered).collect()
+        Ok(offers.into_iter().map(offered).collect())
     }
 
     /// Delivers events; `reference` is what the subscription wants back.

@@ -241,7 +241,7 @@ const CASES: &[Case] = &[
         },
         status: 405,
         answer: "",
-        finding: "asked with `GET`",
+        finding: "asked with GET",
     },
 ];
 

@@ -1,0 +1,192 @@
+//! An `Ack` means kept: through kill -9 under load, a disk that is full for a while, an output that hangs;
+//! and bookmarks outlive the segments that they came in.
+
+use super::{LOGONS, Site, WEC, batch, only};
+use crate::support::dice::Dice;
+use crate::support::host::{Host, bookmark};
+use crate::support::process::{Process, eventually, told};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What hosts know to be safe: the last record that was acknowledged to each.
+#[derive(Default)]
+struct Ledger(Mutex<BTreeMap<String, u64>>);
+
+impl Ledger {
+    fn acked(&self, host: &str) -> u64 {
+        self.0.lock().unwrap().get(host).copied().unwrap_or_default()
+    }
+}
+
+/// As Windows: asks, goes on from the bookmark it is given, sends a batch again until it is acknowledged.
+fn push(mut host: Host, ledger: &Ledger, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        // The collector is away, or gone in the middle of it: what has no answer is sent again.
+        let _ = session(&mut host, ledger, stop);
+        host.hang_up();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn session(host: &mut Host, ledger: &Ledger, stop: &AtomicBool) -> std::io::Result<()> {
+    let to = only(host.ask(WEC)?);
+    let acked = ledger.acked(&host.name);
+    let given = to.bookmark.as_deref().map_or(0, record_of);
+    assert!(given >= acked, "{}: told to go on at {given}, and {acked} was acknowledged", host.name);
+    let mut next = given + 1;
+    while !stop.load(Ordering::Relaxed) {
+        let last = next + 4;
+        let events = batch(host, next..=last);
+        if host.deliver(&to, &events, &bookmark("Security", last))?.is_ack() {
+            ledger.0.lock().unwrap().insert(host.name.clone(), last);
+            next = last + 1;
+        }
+    }
+    Ok(())
+}
+
+fn record_of(bookmark: &str) -> u64 {
+    bookmark.split("RecordId=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+}
+
+/// Hosts push while `meanwhile` runs; then everything that was acknowledged is in the file.
+fn under_load(site: &Site, hosts: usize, meanwhile: impl FnOnce() -> Process) {
+    let (ledger, stop) = (Ledger::default(), AtomicBool::new(false));
+    let running = std::thread::scope(|scope| {
+        for number in 0..hosts {
+            let mut host = site.host(&format!("h{number}.example.org"));
+            host.address = [127, 0, 2, number as u8].into();
+            let (ledger, stop) = (&ledger, &stop);
+            scope.spawn(move || push(host, ledger, stop));
+        }
+        let running = meanwhile();
+        stop.store(true, Ordering::Relaxed);
+        running
+    });
+    running.stop();
+    assert_eq!(running.code(), Some(0), "{}", told(site.path()));
+    let mut written: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (host, record) in site.events() {
+        written.entry(host).or_default().push(record);
+    }
+    let mut repeated = 0;
+    let acked = ledger.0.into_inner().unwrap();
+    assert_eq!(acked.len(), hosts, "every host got something through");
+    for (host, last) in acked {
+        let of_host = &written[&host];
+        let mut once = of_host.clone();
+        once.sort_unstable();
+        once.dedup();
+        repeated += of_host.len() - once.len();
+        assert!(once.iter().copied().take(last as usize).eq(1..=last), "{host} lacks some of 1 to {last}");
+    }
+    println!(
+        "{} events in the file, {repeated} of them twice",
+        written.values().map(Vec::len).sum::<usize>()
+    );
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_collector_is_killed_under_load() {
+    let rounds: usize = std::env::var("FOREBAY_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let site = Site::new(LOGONS, "");
+    let mut dice = Dice::new("killed under load");
+    under_load(&site, 12, || {
+        for _ in 0..rounds {
+            let running = site.run();
+            std::thread::sleep(dice.millis(50..700));
+            running.kill();
+        }
+        let running = site.run();
+        std::thread::sleep(Duration::from_millis(500));
+        running
+    });
+}
+
+#[test]
+fn an_output_that_hangs_holds_back_its_own_events_and_no_acknowledgement() {
+    let site = Site::new(LOGONS, "");
+    site.add("[output.hung]\nsink.stdout = {}\n");
+    let mut host = site.host("pc1.example.org");
+    let mut running = site.run_piped();
+    let to = only(host.enumerate(WEC));
+    // More than a pipe holds, and nobody reads.
+    for last in (50..=2000).step_by(50) {
+        let events = batch(&host, last - 49..=last);
+        assert!(host.deliver(&to, &events, &bookmark("Security", last)).unwrap().is_ack());
+    }
+    eventually("the other output has them", || site.records().len() == 2000);
+    assert!(running.is_running());
+    running.kill();
+    let running = site.run();
+    eventually("they are not written twice", || site.records() == (1..=2000).collect::<Vec<_>>());
+    running.stop();
+    assert_eq!(running.code(), Some(0), "{}", told(site.path()));
+}
+
+#[test]
+fn a_full_basin_holds_the_answer_and_what_was_acknowledged_before_is_all_there() {
+    // Too small for what comes while nobody reads.
+    let disk = "[basin.disk]\npath = 'basin'\nsize_max = '8MiB'\nsegment_size = '1MiB'\n";
+    let site = Site::new(&format!("hold_max = '1s'\n{LOGONS}"), disk);
+    site.add("[output.hung]\nsink.stdout = {}\n");
+    let mut host = site.host("pc1.example.org");
+    let mut running = site.run_piped();
+    let to = only(host.enumerate(WEC));
+    let mut acked = 0;
+    let full = loop {
+        let events = batch(&host, acked + 1..=acked + 400);
+        let response = host.deliver(&to, &events, &bookmark("Security", acked + 400)).unwrap();
+        if !response.is_ack() {
+            break response;
+        }
+        acked += 400;
+        assert!(acked < 100_000, "8 MiB cannot hold that");
+    };
+    assert_eq!(full.status, 503);
+    let start = Instant::now();
+    let mut reader = running.stdout();
+    std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    loop {
+        let events = batch(&host, acked + 1..=acked + 400);
+        if host.deliver(&to, &events, &bookmark("Security", acked + 400)).unwrap().is_ack() {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "room was made, and it does not go on");
+    }
+    eventually("all of it is in the file, once", || site.records() == (1..=acked + 400).collect::<Vec<_>>());
+    running.stop();
+    assert_eq!(running.code(), Some(0), "{}", told(site.path()));
+}
+
+#[test]
+fn a_bookmark_outlives_the_segments_that_it_came_in() {
+    let site = Site::new(LOGONS, "");
+    let (mut host, mut other) = (site.host("pc1.example.org"), site.host("pc2.example.org"));
+    let running = site.run();
+    let to = only(host.enumerate(WEC));
+    let first = batch(&host, 1..=1);
+    assert!(host.deliver(&to, &first, &bookmark("Security", 1)).unwrap().is_ack());
+    let segments = || {
+        let names = std::fs::read_dir(site.path().join("basin/segments")).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let oldest = segments()[0].clone();
+    let mut last = 0;
+    eventually("the first segment is gone", || {
+        let events = batch(&other, last + 1..=last + 400);
+        last += 400;
+        assert!(other.deliver(&to, &events, &bookmark("Security", last)).unwrap().is_ack());
+        segments()[0] != oldest
+    });
+    running.kill();
+    let running = site.run();
+    host.hang_up();
+    assert_eq!(only(host.enumerate(WEC)).bookmark, Some(bookmark("Security", 1)));
+    running.stop();
+    assert_eq!(running.code(), Some(0), "{}", told(site.path()));
+}
