@@ -10,6 +10,7 @@ mod completion;
 mod convert;
 pub mod exit;
 mod fleet;
+mod hosts;
 mod run;
 mod schema;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Basin(basin::Args),
     /// Simulate Windows hosts that push their events to a collector
     Fleet(Box<fleet::Args>),
+    /// List the machines that a running forebay hears from
+    Hosts(hosts::Args),
     /// Print the JSON Schema or the reference of the pipeline file
     Schema(schema::Args),
     /// Print the completion script of a shell
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Basin(args) => basin::run(args),
         Command::Fleet(args) => fleet::run(*args),
+        Command::Hosts(args) => hosts::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completion(args) => completion::run(args),
     };

@@ -4,7 +4,7 @@
 //! files and sockets.
 
 use super::diagnostic::{Diagnostic, SourceFile};
-use super::letters::{circles, dead_letter, without_dead_letter};
+use super::letters::{circles, dead_letter, diverted, without_dead_letter};
 use super::place::{at, keys_of, one_kind, tell_at};
 use super::subscription::{self, Around as Beside};
 use super::tree::{Notes, Part, Tree, read};
@@ -99,6 +99,7 @@ pub(super) fn check(own: usize, around: &Beside<'_>, notes: &mut Notes) -> Optio
     paths::check(&tree, &sources, &outputs, notes);
     let (basin, limits) = (basin?, limits?);
     couple(&tree, &basin, notes);
+    diverted(&sources, &outputs, tree.named.get("output"), notes);
     bounds::check(&tree, &limits, &basin, &outputs, notes);
     let control = control?.socket.or_else(|| Some(basin.disk.as_ref()?.path.join("control.sock")));
     let pipeline = Pipeline { limits, sources, outputs, log: log?, http: http.flatten(), control, basin };

@@ -9,6 +9,7 @@ use super::tree::{Notes, Part};
 use super::written::DeadLetterConfig;
 use crate::basin::BasinConfig;
 use crate::pipeline::Undecodable;
+use crate::source::Source;
 use std::collections::BTreeMap;
 
 pub(super) fn dead_letter(
@@ -63,6 +64,25 @@ pub(super) fn without_dead_letter(
     } else if is_log {
         let message = "there is no dead letter, so an event that no log can hold would stop this output";
         notes.tell(Diagnostic::warning(at(part, &["sink"]), message, FIX));
+    }
+}
+
+/// Sources that divert what they do not trust, and outputs that would have nowhere to put it.
+pub(super) fn diverted(
+    sources: &[Source],
+    outputs: &[Output],
+    parts: Option<&BTreeMap<String, Part<'_>>>,
+    notes: &mut Notes,
+) {
+    let Some(source) = sources.iter().find(|source| source.diverts()) else { return };
+    for output in outputs.iter().filter(|output| output.dead_letter == DeadLetter::Wait) {
+        let place = parts.and_then(|parts| at(parts.get(&output.name)?, &["sink"]));
+        let message = format!(
+            "there is no dead letter, so the first event that `{}` does not trust would stop this output",
+            source.name()
+        );
+        let fix = "set `dead_letter.path`, or use `trust = \"tag\"` in the source";
+        notes.tell(Diagnostic::error(place, message, fix));
     }
 }
 

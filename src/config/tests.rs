@@ -578,3 +578,13 @@ warning: p.toml:9:31: `Secruity` is no channel that Windows has, and hosts skip 
   = did you mean `Security`? if not, list it in `own_channels`",
     );
 }
+
+#[test]
+fn a_source_that_diverts_needs_a_dead_letter_in_each_output() {
+    let query = "[source.dc.wef.subscription.s]\nquery.channels = { System = '*' }\n";
+    let strict = format!("{WEF}trust = 'strict'\n{query}");
+    let told = checked(&[&strict]).told();
+    assert!(told.contains("error: p.toml:3:1: there is no dead letter"), "{told}");
+    let strict = strict.replace("[output.o]", "[output.o]\ndead_letter.path = 'dead'");
+    assert!(!checked(&[&strict]).told().contains("error"), "{}", checked(&[&strict]).told());
+}

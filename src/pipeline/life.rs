@@ -11,7 +11,7 @@ use super::swap::Swap;
 use super::{Options, Order, Reload, RunError};
 use crate::basin::{Basin, Handover};
 use crate::config::Pipeline;
-use crate::source::{SourceError, Summary};
+use crate::source::{Source, SourceError, Summary};
 use crate::telemetry::control::Commands;
 use crate::telemetry::notify::Notifier;
 use crate::telemetry::{Phase, Status};
@@ -126,6 +126,7 @@ impl Life {
         for lane in lanes {
             life.tasks.spawn(async move { End::Lane(lane.run().await) });
         }
+        let tables: Vec<_> = sources.iter().filter_map(Source::hosts).collect();
         for source in sources {
             let (basin, stop) = (life.basin.clone(), life.stop.child_token());
             let name = source.name().into();
@@ -143,6 +144,7 @@ impl Life {
                 status: Arc::clone(status),
                 reload: Arc::clone(&life.reload),
                 basin: life.basin.clone(),
+                hosts: Arc::new(move || tables.iter().flat_map(|table| table()).collect()),
             };
             let stop = life.quiet.clone();
             life.tasks.spawn(async move {

@@ -9,7 +9,6 @@ mod feed;
 mod harness;
 pub mod replay;
 mod report;
-#[allow(dead_code, reason = "nobody asks for the table of hosts yet, and no handshake waits its turn")]
 pub mod wef;
 
 pub use report::{Counts, Report, Summary};
@@ -53,6 +52,9 @@ pub enum Source {
     Replay(replay::Replay),
     Wef(wef::Wef),
 }
+
+/// Tells of machines, an object each; can be asked while and after the source runs.
+pub type Hosts = Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>;
 
 /// Why a source cannot start or had to end. Trouble with single files is a [`Finding`] instead.
 #[derive(Debug, Error)]
@@ -105,6 +107,19 @@ impl Source {
             Self::Replay(source) => source.report(),
             Self::Wef(source) => source.report(),
         }
+    }
+
+    /// The machines it has heard of, where it is one that machines push to.
+    pub fn hosts(&self) -> Option<Hosts> {
+        match self {
+            Self::Evtx(_) | Self::Replay(_) => None,
+            Self::Wef(source) => Some(Box::new(source.hosts())),
+        }
+    }
+
+    /// Whether it sends events to the dead letter of each output.
+    pub fn diverts(&self) -> bool {
+        matches!(self, Self::Wef(source) if source.diverts())
     }
 
     /// What would keep it from reading now. Changes nothing.

@@ -118,6 +118,23 @@ impl Report {
         counts.lost_events += more.lost_events;
     }
 
+    /// A delivery had been kept before.
+    pub(super) fn resent(&self) {
+        self.shared.metrics.resent.inc();
+    }
+
+    /// A delivery was not taken.
+    pub(super) fn refused(&self) {
+        self.shared.metrics.refused.inc();
+    }
+
+    /// How many hosts are active, and how many are not though they should be.
+    pub(super) fn hosts(&self, active: u64, silent: u64) {
+        let gauge = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.shared.metrics.hosts_active.set(gauge(active));
+        self.shared.metrics.hosts_silent.set(gauge(silent));
+    }
+
     pub fn counts(&self) -> Counts {
         *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }

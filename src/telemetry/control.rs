@@ -6,6 +6,7 @@
 //! | `{"verb":"status"}` | phase, uptime, version |
 //! | `{"verb":"findings"}` | what was found wrong, oldest first |
 //! | `{"verb":"metrics"}` | the Prometheus text |
+//! | `{"verb":"hosts"}` | the machines that sources have heard of, an object each |
 //! | `{"verb":"reload"}` | reads the pipeline file again, as SIGHUP does |
 //! | `{"verb":"forget","output":"NAME"}` | releases the cursor of an output that is configured no more |
 //!
@@ -44,7 +45,11 @@ pub struct Commands {
     /// Notified when somebody asks for a reload.
     pub reload: Arc<Notify>,
     pub basin: Basin,
+    pub hosts: Hosts,
 }
+
+/// Tells of the machines that sources have heard of.
+pub type Hosts = Arc<dyn Fn() -> Vec<Value> + Send + Sync>;
 
 /// A bound control socket; its file goes when this is dropped.
 #[derive(Debug)]
@@ -59,6 +64,7 @@ enum Request {
     Status,
     Findings,
     Metrics,
+    Hosts,
     Reload,
     Forget { output: String },
 }
@@ -159,6 +165,13 @@ async fn answer(line: &str, commands: &Commands) -> Value {
             json!({ "findings": status.findings().iter().map(one).collect::<Vec<_>>() })
         }
         Ok(Request::Metrics) => json!({ "metrics": metrics().exposition() }),
+        Ok(Request::Hosts) => {
+            let hosts = Arc::clone(&commands.hosts);
+            match tokio::task::spawn_blocking(move || hosts()).await {
+                Ok(hosts) => json!({ "hosts": hosts }),
+                Err(panic) => json!({ "error": panic.to_string() }),
+            }
+        }
         Ok(Request::Reload) => {
             commands.reload.notify_one();
             json!({ "reload": "asked for; the log and the findings say how it went" })
@@ -215,13 +228,14 @@ mod tests {
             status: Arc::new(Status::default()),
             reload: Arc::new(Notify::new()),
             basin: basin(&folder.path().join("basin")).await,
+            hosts: Arc::new(|| vec![json!({ "host": "pc1" })]),
         };
         commands.status.finding(Finding { what: "w".into(), why: "y".into(), fix: "f".into() });
         let stop = CancellationToken::new();
         let asked = {
             let (path, stop) = (path.clone(), stop.clone());
             tokio::task::spawn_blocking(move || {
-                let answers = ["status", "findings", "reload", "nonsense"]
+                let answers = ["status", "findings", "reload", "nonsense", "hosts"]
                     .map(|verb| ask(&path, &json!({ "verb": verb })).unwrap());
                 let forgets = ["gone", "gone", "stays"]
                     .map(|name| ask(&path, &json!({ "verb": "forget", "output": name })).unwrap());
@@ -230,9 +244,10 @@ mod tests {
             })
         };
         control.serve(commands.clone(), stop).await;
-        let ([state, findings, _, refused], [forgotten, unknown, configured]) = asked.await.unwrap();
+        let ([state, findings, _, refused, hosts], [forgotten, unknown, configured]) = asked.await.unwrap();
         assert_eq!(state["phase"], "starting");
         assert_eq!(findings["findings"][0]["what"], "w");
+        assert_eq!(hosts, json!({ "hosts": [{ "host": "pc1" }] }));
         assert!(refused["error"].as_str().unwrap().contains("unknown variant"), "{refused}");
         commands.reload.notified().await;
         assert_eq!(forgotten, json!({ "forgotten": "gone" }));

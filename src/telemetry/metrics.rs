@@ -67,6 +67,10 @@ pub struct SourceMetrics {
     pub filtered: Counter,
     pub lost_ranges: Counter,
     pub lost_events: Counter,
+    pub hosts_active: Gauge,
+    pub hosts_silent: Gauge,
+    pub resent: Counter,
+    pub refused: Counter,
 }
 
 /// What one output counts.
@@ -113,6 +117,10 @@ impl Metrics {
             filtered: of(&self.sources.filtered),
             lost_ranges: of(&self.sources.lost_ranges),
             lost_events: of(&self.sources.lost_events),
+            hosts_active: self.sources.hosts_active.get_or_create_owned(&label),
+            hosts_silent: self.sources.hosts_silent.get_or_create_owned(&label),
+            resent: of(&self.sources.resent),
+            refused: of(&self.sources.refused),
         }
     }
 
@@ -191,6 +199,10 @@ struct Sources {
     filtered: PerName<Counter>,
     lost_ranges: PerName<Counter>,
     lost_events: PerName<Counter>,
+    resent: PerName<Counter>,
+    refused: PerName<Counter>,
+    hosts_active: PerName<Gauge>,
+    hosts_silent: PerName<Gauge>,
 }
 
 impl Sources {
@@ -215,6 +227,28 @@ impl Sources {
                 "Ranges of records that were overwritten before they could be read",
             ),
             lost_events: counters("source_lost_events", None, "Records in those ranges"),
+            resent: counters(
+                "source_resent_deliveries",
+                None,
+                "Deliveries of hosts that had been kept before, and were only acknowledged again",
+            ),
+            refused: counters(
+                "source_refused_deliveries",
+                None,
+                "Deliveries of hosts that were not taken; the host sends them again",
+            ),
+            hosts_active: book.gauges(
+                "source_hosts_active",
+                None,
+                "source",
+                "Hosts that were heard of within their heartbeat interval",
+            ),
+            hosts_silent: book.gauges(
+                "source_hosts_silent",
+                None,
+                "source",
+                "Hosts of which a heartbeat is missing, or which gave up a subscription",
+            ),
         }
     }
 }
@@ -306,70 +340,5 @@ impl BasinMetrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-    use std::process::{Command, Stdio};
-
-    fn filled() -> Metrics {
-        let metrics = Metrics::new();
-        metrics.source("dc").events.inc_by(3);
-        let lake = metrics.output("lake");
-        lake.events.inc_by(2);
-        lake.lag_seconds.set(1.5);
-        lake.send_seconds.observe(0.01);
-        metrics.basin.sync_seconds.observe(0.002);
-        metrics
-    }
-
-    #[test]
-    fn every_name_is_told_once_with_help_and_type_before_its_samples() {
-        let metrics = filled();
-        let text = metrics.exposition();
-        let names: BTreeSet<&str> = metrics.table().iter().map(|row| row.name.as_str()).collect();
-        assert_eq!(names.len(), metrics.table().len());
-        for row in metrics.table() {
-            assert_eq!(
-                text.matches(&format!("# HELP {} {}.\n", row.name, row.help)).count(),
-                1,
-                "{}",
-                row.name
-            );
-            assert_eq!(
-                text.matches(&format!("# TYPE {} {}\n", row.name, row.kind)).count(),
-                1,
-                "{}",
-                row.name
-            );
-        }
-        assert!(text.contains("forebay_source_events_total{source=\"dc\"} 3\n"), "{text}");
-        assert!(text.contains("forebay_output_lag_seconds{output=\"lake\"} 1.5\n"), "{text}");
-        assert!(text.contains("forebay_basin_sync_seconds_count 1\n"), "{text}");
-    }
-
-    #[test]
-    fn two_handles_of_one_output_count_together() {
-        let metrics = filled();
-        metrics.output("lake").events.inc();
-        assert_eq!(metrics.output("lake").events.get(), 3);
-        assert_eq!(metrics.output("siem").events.get(), 0);
-    }
-
-    #[test]
-    fn promtool_finds_nothing_to_say() {
-        let tool = Command::new("promtool")
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let Ok(mut tool) = tool else {
-            println!("SKIP promtool_finds_nothing_to_say: promtool is not installed");
-            return;
-        };
-        std::io::Write::write_all(&mut tool.stdin.take().unwrap(), filled().exposition().as_bytes()).unwrap();
-        let said = tool.wait_with_output().unwrap();
-        let words = String::from_utf8_lossy(&said.stdout) + String::from_utf8_lossy(&said.stderr);
-        assert!(said.status.success() && words.trim().is_empty(), "{words}");
-    }
-}
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -33,11 +33,6 @@ impl Reply {
     pub(super) const fn empty(status: u16) -> Self {
         Self { status, body: None, content_type: None, close: false }
     }
-
-    /// Whether the host has what it asked for.
-    pub(super) const fn is_good(&self) -> bool {
-        self.status < 300
-    }
 }
 
 /// The basin has no room, or did not keep it: the host sends it again.
@@ -108,6 +103,6 @@ mod tests {
             assert_eq!((answer.reply, answer.header.relates_to.as_deref()), (Soap::Ack, Some("uuid:1")));
         }
         let fault = answers.fault(&Refusal::DeliveryRefused, None, Charset::Utf8);
-        assert_eq!((fault.status, fault.is_good()), (500, false));
+        assert_eq!(fault.status, 500);
     }
 }

@@ -53,13 +53,13 @@ pub(super) trait Service: Send + Sync + 'static {
     fn answer(&self, peer: &Peer, request: Incoming<'_>) -> impl Future<Output = Reply> + Send;
 }
 
-impl Service for Collector {
+impl Service for Arc<Collector> {
     async fn admit(&self, peer: &Peer, body_bytes: usize, arrived: Instant) -> Option<Room> {
-        Self::admit(self, peer, body_bytes, arrived).await
+        Collector::admit(self, peer, body_bytes, arrived).await
     }
 
     async fn answer(&self, peer: &Peer, request: Incoming<'_>) -> Reply {
-        Self::answer(self, peer, request).await
+        Collector::answer(self, peer, request).await
     }
 }
 

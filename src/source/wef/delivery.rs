@@ -89,10 +89,12 @@ impl Collector {
                 self.answers.soap(Soap::Ack, message_id.as_deref(), charset)
             }
             Some(Fate::Resent) => {
+                self.report.resent();
                 self.heard(who, subscribed, version, |host, _| host.resent += 1);
                 self.answers.soap(Soap::Ack, message_id.as_deref(), charset)
             }
             Some(Fate::Lost) | None => {
+                self.report.refused();
                 self.heard(who, subscribed, version, |host, _| host.refused += 1);
                 BUSY
             }

@@ -49,6 +49,7 @@ impl Shares {
     }
 
     /// Bytes that are granted.
+    #[cfg(test)]
     pub(super) fn out(&self) -> u64 {
         self.shared.lock().out
     }

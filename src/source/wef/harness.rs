@@ -1,6 +1,7 @@
 //! A collector without sockets and a machine that speaks to it, for tests.
 
 use super::answers::Reply;
+use super::hosts::Hosts;
 use super::room::Room;
 use super::session::{Collector, Incoming, Peer};
 use super::subscription::{Subscribed, Subscriptions};
@@ -18,6 +19,7 @@ use crate::wsman::{Answer, Bookmark, Events, Guid, Header, QueryList, Reference,
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -55,7 +57,8 @@ impl Harness {
             subscribed(SYSTEM, "system", "System", "*"),
         ]);
         let report = Report::new("dc");
-        let collector = Collector::new("dc", basin, subscriptions, limits, trust, report).unwrap();
+        let hosts = Arc::new(Hosts::new());
+        let collector = Collector::new("dc", basin, subscriptions, limits, trust, hosts, report).unwrap();
         Self { collector, reader }
     }
 

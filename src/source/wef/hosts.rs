@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `host` | what is known of one machine |
 //! | `keep` | the table across restarts, in the basin's state |
+//! | `recall` | keeps it while a collector runs; forgets |
 //! | `view` | the table as it is shown |
 //!
 //! Promise: bounded (`HOSTS_MAX`); an update costs a lock that other hosts hardly ever hold. What it says
@@ -11,6 +12,7 @@
 
 pub(super) mod host;
 mod keep;
+mod recall;
 mod view;
 
 use crate::event::Timestamp;
@@ -99,6 +101,7 @@ impl Hosts {
         gone
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).hosts.len()).sum()
     }

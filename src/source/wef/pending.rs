@@ -54,6 +54,7 @@ impl<K: Eq + Hash + Clone> Pending<K> {
     }
 
     /// Streams with something under way.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }

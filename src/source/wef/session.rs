@@ -29,6 +29,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -65,7 +66,7 @@ pub(super) struct Collector {
     pub(super) subscriptions: Subscriptions,
     pub(super) limits: Limits,
     pub(super) trust: Trust,
-    pub(super) hosts: Hosts,
+    pub(super) hosts: Arc<Hosts>,
     pub(super) answers: Answers,
     pub(super) report: Report,
     pub(super) pending: Pending<(MachineKey, Guid)>,
@@ -90,6 +91,7 @@ impl Collector {
         subscriptions: Subscriptions,
         limits: Limits,
         trust: Trust,
+        hosts: Arc<Hosts>,
         report: Report,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -100,7 +102,7 @@ impl Collector {
             subscriptions,
             limits,
             trust,
-            hosts: Hosts::new(),
+            hosts,
             answers: Answers::new(source)?,
             report,
             pending: Pending::default(),
@@ -116,7 +118,7 @@ impl Collector {
         if room.is_none()
             && let Some(who) = peer.who()
         {
-            self.hosts.heard(who.machine(), batch::now(), |host| host.refused += 1);
+            self.refused(&who);
         }
         room
     }
@@ -261,6 +263,7 @@ impl Collector {
     }
 
     fn refused(&self, who: &Who<'_>) {
+        self.report.refused();
         self.hosts.heard(who.machine(), batch::now(), |host| {
             host.signed_in(&who.principal.name, who.address);
             host.refused += 1;

@@ -3,6 +3,7 @@
 //! Must not know: how hosts are admitted, served and answered.
 
 use super::entrance::{Entrance, LimitsConfig, Written};
+use super::hosts::Hosts;
 use super::known;
 use super::listener::Closed;
 use super::session::Collector;
@@ -13,11 +14,14 @@ use crate::auth::tls::Config as TlsConfig;
 use crate::basin::Basin;
 use crate::filter::OneOrMany;
 use crate::finding::Finding;
-use crate::source::{Report, SourceError, Summary};
+use crate::source::{Report, SourceError, Summary, batch};
 use crate::units::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Windows machines push their events to us (Windows Event Forwarding, source-initiated).
@@ -45,6 +49,10 @@ pub struct Config {
     /// request a minute.
     #[serde(default = "hold_max_default")]
     pub hold_max: Span,
+    /// A host that was not heard of for so long is forgotten, its bookmarks too: should it come back, it
+    /// begins anew.
+    #[serde(default = "forget_after_default")]
+    pub forget_after: Span,
     /// Files with a subscription each, by path or glob, from the folder in which forebay is started. A
     /// file holds what stands below the header of a subscription here, and gives it its name.
     #[serde(default)]
@@ -61,8 +69,17 @@ fn hold_max_default() -> Span {
     Span::secs(50)
 }
 
+// A quarter: who comes back after that has most likely been set up anew.
+fn forget_after_default() -> Span {
+    Span::secs(90 * 86_400)
+}
+
+/// For the table of hosts, at the end.
+const KEEP_TIME_MAX: Duration = Duration::from_secs(3);
 /// What a host gives a request.
 const PATIENCE: Span = Span::secs(60);
+/// Machines are switched off over night, and must not lose their bookmarks by it.
+const FORGET_AFTER_MIN: Span = Span::secs(3600);
 /// What a message is larger than the envelope that a subscription allows: lists of namespaces, faults.
 const SLACK_BYTES: usize = 128 * 1024;
 
@@ -83,6 +100,10 @@ impl Config {
             let what = format!("{} is no time to hold a delivery", self.hold_max);
             return Err(wrong("hold_max", what, "write `1s` to `59s`; hosts wait a minute for an answer"));
         }
+        if self.forget_after < FORGET_AFTER_MIN {
+            let what = format!("hosts would be forgotten after {}", self.forget_after);
+            return Err(wrong("forget_after", what, "write `1h` or more; with a host go its bookmarks"));
+        }
         if self.subscription.is_empty() {
             let fix = "add `[source.NAME.wef.subscription.X]`, or name files in `subscriptions`";
             return Err(wrong("subscription", "hosts would be asked for nothing".into(), fix));
@@ -98,6 +119,8 @@ impl Config {
             subscriptions,
             trust: self.trust,
             limits,
+            forget_after: self.forget_after,
+            hosts: Arc::new(Hosts::new()),
             report: Report::new(name),
         })
     }
@@ -111,6 +134,8 @@ pub struct Wef {
     subscriptions: Subscriptions,
     trust: Trust,
     limits: Limits,
+    forget_after: Span,
+    hosts: Arc<Hosts>,
     report: Report,
 }
 
@@ -124,6 +149,21 @@ impl Wef {
         self.report.clone()
     }
 
+    /// Whether what names another computer goes to the dead letter.
+    pub fn diverts(&self) -> bool {
+        self.trust == Trust::Strict
+    }
+
+    /// The hosts it has heard of, as JSON objects; can be asked while and after the source runs.
+    pub fn hosts(&self) -> impl Fn() -> Vec<Value> + Send + Sync + 'static {
+        let (hosts, subscriptions, source) =
+            (Arc::clone(&self.hosts), self.subscriptions.clone(), self.name.clone());
+        move || {
+            let name = |id| subscriptions.by_id(id).map(|known| known.name.to_string());
+            hosts.shown(&source, batch::now(), &name)
+        }
+    }
+
     /// What would keep hosts from coming in. Changes nothing.
     pub fn probe(&self) -> Vec<Finding> {
         self.entrance.probe()
@@ -134,11 +174,11 @@ impl Wef {
     /// # Errors
     /// When nobody can come in.
     pub async fn run(self, basin: Basin, stop: CancellationToken) -> Result<Summary, SourceError> {
-        let Self { name, entrance, subscriptions, trust, limits, report } = self;
+        let Self { name, entrance, subscriptions, trust, limits, forget_after, hosts, report } = self;
         let input = |finding, kind| SourceError::Input { name: name.clone(), finding, kind };
         let (known, kept) = (subscriptions.clone(), basin.clone());
-        let collector = Collector::new(&name, basin, subscriptions, limits, trust, report.clone());
-        let collector = collector.map_err(|error| {
+        let collector = Collector::new(&name, basin, subscriptions, limits, trust, hosts, report.clone());
+        let collector = collector.map(Arc::new).map_err(|error| {
             let finding = Finding {
                 what: "no random numbers for the ids of messages".into(),
                 why: error.to_string(),
@@ -146,15 +186,18 @@ impl Wef {
             };
             input(finding, error.kind())
         })?;
+        collector.recall_hosts();
         // Beside each other: a basin that is full keeps no host from coming in.
-        let remembering = async {
-            tokio::select! {
-                () = known::remember(&name, &known, &kept, &report) => {}
-                () = stop.cancelled() => {}
-            }
+        let besides = async {
+            known::remember(&name, &known, &kept, &report).await;
+            collector.keep_hosts(forget_after.0).await
         };
-        let serving = entrance.serve(collector, report.clone(), stop.clone());
-        let (served, ()) = tokio::join!(serving, remembering);
+        let served = tokio::select! {
+            served = entrance.serve(Arc::clone(&collector), report.clone(), stop) => served,
+            never = besides => match never {},
+        };
+        // What the basin does not take in this time is as old as it was kept last.
+        drop(tokio::time::timeout(KEEP_TIME_MAX, collector.keep_now()).await);
         served.map_err(|Closed { finding, kind }| input(finding, kind))?;
         Ok(report.summary())
     }

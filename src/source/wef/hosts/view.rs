@@ -37,6 +37,7 @@ impl Hosts {
     /// Every host, by name; `name` tells what a subscription is called.
     pub(in crate::source::wef) fn shown(
         &self,
+        source: &str,
         now: Timestamp,
         name: &dyn Fn(Guid) -> Option<String>,
     ) -> Vec<Value> {
@@ -46,7 +47,7 @@ impl Hosts {
                 lock(shard)
                     .hosts
                     .iter()
-                    .map(|(machine, host)| (machine.clone(), host.shown(machine, now, name))),
+                    .map(|(machine, host)| (machine.clone(), host.shown((source, machine), now, name))),
             );
         }
         shown.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -88,9 +89,15 @@ impl Host {
         self.subscriptions.iter().map(|one| one.heartbeats_missed(now)).max().unwrap_or_default()
     }
 
-    fn shown(&self, machine: &str, now: Timestamp, name: &dyn Fn(Guid) -> Option<String>) -> Value {
+    fn shown(
+        &self,
+        (source, machine): (&str, &str),
+        now: Timestamp,
+        name: &dyn Fn(Guid) -> Option<String>,
+    ) -> Value {
         let channels = || self.subscriptions.iter().flat_map(|one| &one.channels);
         json!({
+            "source": source,
             "host": machine,
             "name": self.name,
             "address": self.address,
@@ -170,7 +177,7 @@ mod tests {
             });
         }
         hosts.heard("idle", now, |_| {});
-        let shown = hosts.shown(now, &|_| Some("logons".into()));
+        let shown = hosts.shown("dc", now, &|_| Some("logons".into()));
         for host in &shown {
             assert_eq!(host["host"], host["state"]);
         }
