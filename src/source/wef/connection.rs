@@ -32,11 +32,12 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::fmt;
+use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -115,26 +116,48 @@ pub(super) async fn serve<S: Service>(
     let clock = Clock::new(patience);
     let address = caller.address;
     let connection = Connection { site, peer: Mutex::new(first(&caller)), caller, clock: &clock };
-    let service = service_fn(|request| {
-        // Apart from the connection, which is there for hours with nothing to do.
-        let answering: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(connection.respond(request));
-        answering
-    });
     let mut server = http1::Builder::new();
-    server.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).auto_date_header(true);
-    let mut serving = pin!(server.serve_connection(TokioIo::new(Timed::new(stream, &clock)), service));
-    let served = tokio::select! {
-        served = &mut serving => served,
-        () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            match timeout(LEAVING_MAX, serving).await {
-                Ok(served) => served,
-                Err(_) => return,
+    server.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None);
+    let mut stream = Timed::new(stream, &clock);
+    // HTTP has buffers that are larger than all else of a connection, so it is there only while it is needed.
+    while ready(&mut stream, stop).await {
+        let service = service_fn(|request| {
+            // Apart from the connection, which is there for hours with nothing to do.
+            let answering: Pin<Box<dyn Future<Output = _> + Send + '_>> =
+                Box::pin(connection.respond(request));
+            answering
+        });
+        let mut serving = server.serve_connection(TokioIo::new(stream), service);
+        let served = tokio::select! {
+            served = poll_fn(|cx| serving.poll_without_shutdown(cx)) => Some(served),
+            () = clock.quiet() => None,
+            () = stop.cancelled() => {
+                Pin::new(&mut serving).graceful_shutdown();
+                match timeout(LEAVING_MAX, poll_fn(|cx| serving.poll_without_shutdown(cx))).await {
+                    Ok(served) => Some(served),
+                    Err(_) => return,
+                }
             }
+        };
+        let parts = serving.into_parts();
+        stream = parts.io.into_inner();
+        stream.put_back(parts.read_buf);
+        if let Some(served) = served {
+            if let Err(error) = served {
+                site.complaints.ended(address, clock.stage(), &error);
+            }
+            break;
         }
-    };
-    if let Err(error) = served {
-        site.complaints.ended(address, clock.stage(), &error);
+    }
+    // Whether it hears that or not, it is gone.
+    let _ = stream.shutdown().await;
+}
+
+/// Waits for a request. False when none will come: the peer has closed, was silent for too long, or we go.
+async fn ready(stream: &mut Timed<'_, impl AsyncRead + Unpin>, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        ready = stream.is_ready() => ready.unwrap_or(false),
+        () = stop.cancelled() => false,
     }
 }
 
