@@ -11,6 +11,7 @@ mod encodings;
 mod evtx_oracle;
 mod evtx_written;
 mod fixtures;
+mod fleet;
 mod glance;
 mod json_schema;
 mod order_of_writes;

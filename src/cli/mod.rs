@@ -8,6 +8,7 @@ mod basin;
 mod check;
 mod completion;
 mod convert;
+mod demo;
 pub mod exit;
 mod fleet;
 mod hosts;
@@ -41,6 +42,8 @@ enum Command {
     Convert(convert::Args),
     /// Look into a basin on disk
     Basin(basin::Args),
+    /// Try it: a collector, simulated Windows hosts, their events as JSON; all in one folder
+    Demo(demo::Args),
     /// Simulate Windows hosts that push their events to a collector
     Fleet(Box<fleet::Args>),
     /// List the machines that a running forebay hears from
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Convert(args) => convert::run(args),
         Command::Test(args) => test::run(args),
         Command::Basin(args) => basin::run(args),
+        Command::Demo(args) => demo::run(args),
         Command::Fleet(args) => fleet::run(*args),
         Command::Hosts(args) => hosts::run(args),
         Command::Schema(args) => schema::run(args),

@@ -143,7 +143,7 @@ pub(super) fn raise_open_files() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-fn failure(error: RunError) -> Failure {
+pub(super) fn failure(error: RunError) -> Failure {
     let exit = match &error {
         RunError::Basin(BasinError::InUse { .. }) | RunError::Listen(_) => Exit::Unavailable,
         RunError::Basin(BasinError::Io { source, .. }) => Exit::of_io(source),

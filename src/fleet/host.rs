@@ -59,6 +59,8 @@ pub(super) struct Host {
     pub(super) name: Box<str>,
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) log: Mutex<Log>,
+    /// Events that were there when this run began.
+    pub(super) before: u64,
     /// How far its clock is from the true time.
     skew: Duration,
 }
@@ -117,7 +119,7 @@ impl Host {
         let faults = &settings.faults;
         let is_skewed = Dice::new(mixed(settings.seed) ^ u64::from(number)).chance(faults.skew);
         let skew = if is_skewed { faults.skew_by } else { Duration::ZERO };
-        Self { shared, number, name, tls, log: Mutex::new(log), skew }
+        Self { shared, number, name, tls, log: Mutex::new(log), before: 0, skew }
     }
 
     /// The time of this host's clock.

@@ -139,7 +139,7 @@ async fn start(shared: Arc<Shared>, logs: Vec<Log>, stop: CancellationToken) -> 
             Some(tls) => Some(tls.of_host(&settings.names.of(number))?),
             None => None,
         };
-        let host = Host::new(Arc::clone(&shared), number, log, tls);
+        let mut host = Host::new(Arc::clone(&shared), number, log, tls);
         host.exist(settings.existing);
         hosts.spawn(host.live(stop.clone()));
     }
@@ -149,13 +149,14 @@ async fn start(shared: Arc<Shared>, logs: Vec<Log>, stop: CancellationToken) -> 
 
 impl Host {
     /// Events that had come before the host started.
-    fn exist(&self, events: u64) {
+    fn exist(&mut self, events: u64) {
         let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = log.len();
         if log.grow(events, self.now()) {
             let entry = Entry::Log { host: self.number, events: before..events, time: log.last_time() };
             self.shared.ledger.write(&entry);
         }
+        self.before = log.len();
     }
 }
 

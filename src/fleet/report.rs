@@ -61,7 +61,7 @@ pub struct Cost {
     pub rss_mib_end: f64,
 }
 
-/// One second of a run; times in ms, memory in MiB.
+/// About one second of a run; counts per second, times in ms, memory in MiB.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Second {
     pub at: f64,
@@ -113,11 +113,13 @@ impl Gathering {
         let percent = |cpu: f64| 100.0 * cpu / length;
         let fleet = self.fleet.look(Some(std::process::id()));
         let collector = self.collector.look(self.pid);
+        // A busy machine makes seconds of different length.
+        let rate = |count: u64| (count as f64 / length).round() as u64;
         let second = Second {
             at,
-            events: counts.events,
-            batches: counts.batches,
-            failures: counts.failures,
+            events: rate(counts.events),
+            batches: rate(counts.batches),
+            failures: rate(counts.failures),
             hosts: tally.hosts,
             p50: counts.latency.percentile(50.0).map(millis),
             p99: counts.latency.percentile(99.0).map(millis),

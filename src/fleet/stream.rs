@@ -151,7 +151,7 @@ impl Stream {
                 () = stop.cancelled() => return Ended::Stopped,
                 () = sleep_until(due.unwrap_or(silent)), if due.is_some_and(|due| due <= silent) => {
                     let limit = matches!(settings.pace, Pace::Open(_))
-                        .then(|| settings.existing + (nth + 1) * settings.batch);
+                        .then(|| self.host.before + (nth + 1) * settings.batch);
                     nth += 1;
                     self.send(limit, due.unwrap_or(silent), stop).await
                 }

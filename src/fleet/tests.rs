@@ -336,7 +336,8 @@ fn a_second_run_goes_on_from_the_ledger_and_the_bookmark() {
         let fake = Fake::start(|_| Say::Ack).await;
         let settings = Settings { events: Some(60), ..settings(2, &folder) };
         run_and_verify(&fake, settings.clone()).await;
-        let (_, verdict) = run_and_verify(&fake, settings).await;
+        let pace = Pace::Open(Schedule::steady(500.0));
+        let (_, verdict) = run_and_verify(&fake, Settings { pace, ..settings }).await;
         assert!(verdict.is_good(), "{verdict}");
         assert_eq!((verdict.acknowledged, verdict.duplicated), (120, 0));
         assert_eq!(fake.state.lock().unwrap().beginnings, 2);
