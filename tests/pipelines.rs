@@ -2,8 +2,11 @@
 //!
 //! Its absolute paths are put below a folder of the test's own; nothing else is changed.
 
+use crate::support::process::{self, Process, eventually, free_port};
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -84,7 +87,8 @@ fn every_ready_pipeline_says_what_it_is_for_and_has_its_run_here() {
             found.insert(path.file_name().unwrap().to_str().unwrap().to_owned());
         }
     }
-    let run: BTreeSet<String> = READY.iter().map(|ready| ready.file.to_owned()).collect();
+    let ready = READY.iter().map(|ready| ready.file);
+    let run: BTreeSet<String> = ready.chain([COLLECTOR]).map(str::to_owned).collect();
     assert_eq!(found, run, "every file of pipelines/ has its run in this test");
 }
 
@@ -113,6 +117,38 @@ fn every_ready_pipeline_passes_check_and_probe_and_runs_to_the_end() {
         assert_eq!(ran.status.code(), Some(0), "{file}: {}", text(&ran.stderr));
         came(root, &text(&ran.stdout));
     }
+}
+
+/// Machines come to this one, so it does not end by itself.
+const COLLECTOR: &str = "collector.toml";
+
+#[test]
+fn the_ready_collector_passes_check_and_probe_listens_and_stops() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let port = free_port();
+    fs::create_dir_all(root.join("etc/forebay")).unwrap();
+    let authority = rcgen::generate_simple_self_signed(["machines.example.org".to_owned()]).unwrap();
+    let own = rcgen::generate_simple_self_signed(["collector.example.org".to_owned()]).unwrap();
+    let files = [
+        ("machines-ca.pem", authority.cert.pem()),
+        ("collector.pem", own.cert.pem()),
+        ("collector.key", own.signing_key.serialize_pem()),
+    ];
+    for (name, text) in files {
+        let path = root.join("etc/forebay").join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let written = fs::read_to_string(folder().join(COLLECTOR)).unwrap();
+    let moved = written.replace("\"/", &format!("\"{}/", root.display()));
+    fs::write(root.join(COLLECTOR), moved.replace("0.0.0.0:5986", &format!("127.0.0.1:{port}"))).unwrap();
+    let checked = forebay(root, &["check", "--probe", COLLECTOR]);
+    assert_eq!((text(&checked.stderr).as_str(), checked.status.code()), ("", Some(0)));
+    let running = Process::start(process::forebay(root, &["run", COLLECTOR]));
+    eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    running.stop();
+    assert_eq!(running.code(), Some(0), "{}", process::told(root));
 }
 
 fn folder() -> PathBuf {

@@ -121,9 +121,13 @@ impl<'s> Pages<'s> {
 
     fn is_table(&self, schema: &'s Value) -> bool {
         let schema = self.resolved(schema);
-        schema.get("properties").is_some()
-            || schema.get("additionalProperties").is_some_and(Value::is_object)
-            || (schema.get("type").is_some_and(|kind| kind == "object"))
+        match schema.get("additionalProperties").filter(|inner| inner.is_object()) {
+            // Tables by name are tables; values by name are a key.
+            Some(inner) => self.is_table(inner),
+            None => {
+                schema.get("properties").is_some() || schema.get("type").is_some_and(|kind| kind == "object")
+            }
+        }
     }
 
     /// The table that may stand in this key's list, with its name.
@@ -165,6 +169,9 @@ impl<'s> Pages<'s> {
         }
         if schema.get("properties").is_some() {
             return "table (below)".into();
+        }
+        if let Some(inner) = schema.get("additionalProperties").filter(|inner| inner.is_object()) {
+            return format!("table, by name: {}", self.kind(inner));
         }
         if let Some(example) = schema.get("examples").and_then(|examples| examples.get(0)) {
             return format!("text such as `{example}`");
