@@ -1,4 +1,4 @@
-//! What the system saw of a run: nothing is confirmed to a source before the `fdatasync` that
+//! What the system saw of a run: nothing is confirmed to a source or a host before the `fdatasync` that
 //! covers its frame returned.
 //!
 //! A source says at level `debug` up to which of its events the basin has answered; that is a
@@ -6,8 +6,10 @@
 //! the end of a system call until it has noted it, so lines stand in the order of cause and effect.
 //! A frame's header counts the events of the log through it, which tells whose frame it is.
 
+use crate::support::host::bookmark;
 use crate::support::live_log::LiveLog;
 use crate::support::process::{Process, quiet, told};
+use crate::wef::{LOGONS, Site, WEC, batch, only};
 use std::collections::HashMap;
 use std::fs;
 use std::process::Command;
@@ -54,6 +56,38 @@ fn nothing_is_confirmed_before_the_sync_that_covers_it_returned() {
     assert_eq!(seen.frames.len(), seen.confirmed, "every frame is confirmed once");
 }
 
+#[test]
+fn no_ack_is_written_to_a_host_before_the_sync_that_covers_its_events_returned() {
+    const TEST: &str = "no_ack_is_written_to_a_host_before_the_sync_that_covers_its_events_returned";
+    if Command::new("strace").arg("-V").output().is_err() {
+        return println!("SKIP {TEST}: strace is not installed");
+    }
+    let site = Site::new(LOGONS, "");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-yy", "-xx", "-s", "512", "-o", "trace", "-e", "signal=none"]);
+    strace.args(["-e", "trace=write,writev,sendto,pwrite64,pwritev,pwritev2,fdatasync,fsync"]);
+    strace.args([env!("CARGO_BIN_EXE_forebay"), "run", "pipeline.toml"]);
+    let running = Process::start(quiet(strace, site.path()));
+    site.is_up();
+    let mut host = site.host("pc1.example.org");
+    let to = only(host.enumerate(WEC));
+    for last in (EVENTS_PER_ACK..=EVENTS_PER_ACK * CONFIRMATIONS_MIN as u64).step_by(EVENTS_PER_ACK as usize)
+    {
+        let events = batch(&host, last + 1 - EVENTS_PER_ACK..=last);
+        assert!(host.deliver(&to, &events, &bookmark("Security", last)).unwrap().is_ack());
+    }
+    running.kill();
+    let mut seen = Seen { watches_acks: true, ..Seen::default() };
+    let trace = fs::read_to_string(site.path().join("trace")).unwrap();
+    // The last line may have been cut.
+    let whole = trace.rfind('\n').map_or("", |end| &trace[..end]);
+    whole.lines().for_each(|line| seen.line(line));
+    println!("{} Acks, {} frames, {} syncs", seen.acks, seen.frames.len(), seen.syncs);
+    assert_eq!(seen.acks, CONFIRMATIONS_MIN);
+}
+
+const EVENTS_PER_ACK: u64 = 3;
+
 const EVENT: &str = "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>\
                      <Provider Name='Test'/><EventID>1</EventID><Channel>Test</Channel>\
                      <Computer>pc</Computer></System></Event>";
@@ -65,6 +99,9 @@ struct Seen {
     frames: Vec<Frame>,
     confirmed: usize,
     syncs: usize,
+    /// Whether answers to hosts are looked at.
+    watches_acks: bool,
+    acks: usize,
     /// First parts of calls that another thread's interrupted, by thread.
     unfinished: HashMap<String, Unfinished>,
 }
@@ -147,6 +184,7 @@ impl Seen {
 
     /// A call that begins.
     fn confirmation(&mut self, call: &str) {
+        self.ack(call);
         if !call.starts_with("write(2<") {
             return;
         }
@@ -170,6 +208,29 @@ impl Seen {
             self.confirmed, frame.file, frame.end
         );
         self.confirmed += 1;
+    }
+}
+
+impl Seen {
+    /// An answer that begins to be written to a host; after the first, which names subscriptions, each
+    /// acknowledges as many events.
+    fn ack(&mut self, call: &str) {
+        let is_socket =
+            call.starts_with("writev(") || call.starts_with("write(") || call.starts_with("sendto(");
+        if !self.watches_acks || !is_socket || !call.contains("<TCP:[127.0.0.1:") {
+            return;
+        }
+        let text = String::from_utf8_lossy(&unescape(call)).into_owned();
+        let length =
+            text.split("content-length: ").nth(1).and_then(|rest| rest.split(char::is_whitespace).next());
+        let is_short = length.is_some_and(|length| length.parse::<u64>().is_ok_and(|length| length < 2000));
+        if !text.contains("HTTP/1.1 200 OK") || !is_short {
+            return;
+        }
+        self.acks += 1;
+        let events = self.acks as u64 * EVENTS_PER_ACK;
+        let is_kept = self.frames.iter().any(|frame| frame.synced && frame.events >= events);
+        assert!(is_kept, "Ack {} came before the sync of its events", self.acks);
     }
 }
 

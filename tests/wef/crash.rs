@@ -90,10 +90,11 @@ fn under_load(site: &Site, hosts: usize, meanwhile: impl FnOnce() -> Process) {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_collector_is_killed_under_load() {
-    let rounds: usize = std::env::var("FOREBAY_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let number = |name, usual| std::env::var(name).map_or(usual, |number| number.parse().unwrap());
+    let (rounds, hosts): (usize, usize) = (number("FOREBAY_KILLS", 8), number("FOREBAY_HOSTS", 12));
     let site = Site::new(LOGONS, "");
     let mut dice = Dice::new("killed under load");
-    under_load(&site, 12, || {
+    under_load(&site, hosts, || {
         for _ in 0..rounds {
             let running = site.run();
             std::thread::sleep(dice.millis(50..700));
