@@ -21,7 +21,7 @@
 use super::layout::{CHUNK_BYTES, put_u16, put_u32};
 use super::names;
 use super::template::{self, Root};
-use super::text::Place;
+use super::text::{Place, storable};
 use crate::event::{Value, Visitor};
 
 /// Elements that may be open in one another; readers refuse much deeper ones.
@@ -322,7 +322,7 @@ impl<'a> Visitor<'a> for Fragment<'_> {
         let mut text = std::mem::take(&mut self.scratch.text);
         text.clear();
         value.write_text(&mut text);
-        for unit in String::from_utf8_lossy(&text).encode_utf16() {
+        for unit in storable(&text).encode_utf16() {
             self.put(&unit.to_le_bytes());
         }
         self.scratch.text = text;

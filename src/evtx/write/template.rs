@@ -15,6 +15,7 @@ use super::fragment::{
     ATTRIBUTE, CLOSE, CLOSE_START, END, FRAGMENT_HEADER, Fragment, MORE, OPEN, STRING, TEXT,
 };
 use super::layout::{CHUNK_BYTES, TEMPLATE_BUCKETS, offset, put_u32, u32_at};
+use super::text::storable;
 use crate::event::Value;
 use sha2::{Digest, Sha256};
 
@@ -107,7 +108,7 @@ fn define(fragment: &mut Fragment<'_>, root: &Root, places: u16, guid: &[u8; 16]
             fragment.put(&[ATTRIBUTE | more]);
             fragment.name(name);
             // As in `Fragment`: an empty value is a lone NUL.
-            let value = if value.is_empty() { "\0".into() } else { String::from_utf8_lossy(value) };
+            let value = if value.is_empty() { "\0".into() } else { storable(value) };
             fragment.put(&[TEXT, STRING]);
             fragment.put(&(value.encode_utf16().count() as u16).to_le_bytes());
             value.encode_utf16().for_each(|unit| fragment.put(&unit.to_le_bytes()));

@@ -249,3 +249,20 @@ fn deep_nesting_and_other_peoples_files_are_refused() {
     ));
     assert!(XmlEvent::parse(b"<Event/>").map_or(true, |event| event.header().event_id.is_absent()));
 }
+
+#[test]
+fn a_nul_is_stored_as_a_replacement_character_and_hides_nothing() {
+    let hostile = "<Event a='x\0y'><System b='\0z'><EventID>1</EventID></System>\0top\
+                   <UserData><e c='\0'>\0stray</e><f>\0</f>é\0é</UserData></Event>";
+    for layout in [Layout::Portable, Layout::Collector] {
+        let mut chunk = ChunkWriter::new(layout);
+        let event = XmlEvent::parse(hostile.as_bytes()).unwrap();
+        assert_eq!(chunk.push(&event, 1, 1, 0), Ok(Pushed::Stored));
+        let mut seen = Vec::new();
+        let _ = Decoder::new().chunk(chunk.finish(), 0, |again| {
+            again.unwrap().xml(&mut seen).unwrap();
+            ControlFlow::Continue(())
+        });
+        assert_eq!(String::from_utf8(seen).unwrap(), hostile.replace('\0', "\u{fffd}"), "{layout:?}");
+    }
+}

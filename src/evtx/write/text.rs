@@ -1,8 +1,13 @@
 //! Text as tokens: strings and references, in pieces that belong together.
+//!
+//! A string ends at its first NUL for every reader, so U+0000 (which XML does not have, XML 1.0 section
+//! 2.2, and only a damaged or hostile record brings) is stored as U+FFFD: seen, and nothing after it is lost.
 
 use super::fragment::{Fragment, MORE, STRING, TEXT, Unfit};
 use super::layout::put_u16;
 use crate::event::{Value, text};
+use memchr::memchr;
+use std::borrow::Cow;
 
 const ENTITY: u8 = 0x09;
 
@@ -18,6 +23,12 @@ pub(super) enum Place {
 
 fn special(byte: u8) -> bool {
     matches!(byte, b'&' | b'<' | b'>' | b'\'')
+}
+
+/// The text as a string can hold it.
+pub(super) fn storable(text: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(text);
+    if memchr(0, text.as_bytes()).is_some() { text.replace('\0', "\u{fffd}").into() } else { text }
 }
 
 impl Fragment<'_> {
@@ -114,7 +125,7 @@ impl Fragment<'_> {
             return;
         }
         self.open_string();
-        if run.is_ascii() {
+        if run.is_ascii() && memchr(0, run).is_none() {
             match self.chunk.get_mut(self.at..self.at + run.len() * 2) {
                 Some(room) if self.unfit.is_none() => {
                     for (unit, &byte) in room.chunks_exact_mut(2).zip(run) {
@@ -126,14 +137,14 @@ impl Fragment<'_> {
             }
             return;
         }
-        for unit in String::from_utf8_lossy(run).encode_utf16() {
+        for unit in storable(run).encode_utf16() {
             self.put(&unit.to_le_bytes());
         }
     }
 
     fn unit(&mut self, unit: &[u8]) {
         self.open_string();
-        self.put(unit);
+        self.put(if unit == [0, 0] { &[0xfd, 0xff] } else { unit });
     }
 
     fn open_string(&mut self) {
