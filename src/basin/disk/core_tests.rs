@@ -290,3 +290,26 @@ fn a_cursor_that_was_brought_back_into_the_log_is_durable_when_it_is_written() {
     work(&mut core, &disk);
     assert_eq!(core.outputs[0].durable, core.outputs[0].confirmed);
 }
+
+#[test]
+fn one_copy_that_cannot_be_read_is_done_without_and_told() {
+    for (path, bad) in [("basin", 0), ("basin", 4096), ("cursors/a", 0), ("cursors/a", 65536)] {
+        let disk = FakeDisk::new(1);
+        let mut core = two_segments(&disk);
+        read_all(&mut core, &disk);
+        // Until its cursor is written, and the segments still there.
+        keep(&mut core, &disk, Timestamp(60 * SECOND), |_| Fails::default());
+        assert_eq!(core.outputs[0].durable, core.head);
+        let epoch = core.epoch;
+        drop(core);
+        disk.restart(true);
+        disk.ruin(path, bad);
+        let core = open(&disk);
+        assert_eq!(core.findings.len(), 1, "{path}: {:?}", core.findings);
+        assert!(core.findings[0].what.contains("one of the two copies"), "{:?}", core.findings);
+        assert!(core.epoch > epoch, "no epoch comes again");
+        drop(core);
+        disk.restart(true);
+        assert!(open(&disk).findings.is_empty(), "{path} was made anew");
+    }
+}

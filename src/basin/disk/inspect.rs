@@ -114,7 +114,10 @@ impl<'a> Visit<'a> {
     fn identity(&mut self) -> Result<(), BasinError> {
         const THEN: &str = "the node id and the epoch come from the segments at the next start";
         let payload = match Slots::open(&self.disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES) {
-            Ok((_, payload)) => payload,
+            Ok((slots, payload)) => {
+                self.findings.extend(slots.refusal("nothing is lost by it"));
+                payload
+            }
             Err(source) if !is_elsewhere(&source) => return Err(self.io(IDENTITY, source)),
             Err(_) if self.disk.list(SEGMENTS).is_ok_and(|segments| !segments.is_empty()) => {
                 self.damaged(IDENTITY, THEN);
@@ -157,6 +160,7 @@ impl<'a> Visit<'a> {
             let path = format!("{CURSORS}/{name}");
             match cursor::open(&self.disk, &path).map_err(|source| self.io(&path, source))? {
                 (slots, Ok(record)) => {
+                    self.findings.extend(slots.refusal("the output may repeat what it did last"));
                     self.committed = self.committed.max(record.position);
                     cursors.push((record, slots));
                 }

@@ -124,17 +124,22 @@ impl Opening<'_> {
     #[expect(clippy::type_complexity, reason = "used once, right below")]
     fn identity(&mut self) -> Result<(Option<Slots>, Option<[u8; 16]>, u32), BasinError> {
         let disk = Arc::clone(&self.disk);
-        let (slots, payload) = match Slots::open(&*disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES) {
+        let (mut slots, payload) = match Slots::open(&*disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, None, 0)),
             Err(source) => return Err(self.io("read", IDENTITY, source)),
         };
         match payload {
             Ok(bytes) if bytes.len() == 20 => {
-                slots.settle(&bytes).map_err(|source| self.io("write", IDENTITY, source))?;
                 let mut node = [0; 16];
                 node.copy_from_slice(&bytes[..16]);
-                let epoch = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
+                let mut epoch = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
+                let refusal = slots.refusal("nothing is lost by it");
+                // The other copy may have been one ahead.
+                epoch += u32::from(refusal.is_some());
+                self.findings.extend(refusal);
+                let settled = slots.settle(&*disk, &identity(node, epoch));
+                settled.map_err(|source| self.io("write", IDENTITY, source))?;
                 Ok((Some(slots), Some(node), epoch))
             }
             Err(Flaw::Newer(found)) => Err(self.newer(found)),
@@ -150,8 +155,7 @@ impl Opening<'_> {
     }
 
     fn start_epoch(&self, slots: Option<Slots>, node: [u8; 16], epoch: u32) -> Result<(), BasinError> {
-        let mut payload = node.to_vec();
-        payload.extend_from_slice(&epoch.to_le_bytes());
+        let payload = identity(node, epoch);
         let result = match slots {
             Some(mut slots) => slots.write(&payload).run(&*self.disk).map(|_| ()),
             None => Slots::create(&*self.disk, IDENTITY, IDENTITY_MAGIC, IDENTITY_SLOT_BYTES, &payload)
@@ -262,8 +266,11 @@ impl Opening<'_> {
         for name in names {
             let path = format!("{CURSORS}/{name}");
             match cursor::open(&*disk, &path).map_err(|source| self.io("read", &path, source))? {
-                (slots, Ok(record)) if cursor_path(&record.name) == path => {
-                    slots.settle(&record.encode()).map_err(|source| self.io("write", &path, source))?;
+                (mut slots, Ok(record)) if cursor_path(&record.name) == path => {
+                    self.findings.extend(slots.refusal("the output may repeat what it did last"));
+                    slots
+                        .settle(&*disk, &record.encode())
+                        .map_err(|source| self.io("write", &path, source))?;
                     stored.push((record, slots));
                 }
                 (_, Err(Flaw::Newer(found))) => return Err(self.newer(found)),
@@ -320,6 +327,8 @@ impl Opening<'_> {
                     .into(),
             });
             (record.position, record.totals) = (oldest, through);
+            // What the sink wrote after its note cannot come again, so nothing of it is to be taken back.
+            record.note = Default::default();
             return true;
         }
         false
@@ -345,6 +354,10 @@ impl Opening<'_> {
     pub(super) fn newer(&self, found: u32) -> BasinError {
         BasinError::Newer { path: self.root.into(), found, known: super::slots::FORMAT_VERSION }
     }
+}
+
+fn identity(node: [u8; 16], epoch: u32) -> Vec<u8> {
+    [&node[..], &epoch.to_le_bytes()].concat()
 }
 
 /// `durable`: where the file has it, until one that was brought back into the log is written.

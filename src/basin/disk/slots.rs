@@ -12,6 +12,7 @@
 
 use super::codec::Take;
 use super::file::{self, Disk, File};
+use crate::finding::Finding;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub(super) struct Slots {
     next: u64,
     /// The other slot holds nothing usable.
     void: bool,
+    /// Why the disk did not give out the other slot.
+    refused: Option<String>,
     /// A sync failed: this descriptor may have dropped pages.
     stale: bool,
 }
@@ -62,7 +65,8 @@ impl Slots {
         Ok(Self::at(path, magic, file, slot_bytes, 1, 1))
     }
 
-    /// Opens the file. Where no slot is usable, the flaw says why; it can still be written.
+    /// Opens the file. Where no slot is usable, the flaw says why; it can still be written. One that
+    /// the disk refuses to read is done without when the other is whole.
     pub(super) fn open(
         disk: &dyn Disk,
         path: &str,
@@ -71,10 +75,16 @@ impl Slots {
     ) -> io::Result<(Self, Result<Vec<u8>, Flaw>)> {
         let file = disk.open(path)?;
         let mut best: Result<(u64, u64, Vec<u8>), Flaw> = Err(Flaw::Empty);
-        let mut void = false;
+        let (mut void, mut refused) = (false, None);
         for slot in 0..2 {
             let mut bytes = vec![0; slot_bytes as usize];
-            let count = file.read_at(slot * slot_bytes, &mut bytes)?;
+            let count = match file.read_at(slot * slot_bytes, &mut bytes) {
+                Ok(count) => count,
+                Err(error) => {
+                    refused = Some(error);
+                    continue;
+                }
+            };
             match unseal(magic, &bytes[..count]) {
                 Ok((generation, payload)) => {
                     if !matches!(&best, Ok((other, ..)) if *other > generation) {
@@ -91,12 +101,14 @@ impl Slots {
                 Err(Flaw::Empty) => void = true,
             }
         }
-        Ok(match best {
-            Ok((generation, slot, payload)) => {
+        Ok(match (best, refused) {
+            (Ok((generation, slot, payload)), refused) => {
                 let slots = Self::at(path, magic, file, slot_bytes, generation, 1 - slot);
-                (Self { void, ..slots }, Ok(payload))
+                (Self { void, refused: refused.map(|error| error.to_string()), ..slots }, Ok(payload))
             }
-            Err(flaw) => (Self::at(path, magic, file, slot_bytes, 0, 0), Err(flaw)),
+            // It may be whole, and there is nothing else.
+            (Err(_), Some(error)) => return Err(error),
+            (Err(flaw), None) => (Self::at(path, magic, file, slot_bytes, 0, 0), Err(flaw)),
         })
     }
 
@@ -108,7 +120,8 @@ impl Slots {
         generation: u64,
         next: u64,
     ) -> Self {
-        Self { path: path.into(), magic, file, slot_bytes, generation, next, void: false, stale: false }
+        let (void, refused, stale) = (false, None, false);
+        Self { path: path.into(), magic, file, slot_bytes, generation, next, void, refused, stale }
     }
 
     pub(super) fn write(&mut self, payload: &[u8]) -> SlotWrite {
@@ -122,8 +135,13 @@ impl Slots {
     /// Makes sure that the next start finds what `open` read, or what is written from now on. After
     /// failed syncs only the kernel's cache may have it, so it is written once more. And where the cache
     /// has a torn slot, because the process died while writing it, the disk may have a newer one whole:
-    /// it must not come back when others have gone on from here.
-    pub(super) fn settle(&self, payload: &[u8]) -> io::Result<()> {
+    /// it must not come back when others have gone on from here. So a file with a slot that cannot be
+    /// read is made anew.
+    pub(super) fn settle(&mut self, disk: &dyn Disk, payload: &[u8]) -> io::Result<()> {
+        if self.refused.is_some() {
+            *self = Self::create(disk, &self.path, self.magic, self.slot_bytes, payload)?;
+            return Ok(());
+        }
         let bytes = seal(self.magic, self.generation, payload);
         self.file.write_at((1 - self.next) * self.slot_bytes, &mut [IoSlice::new(&bytes)])?;
         if self.void {
@@ -147,6 +165,15 @@ impl Slots {
 
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// One of the two slots could not be read; it may have been the newer one.
+    pub(super) fn refusal(&self, then: &str) -> Option<Finding> {
+        self.refused.as_ref().map(|error| Finding {
+            what: format!("basin: one of the two copies in {} cannot be read", self.path),
+            why: error.clone(),
+            fix: format!("check the disk; the other copy counts, and a start makes the file anew: {then}"),
+        })
     }
 }
 
@@ -238,12 +265,12 @@ mod tests {
         disk.sync_dir("")?;
         let payload = |count: u64| vec![count as u8; 1500];
         let mut slots = match Slots::open(disk, "x", MAGIC, 2048) {
-            Ok((slots, found)) => {
+            Ok((mut slots, found)) => {
                 let found = found.expect("a crash leaves a whole slot");
                 let count = u64::from(found[0]);
                 assert_eq!(found, payload(count));
                 assert!((written.0..=written.1).contains(&count), "{count} of {written:?}");
-                slots.settle(&found)?;
+                slots.settle(disk, &found)?;
                 *written = (count, count);
                 slots
             }
@@ -267,6 +294,27 @@ mod tests {
     }
 
     #[test]
+    fn one_slot_that_cannot_be_read_is_done_without_and_two_are_not() {
+        for bad in [0, 1] {
+            let disk = FakeDisk::new(1);
+            let mut slots = Slots::create(&disk, "x", MAGIC, 4096, b"one").unwrap();
+            let result = slots.write(b"two").run(&disk);
+            slots.wrote(&result);
+            disk.ruin("x", bad * 4096);
+            let (mut slots, found) = Slots::open(&disk, "x", MAGIC, 4096).unwrap();
+            let left = [&b"two"[..], b"one"][bad as usize];
+            assert_eq!(found.as_deref(), Ok(left));
+            assert!(slots.refusal("").is_some());
+            slots.settle(&disk, left).unwrap();
+            assert_eq!(slots.refusal(""), None);
+            let (slots, found) = Slots::open(&disk, "x", MAGIC, 4096).unwrap();
+            assert_eq!((found.as_deref(), slots.refusal("")), (Ok(left), None));
+            disk.ruin("x", 0);
+            assert!(Slots::open(&disk, "x", MAGIC, 4096).is_err(), "it may be whole");
+        }
+    }
+
+    #[test]
     fn what_was_passed_over_because_it_was_torn_does_not_come_back() {
         // Within one sector, so that what a failed sync brings to the disk is at times the whole.
         let payload = |count: u8| vec![count; 300];
@@ -281,15 +329,15 @@ mod tests {
             disk.crash_in(Some(1));
             assert!(slots.write(&payload(3)).run(&disk).is_err());
             disk.restart(false);
-            let (slots, found) = Slots::open(&disk, "x", MAGIC, 2048).unwrap();
+            let (mut slots, found) = Slots::open(&disk, "x", MAGIC, 2048).unwrap();
             let found = found.unwrap();
             // A first start is refused, and what the cache has is taken for clean from then on.
             disk.fail(Fails { syncs: 1, ..Fails::default() });
-            assert!(slots.settle(&found).is_err());
+            assert!(slots.settle(&disk, &found).is_err());
             disk.fail(Fails::default());
-            let (slots, found) = Slots::open(&disk, "x", MAGIC, 2048).unwrap();
+            let (mut slots, found) = Slots::open(&disk, "x", MAGIC, 2048).unwrap();
             let found = found.unwrap();
-            slots.settle(&found).unwrap();
+            slots.settle(&disk, &found).unwrap();
             disk.restart(true);
             let (_, again) = Slots::open(&disk, "x", MAGIC, 2048).unwrap();
             assert_eq!(again.unwrap()[0], found[0], "seed {seed}");

@@ -27,6 +27,10 @@ pub(super) struct Lane {
     /// Its cursor is surely not before this, and surely not behind that.
     durable: Position,
     confirmed_max: Position,
+    /// Where its cursor was durable before, which its other copy has.
+    before: Position,
+    /// A start may have had to take that one.
+    fell_back: bool,
     /// When its cursor was let go, and came back all the same, the log had gone up to here.
     excused: Position,
     /// Where it stands without having confirmed anything: the note is an older one.
@@ -55,6 +59,8 @@ impl Lane {
             handed: VecDeque::new(),
             durable: Position::default(),
             confirmed_max: Position::default(),
+            before: Position::default(),
+            fell_back: false,
             excused: Position::default(),
             placed: Position::default(),
             seen: BTreeMap::new(),
@@ -79,6 +85,11 @@ impl Lane {
         if !is_new && !self.forgotten {
             let (name, from, to) = (self.name, self.durable, self.confirmed_max);
             assert!(from <= at && at <= to, "{name}: the cursor is at {at}, not from {from} to {to}");
+            // Where that one was in the log no more, the note says nothing either.
+            let unnoted = self.fell_back && output.note.is_empty();
+            if unnoted {
+                self.placed = at;
+            }
             let noted = self.full == Full::Wait && at != self.placed;
             assert!(!noted || output.note == at.to_string(), "{name}: {:?} noted at {at}", output.note);
         } else {
@@ -87,15 +98,25 @@ impl Lane {
         }
         self.forgotten &= self.index.is_none();
         (self.durable, self.confirmed_max, self.skipped_in_run) = (output.durable, at, 0);
+        self.before = self.before.min(output.durable);
+        self.fell_back = false;
         (self.place, self.refusals) = (Place::default(), 0);
         self.ahead.clear();
         self.handed.clear();
     }
 
+    /// A start could not read everything: of its cursor's copies it may have kept the older.
+    pub(super) fn may_fall_back(&mut self) {
+        self.durable = self.durable.min(self.before);
+        self.fell_back = true;
+    }
+
     /// Takes note of what the core says of its cursor.
     pub(super) fn observe(&mut self, core: &Core) {
         let Some(output) = core.outputs.iter().find(|output| output.name == self.name) else { return };
-        self.durable = output.durable;
+        if self.durable != output.durable {
+            (self.before, self.durable) = (self.durable, output.durable);
+        }
         self.confirmed_max = self.confirmed_max.max(output.confirmed);
         if output.skipped_events > self.skipped_in_run {
             assert_eq!(self.full, Full::SkipOldest, "only who may be skipped is skipped");

@@ -65,7 +65,11 @@ impl Model {
             self.disk.crash_in((troubled && self.random.one_in(4)).then_some(left));
             let late = [None, Some(Start::Oldest), Some(Start::Newest)][self.random.below(3) as usize];
             let had_late = self.disk.names("cursors").iter().any(|name| name == LATE);
-            match self.try_open(late) {
+            let opened = self.try_open(late);
+            if refusal > 0 {
+                self.lanes.iter_mut().for_each(Lane::may_fall_back);
+            }
+            match opened {
                 // What was refused now is damaged to this start; the next one has to find it whole.
                 Ok(_) if !self.disk.is_crashed() && refusal > 0 => {
                     self.seen.unopened += 1;
