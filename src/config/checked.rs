@@ -18,6 +18,7 @@ use crate::format::{FormatConfig, FormatError};
 use crate::pipeline::{BatchConfig, Undecodable};
 use crate::sink::{SinkConfig, SinkError};
 use crate::source::{self, Source, SourceError};
+use crate::units::ByteSize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,7 +55,11 @@ pub struct Output {
 /// Where refused events go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeadLetter {
-    Folder(PathBuf),
+    Folder {
+        path: PathBuf,
+        /// Bytes; more are not taken.
+        size_max: Option<ByteSize>,
+    },
     Output(String),
     /// Nowhere: the lane waits.
     Wait,

@@ -10,6 +10,7 @@ use super::written::DeadLetterConfig;
 use crate::basin::BasinConfig;
 use crate::pipeline::Undecodable;
 use crate::source::Source;
+use crate::units::ByteSize;
 use std::collections::BTreeMap;
 
 pub(super) fn dead_letter(
@@ -21,6 +22,21 @@ pub(super) fn dead_letter(
     notes: &mut Notes,
 ) -> DeadLetter {
     let place = at(part, &["dead_letter", "output"]);
+    let folder = |path| DeadLetter::Folder { path, size_max: config.size_max };
+    let bounds_nothing = config.size_max.is_some()
+        && (config.output.is_some()
+            || config.path.is_none() && basin.is_some_and(|basin| basin.disk.is_none()));
+    if bounds_nothing || config.size_max == Some(ByteSize(0)) {
+        let (message, fix) = if bounds_nothing {
+            (
+                "there is no folder for dead letters that it would bound",
+                "leave it out, or set `dead_letter.path`",
+            )
+        } else {
+            ("a dead letter of 0 bytes takes nothing", "leave it out, or write such as `1GiB`")
+        };
+        notes.tell(Diagnostic::error(at(part, &["dead_letter", "size_max"]), message, fix));
+    }
     match (&config.path, &config.output) {
         (Some(_), Some(_)) => {
             notes.tell(Diagnostic::error(
@@ -30,7 +46,7 @@ pub(super) fn dead_letter(
             ));
             DeadLetter::Wait
         }
-        (Some(path), None) => DeadLetter::Folder(path.clone()),
+        (Some(path), None) => folder(path.clone()),
         (None, Some(output)) if output == name => {
             let message = format!("`{name}` cannot be its own dead letter");
             notes.tell(Diagnostic::error(place, message, "name another output, or a `path`"));
@@ -43,7 +59,7 @@ pub(super) fn dead_letter(
         }
         (None, Some(output)) => DeadLetter::Output(output.clone()),
         (None, None) => match basin.and_then(|basin| basin.disk.as_ref()) {
-            Some(disk) => DeadLetter::Folder(disk.path.join("dead-letter").join(name)),
+            Some(disk) => folder(disk.path.join("dead-letter").join(name)),
             None => DeadLetter::Wait,
         },
     }
@@ -90,7 +106,7 @@ pub(super) fn diverted(
 pub(super) fn circles(outputs: &[Output], parts: Option<&BTreeMap<String, Part<'_>>>, notes: &mut Notes) {
     let next = |name: &str| match &outputs.iter().find(|output| output.name == name)?.dead_letter {
         DeadLetter::Output(next) => Some(next.as_str()),
-        DeadLetter::Folder(_) | DeadLetter::Wait => None,
+        DeadLetter::Folder { .. } | DeadLetter::Wait => None,
     };
     for Output { name, .. } in outputs {
         let mut way = vec![name.as_str()];

@@ -289,6 +289,20 @@ fn a_dead_letter_output_must_be_there_and_another() {
 }
 
 #[test]
+fn a_bound_of_a_dead_letter_must_bound_a_folder() {
+    for (more, words) in [
+        ("size_max = '1GiB'", "no folder for dead letters that it would bound"),
+        ("output = 'p'\ndead_letter.size_max = '1GiB'", "no folder for dead letters that it would bound"),
+        ("path = '/d'\ndead_letter.size_max = '0'", "a dead letter of 0 bytes takes nothing"),
+        ("path = '/d'\ndead_letter.size_max = '1GiB'", ""),
+    ] {
+        let text = format!("{MEMORY}[output.p]\nsink.stdout = {{}}\n{REST}dead_letter.{more}\n");
+        let told = checked(&[&text]).told();
+        assert!(told.contains(words) && told.contains("error: ") != words.is_empty(), "{told}");
+    }
+}
+
+#[test]
 fn a_name_that_cannot_be_a_file_name_is_refused() {
     let told = checked(&["[basin.memory]\n[output.\"../x\"]\nformat.json = {}\nsink.stdout = {}\n"]).told();
     assert!(told.contains("`../x` cannot be the name of an output"), "{told}");

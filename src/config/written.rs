@@ -106,6 +106,9 @@ pub struct DeadLetterConfig {
     pub path: Option<PathBuf>,
     /// Another output, by name. Its own dead letter is not used for them.
     pub output: Option<String>,
+    /// Most bytes in the folder. When it is full the output waits until files are taken away: what was
+    /// acknowledged is never deleted. Not given: as much as the disk has.
+    pub size_max: Option<ByteSize>,
 }
 
 /// The program's own log, on standard error. It never holds content of events. Mistakes in the

@@ -134,7 +134,9 @@ fn lane(
     let sink = output.sink.open().map_err(|error| wrong(error.to_string()))?;
     let format = output.format.open().map_err(|error| wrong(error.to_string()))?;
     let letters = match &output.dead_letter {
-        DeadLetter::Folder(folder) => Letters::Folder(folder.clone()),
+        DeadLetter::Folder { path, size_max } => {
+            Letters::Folder { path: path.clone(), bytes_max: size_max.map_or(u64::MAX, |size| size.0) }
+        }
         DeadLetter::Output(name) => senders.get(name).cloned().map_or(Letters::Nowhere, Letters::Lane),
         DeadLetter::Wait => Letters::Nowhere,
     };

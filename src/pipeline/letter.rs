@@ -9,6 +9,7 @@
 //! Must not know: sinks, formats.
 
 use crate::event::{EventBatch, Timestamp, text};
+use crate::units::ByteSize;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -18,7 +19,10 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Where an output's dead letters go.
 pub(super) enum Letters {
-    Folder(PathBuf),
+    Folder {
+        path: PathBuf,
+        bytes_max: u64,
+    },
     /// The lane of another output.
     Lane(mpsc::Sender<Letter>),
     /// Nowhere: the lane waits for somebody to change the pipeline.
@@ -47,12 +51,11 @@ impl Letters {
     /// Why not, now.
     pub(super) async fn put(&self, output: &str, events: &[Dead], now: Timestamp) -> Result<(), String> {
         match self {
-            Self::Folder(folder) => {
-                let (folder, lines) = (folder.clone(), lines(output, events));
-                let written = tokio::task::spawn_blocking(move || append(&folder, &lines, now)).await;
-                written
-                    .map_err(|panic| panic.to_string())?
-                    .map_err(|error| format!("{}: {error}", self.place()))
+            Self::Folder { path, bytes_max } => {
+                let (folder, bytes_max, lines) = (path.clone(), *bytes_max, lines(output, events));
+                let write = move || append(&folder, bytes_max, &lines, now);
+                let written = tokio::task::spawn_blocking(write).await.map_err(|panic| panic.to_string())?;
+                written.map_err(|error| format!("{}: {error}", path.display()))
             }
             Self::Lane(lane) => {
                 let (taken, done) = oneshot::channel();
@@ -63,14 +66,6 @@ impl Letters {
             Self::Nowhere => {
                 Err("there is no dead letter; set `dead_letter.path`, or use `[basin.disk]`".into())
             }
-        }
-    }
-
-    fn place(&self) -> String {
-        match self {
-            Self::Folder(folder) => folder.display().to_string(),
-            Self::Lane(_) => "another output".into(),
-            Self::Nowhere => "nowhere".into(),
         }
     }
 }
@@ -102,7 +97,16 @@ fn lines(output: &str, events: &[Dead]) -> Vec<u8> {
     out
 }
 
-fn append(folder: &Path, lines: &[u8], now: Timestamp) -> io::Result<()> {
+fn append(folder: &Path, bytes_max: u64, lines: &[u8], now: Timestamp) -> io::Result<()> {
+    if bytes_max < u64::MAX {
+        let has = bytes(folder)?;
+        if has + lines.len() as u64 > bytes_max {
+            let (has, most) = (ByteSize(has), ByteSize(bytes_max));
+            let full =
+                format!("full, with {has} of {most}; take files away, or raise `dead_letter.size_max`");
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, full));
+        }
+    }
     let day: String = now.to_string().chars().take(10).collect();
     let path = folder.join(format!("{day}.jsonl"));
     let is_new = !path.exists();
@@ -130,4 +134,13 @@ fn append(folder: &Path, lines: &[u8], now: Timestamp) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Of all files in it; there is one a day.
+fn bytes(folder: &Path) -> io::Result<u64> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.metadata()?.len())).sum(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
 }

@@ -24,8 +24,8 @@ pub fn probe(pipeline: &Pipeline) -> Vec<Finding> {
     for output in &pipeline.outputs {
         let what = format!("output `{}`", output.name);
         findings.extend(output.sink.folder().and_then(|folder| unwritable(&folder, &what)));
-        if let DeadLetter::Folder(folder) = &output.dead_letter {
-            findings.extend(unwritable(folder, &format!("the dead letter of {what}")));
+        if let DeadLetter::Folder { path, .. } = &output.dead_letter {
+            findings.extend(unwritable(path, &format!("the dead letter of {what}")));
         }
     }
     if let Some(http) = &pipeline.http {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -127,6 +127,10 @@ fn batch(texts: &[&str]) -> EventBatch {
     EventBatch { text: text.into(), events, origin: Arc::new(origin), bookmark: None, notes: Vec::new() }
 }
 
+fn unbounded(path: PathBuf) -> Letters {
+    Letters::Folder { path, bytes_max: u64::MAX }
+}
+
 fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
@@ -223,7 +227,7 @@ async fn a_poison_event_goes_to_the_dead_letter_with_the_peers_words_and_the_res
     let folder = tempfile::tempdir().unwrap();
     let (basin, peer) = (disk(folder.path(), &["poisoned"]), Peer::with([]));
     let letters = folder.path().join("dead");
-    let (lane, _) = lane(&basin, "poisoned", &peer, Letters::Folder(letters.clone()));
+    let (lane, _) = lane(&basin, "poisoned", &peer, unbounded(letters.clone()));
     basin.append(batch(&["0", "1", "2", "poison a", "3", "4", "poison b"])).await;
     basin.append(batch(&["5", "6"])).await;
     basin.finish();
@@ -263,7 +267,7 @@ async fn what_cannot_be_read_goes_to_the_dead_letter_as_it_came_where_that_is_as
     let folder = tempfile::tempdir().unwrap();
     let (basin, peer) = (disk(folder.path(), &["strict"]), Peer::with([]));
     let letters = folder.path().join("dead");
-    let (lane, _) = lane(&basin, "strict", &peer, Letters::Folder(letters.clone()));
+    let (lane, _) = lane(&basin, "strict", &peer, unbounded(letters.clone()));
     let mut half = batch(&["0", "1"]);
     half.notes = vec![Note { event: 0, kind: NoteKind::Undecodable, detail: "cut off".into() }];
     basin.append(half).await;
@@ -300,7 +304,7 @@ async fn what_the_source_does_not_trust_goes_to_the_dead_letter_instead() {
     let folder = tempfile::tempdir().unwrap();
     let (basin, peer) = (disk(folder.path(), &["wary"]), Peer::with([]));
     let letters = folder.path().join("dead");
-    let (lane, _) = lane(&basin, "wary", &peer, Letters::Folder(letters.clone()));
+    let (lane, _) = lane(&basin, "wary", &peer, unbounded(letters.clone()));
     let mut both = batch(&["0", "1"]);
     both.notes = vec![Note { event: 0, kind: NoteKind::Distrusted, detail: "dc1".into() }];
     basin.append(both).await;
@@ -318,7 +322,7 @@ async fn a_lane_waits_for_a_dead_letter_that_cannot_take() {
     let (basin, peer) = (disk(folder.path(), &["waiting"]), Peer::with([]));
     let blocked = folder.path().join("blocked");
     fs::write(&blocked, "a file where the folder should be").unwrap();
-    let (lane, _) = lane(&basin, "waiting", &peer, Letters::Folder(blocked.join("dead")));
+    let (lane, _) = lane(&basin, "waiting", &peer, unbounded(blocked.join("dead")));
     basin.append(batch(&["poison", "after"])).await;
     let operator = async {
         until(|| peer.calls() >= 2).await;
@@ -332,6 +336,32 @@ async fn a_lane_waits_for_a_dead_letter_that_cannot_take() {
     let (ended, ()) = tokio::join!(lane.run(), operator);
     ended.unwrap();
     assert_eq!((peer.taken(), buried(&blocked.join("dead")).len()), (vec!["after".to_owned()], 1));
+    basin.close().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_full_deletes_nothing_and_the_lane_waits_until_there_is_room() {
+    let root = tempfile::tempdir().unwrap();
+    let (basin, peer) = (disk(root.path(), &["full"]), Peer::with([]));
+    let dead = root.path().join("dead");
+    fs::create_dir(&dead).unwrap();
+    let earlier = dead.join("2026-01-01.jsonl");
+    fs::write(&earlier, "x".repeat(3000)).unwrap();
+    let (lane, _) = lane(&basin, "full", &peer, Letters::Folder { path: dead.clone(), bytes_max: 3001 });
+    basin.append(batch(&["poison", "after"])).await;
+    let operator = async {
+        until(|| peer.calls() >= 2).await;
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        assert_eq!((peer.taken().len(), lag(&basin, "full")), (0, 2), "nothing passes the poison");
+        assert_eq!(fs::metadata(&earlier).unwrap().len(), 3000);
+        fs::remove_file(&earlier).unwrap();
+        basin.finish();
+    };
+    let (ended, ()) = tokio::join!(lane.run(), operator);
+    ended.unwrap();
+    assert_eq!((peer.taken(), buried(&dead).len()), (vec!["after".to_owned()], 1));
     basin.close().await;
 }
 
