@@ -40,15 +40,7 @@ impl Bench {
     }
 
     fn write(&mut self, count: u64) {
-        for _ in 0..count {
-            let id = self.log.next_record_id();
-            let event = format!(
-                "<Event><System><EventRecordID>{id}</EventRecordID></System><EventData><Data Name='A'>{}</Data>\
-                 </EventData></Event>",
-                "x".repeat(1000)
-            );
-            self.log.append(&event, 133_000_000_000_000_000 + id * 10_000).unwrap();
-        }
+        self.log.append_numbered(count, 1000);
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -43,6 +43,19 @@ impl LiveLog {
         Ok(id)
     }
 
+    /// Appends events that say their own record id and have a text of this length.
+    pub(crate) fn append_numbered(&mut self, count: u64, characters: usize) {
+        for _ in 0..count {
+            let id = self.next_record_id();
+            let text = "x".repeat(characters);
+            let event = format!(
+                "<Event><System><EventRecordID>{id}</EventRecordID></System><EventData><Data Name='A'>{text}</Data>\
+                 </EventData></Event>"
+            );
+            self.append(&event, 133_000_000_000_000_000 + id * 10_000).unwrap();
+        }
+    }
+
     /// From now on the header of a chunk reaches the file before its records, as a reader may see
     /// it on a share; the records come in two pieces.
     pub(crate) fn header_first(&mut self, yes: bool) {
