@@ -80,8 +80,13 @@ impl SourceFile {
     }
 
     fn line_start(&self, at: usize) -> usize {
-        self.text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+        self.text[..at].rfind('\n').map_or(mark_bytes(&self.text).min(at), |newline| newline + 1)
     }
+}
+
+/// A byte order mark is no part of the first line.
+pub(super) fn mark_bytes(text: &str) -> usize {
+    if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 }
 }
 
 /// Writes all of it, a blank line between; `error: ` or `warning: ` in front of each.

@@ -164,6 +164,16 @@ error: p.toml:7:9: `output.o` is defined twice
 }
 
 #[test]
+fn a_byte_order_mark_hides_no_table_from_what_is_told() {
+    let key = checked(&["\u{feff}[limits]\nmemory_max = '64MiB'\nmemory_max = '65MiB'\n"]).told();
+    assert!(key.contains("p.toml:3:1: `limits.memory_max` is defined twice"), "{key}");
+    assert!(key.contains("the first one is at p.toml:2:1;"), "{key}");
+    let table = checked(&["\u{feff}[output.o]\nsink.stdout = {}\n[output.o]\n"]).told();
+    assert!(table.contains("p.toml:3:9: `output.o` is defined twice"), "{table}");
+    assert!(table.contains("the first one is at p.toml:1:9;"), "{table}");
+}
+
+#[test]
 fn two_outputs_of_one_name_in_two_files_are_told_with_both_places() {
     let checked = checked(&[&format!("{MEMORY}{REST}"), "[output.o]\nformat.json = {}\nsink.stdout = {}\n"]);
     assert_eq!(

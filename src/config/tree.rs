@@ -6,7 +6,7 @@
 //! become structure.
 //! Must not know: what components there are.
 
-use super::diagnostic::{Diagnostic, Place, SourceFile};
+use super::diagnostic::{Diagnostic, Place, SourceFile, mark_bytes};
 use super::interpolate::{Lookup, interpolate, is_reference};
 use super::secret::{Secrets, is_secret};
 use super::suggest::nearest;
@@ -284,7 +284,9 @@ fn syntax(
 
 /// The dotted path of the key at this byte, read from its line and the table header above it.
 fn path_at(text: &str, at: usize) -> Vec<String> {
-    let at = text.floor_char_boundary(at);
+    let mark = mark_bytes(text);
+    let text = &text[mark..];
+    let at = text.floor_char_boundary(at.saturating_sub(mark));
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[start..].lines().next().unwrap_or_default();
     if line.trim_start().starts_with('[') {
@@ -307,8 +309,8 @@ fn split(keys: &str) -> Vec<String> {
 
 /// Where the header of this path stands first: its last key.
 fn first_header(text: &str, path: &[String]) -> Option<usize> {
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
+    let mut start = mark_bytes(text);
+    for line in text[start..].split_inclusive('\n') {
         if line.trim_start().starts_with('[') && header(line) == path {
             let end = line.find(']').unwrap_or(line.len());
             return Some(start + line[..end].rfind(path.last()?.as_str())?);
