@@ -80,7 +80,7 @@ impl SourceFile {
     }
 
     fn line_start(&self, at: usize) -> usize {
-        self.text[..at].rfind('\n').map_or(mark_bytes(&self.text).min(at), |newline| newline + 1)
+        self.text[..at].rfind('\n').map_or_else(|| mark_bytes(&self.text).min(at), |newline| newline + 1)
     }
 }
 
