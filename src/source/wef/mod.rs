@@ -50,11 +50,11 @@ pub use subscription::{Config as SubscriptionConfig, Doubt, QUERY_BYTES_MAX, che
 pub use written::{Config, Wef};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What becomes of events that name another computer than the one which signed in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// They go to the dead letter of each output instead.
