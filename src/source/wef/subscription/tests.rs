@@ -128,7 +128,7 @@ fn the_way_it_is_written_is_not_its_version() {
     for text in [
         "[logons]\nquery = { channels = { Security = ['4624-4625'] } }\n",
         "[logons]\nquery.channels.Security = [4625, 4624, 4624]\nmax_time = '30s'\nheartbeat = '1h'\nlocale = 'en-US'\n",
-        "[logons]\nquery.channels.Security = [4624, 4625]\nenabled_for.deny = 'old-*'\nuri = '/wsman/x'\npreset = 'min_latency'\n",
+        "[logons]\nquery.channels.Security = [4624, 4625]\nenabled_for.deny = 'old-*'\nuri = '/wsman/x'\npreset = 'min-latency'\n",
         "[logons]\nquery.channels.Security = [4624, 4625]\nid = '219C5353-5F3D-4CD7-A644-F6B69E57C1C1'\n",
     ] {
         assert_eq!(version(text), same, "{text}");

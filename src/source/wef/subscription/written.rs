@@ -113,7 +113,7 @@ impl Default for RetryConfig {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// 15 minutes; a heartbeat every 15 minutes.
     Normal,
@@ -125,7 +125,7 @@ pub enum Preset {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// With the message, as Event Viewer shows it: two to three times the bytes.
     #[default]
@@ -135,7 +135,7 @@ pub enum Format {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Oversize {
     /// Leaves it out and says so.
     #[default]
