@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("basin", &["event", "units", "finding", "telemetry"]),
     ("sink", &["event", "evtx", "format", "units", "finding", "telemetry"]),
     ("source", &["event", "evtx", "filter", "wsman", "auth", "basin", "units", "finding", "telemetry"]),
-    ("config", &["basin", "sink", "source", "filter", "format", "telemetry", "units", "finding", "pipeline"]),
+    ("config", &["basin", "sink", "source", "filter", "format", "telemetry", "units", "finding"]),
     (
         "pipeline",
         &[

@@ -6,7 +6,7 @@ use super::checked::Output;
 use super::diagnostic::Diagnostic;
 use super::place::at;
 use super::tree::{Notes, Part, Tree};
-use super::written::Limits;
+use super::written::{BatchConfig, Limits};
 use crate::basin::BasinConfig;
 use crate::units::ByteSize;
 
@@ -51,7 +51,7 @@ pub(super) fn check(
 }
 
 /// What is wrong with a batch's own figures.
-pub(super) fn batch(part: &Part<'_>, batch: &crate::pipeline::BatchConfig, notes: &mut Notes) {
+pub(super) fn batch(part: &Part<'_>, batch: &BatchConfig, notes: &mut Notes) {
     if batch.events == 0 {
         let help = "write 1 or more; without `events` it is 10000";
         notes.tell(Diagnostic::error(

@@ -9,13 +9,14 @@ use super::place::{at, keys_of, one_kind, tell_at};
 use super::subscription::{self, Around as Beside};
 use super::tree::{Notes, Part, Tree, read};
 use super::typed::{typed, typed_rest};
-use super::written::{ControlConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig};
+use super::written::{
+    BatchConfig, ControlConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig, Undecodable,
+};
 use super::{bounds, filter, paths};
 use crate::basin::{BasinConfig, BasinError, Full, OutputSpec, Start};
 use crate::filter::Filter;
 use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
-use crate::pipeline::{BatchConfig, Undecodable};
 use crate::sink::{SinkConfig, SinkError};
 use crate::source::{self, Source, SourceError};
 use crate::units::ByteSize;

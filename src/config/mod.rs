@@ -44,8 +44,8 @@ pub use filter::one_filter;
 pub use interpolate::{Lookup, Process};
 pub use reference::{reference, schema};
 pub use written::{
-    ControlConfig, DeadLetterConfig, HttpConfig, Limits, LogConfig, LogFormat, LogLevel, OutputConfig,
-    PipelineConfig, RetryConfig,
+    BatchConfig, ControlConfig, DeadLetterConfig, HttpConfig, Limits, LogConfig, LogFormat, LogLevel,
+    OutputConfig, PipelineConfig, RetryConfig, Undecodable,
 };
 
 use secret::Secrets;

@@ -6,7 +6,6 @@
 use crate::basin::{BasinConfig, Full, Start};
 use crate::filter::FilterConfig;
 use crate::format::FormatConfig;
-use crate::pipeline::{BatchConfig, Undecodable};
 use crate::sink::SinkConfig;
 use crate::source;
 use crate::units::{ByteSize, Span};
@@ -77,6 +76,37 @@ pub struct OutputConfig {
     pub retry: RetryConfig,
     #[serde(default)]
     pub dead_letter: DeadLetterConfig,
+}
+
+/// `[output.NAME.batch]`: a batch is sent when it reaches any of these.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// Bytes in the output's shape.
+    pub bytes: ByteSize,
+    /// Events.
+    pub events: u64,
+    /// How long to wait for more. With `0s` what is there is sent at once, and what arrives
+    /// meanwhile is the next batch.
+    pub wait: Span,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        // 1 MiB is where larger writes and requests stop being faster.
+        Self { bytes: ByteSize::mib(1), events: 10_000, wait: Span::secs(0) }
+    }
+}
+
+/// What becomes of events that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undecodable {
+    /// They pass every filter and are written raw, with the error beside them.
+    #[default]
+    Raw,
+    /// They go to the dead letter instead.
+    DeadLetter,
 }
 
 /// Pauses between attempts. They double from the first to the longest, with jitter, and never end:

@@ -8,56 +8,22 @@
 //! Must not know: sinks, retry, cursors.
 
 use crate::basin::{Permit, Position};
+use crate::config::{BatchConfig, Undecodable};
 use crate::event::xml::XmlEvent;
 use crate::event::{Event, EventBatch, EventId, Note, NoteKind, Timestamp};
 use crate::filter::Filter;
 use crate::format::{Format, Framing, Meta};
 use crate::sink::path::{RouteValues, Router};
 use crate::sink::{Encoded, Item};
-use crate::units::{ByteSize, Span};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::units::ByteSize;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// `[output.NAME.batch]`: a batch is sent when it reaches any of these.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BatchConfig {
-    /// Bytes in the output's shape.
-    pub bytes: ByteSize,
-    /// Events.
-    pub events: u64,
-    /// How long to wait for more. With `0s` what is there is sent at once, and what arrives
-    /// meanwhile is the next batch.
-    pub wait: Span,
-}
-
-impl BatchConfig {
-    /// Memory that an output of this setting needs to go at full speed: one batch being sent, one
-    /// being filled, each with the text it was made from, and the delivery that closes it.
-    pub(super) fn share(&self) -> ByteSize {
-        const DELIVERY: u64 = 1024 * 1024;
-        ByteSize(self.bytes.0.saturating_mul(6).saturating_add(2 * DELIVERY))
-    }
-}
-
-impl Default for BatchConfig {
-    fn default() -> Self {
-        // 1 MiB is where larger writes and requests stop being faster.
-        Self { bytes: ByteSize::mib(1), events: 10_000, wait: Span::secs(0) }
-    }
-}
-
-/// What becomes of events that cannot be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Undecodable {
-    /// They pass every filter and are written raw, with the error beside them.
-    #[default]
-    Raw,
-    /// They go to the dead letter instead.
-    DeadLetter,
+/// Memory that an output of this setting needs to go at full speed: one batch being sent, one being
+/// filled, each with the text it was made from, and the delivery that closes it.
+pub(super) fn share(limits: &BatchConfig) -> ByteSize {
+    const DELIVERY: u64 = 1024 * 1024;
+    ByteSize(limits.bytes.0.saturating_mul(6).saturating_add(2 * DELIVERY))
 }
 
 /// Turns events into items.

@@ -4,14 +4,14 @@
 //! Must not know: tasks, orders.
 
 use super::RunError;
-use super::batch::{Encoder, Undecodable};
+use super::batch::{Encoder, share};
 use super::fill::Filler;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::letter::{Letter, Letters};
 use super::retry::Backoff;
 use crate::basin::{Basin, Budget, Full, Handover, Start};
-use crate::config::{DeadLetter, Output, Pipeline};
+use crate::config::{DeadLetter, Output, Pipeline, Undecodable};
 use crate::source::Source;
 use crate::telemetry::control::Control;
 use crate::telemetry::{Status, metrics};
@@ -47,7 +47,7 @@ impl Budgets {
         let each = memory_max.0 / 2 / pipeline.outputs.len().max(1) as u64;
         let intake = Budget::new(memory_max);
         let share = |output: &Output| {
-            let share = ByteSize(output.batch.share().0.min(each));
+            let share = ByteSize(share(&output.batch).0.min(each));
             intake.carve(share).unwrap_or_else(|| Budget::new(share))
         };
         let shares = pipeline.outputs.iter().map(share).collect();

@@ -7,9 +7,10 @@
 //! encoding together stay within the output's share of memory, which intake cannot take.
 //! Must not know: sinks, cursors.
 
-use super::batch::{Batch, BatchConfig, Encoder};
+use super::batch::{Batch, Encoder};
 use super::letter::{Dead, Letter};
 use crate::basin::{Budget, Delivery, Permit, Reader};
+use crate::config::BatchConfig;
 use crate::event::Timestamp;
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -30,7 +30,6 @@ mod probe;
 mod retry;
 mod swap;
 
-pub use batch::{BatchConfig, Undecodable};
 pub use lane::LaneError;
 pub use life::Ended;
 pub use probe::probe;

@@ -1,6 +1,6 @@
 //! Lanes and lives against sinks that refuse, fail, hang and vanish.
 
-use super::batch::{BatchConfig, Encoder, Undecodable};
+use super::batch::Encoder;
 use super::build::Budgets;
 use super::fill::Filler;
 use super::gate::Gate;
@@ -9,7 +9,7 @@ use super::letter::{Letter, Letters};
 use super::retry::Backoff;
 use super::{Ended, Options, Order};
 use crate::basin::{Basin, BasinConfig, Budget, DiskConfig, MemoryConfig, OutputSpec};
-use crate::config::{self, Pipeline, Process, Severity, SourceFile};
+use crate::config::{self, BatchConfig, Pipeline, Process, Severity, SourceFile, Undecodable};
 use crate::event::{EventBatch, Note, NoteKind, Origin, Outcome, Timestamp};
 use crate::filter::Filter;
 use crate::finding::Finding;
