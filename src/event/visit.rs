@@ -8,6 +8,12 @@
 use super::{Header, Instance, Value};
 use thiserror::Error;
 
+/// A name behind its namespace prefix, up to the first colon: by it elements are known. XML allows
+/// one colon at most (Namespaces in XML 1.0, section 4); what has more is nobody's System.
+pub fn local_name(name: &[u8]) -> &[u8] {
+    memchr::memchr(b':', name).map_or(name, |colon| &name[colon + 1..])
+}
+
 /// An event whose System part has been read; the rest is walked on demand.
 pub trait Event<'a> {
     /// The System element.

@@ -13,7 +13,7 @@ use super::walk::{Until, WALKED_BYTES_MAX, Walk, token};
 use crate::event::canonical::XmlWriter;
 use crate::event::template::Part;
 use crate::event::xml::EVENT_XMLNS;
-use crate::event::{Event, EventError, Header, Part as EventPart, Template, Value, Visitor};
+use crate::event::{Event, EventError, Header, Part as EventPart, Template, Value, Visitor, local_name};
 use std::cell::OnceCell;
 use std::ops::Range;
 
@@ -338,7 +338,7 @@ impl<'a, V: Visitor<'a>> Visitor<'a> for Children<'_, V> {
     fn start(&mut self, name: &'a [u8]) {
         self.depth += 1;
         if self.depth == 2 {
-            let system = !self.had_system && (name == b"System" || name.ends_with(b":System"));
+            let system = !self.had_system && local_name(name) == b"System";
             self.had_system |= system;
             self.hidden = system != (self.part == EventPart::System);
         }

@@ -4,7 +4,7 @@ use super::decoder::Store;
 use super::names::KNOWN;
 use super::walk::is_empty;
 use crate::event::header::Seen;
-use crate::event::{Header, Value, Visitor};
+use crate::event::{Header, Value, Visitor, local_name};
 
 /// A field of `Header`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,13 +165,9 @@ impl<'a> HeaderBuilder<'a> {
 
     /// The name without its prefix, which no usual event has there.
     fn local(&mut self, name: &'a [u8]) -> &'a [u8] {
-        match memchr::memchr(b':', name) {
-            Some(colon) => {
-                self.header.odd = true;
-                &name[colon + 1..]
-            }
-            None => name,
-        }
+        let local = local_name(name);
+        self.header.odd |= local.len() != name.len();
+        local
     }
 }
 

@@ -140,7 +140,7 @@ impl<'a> Walk<'a> {
         self.depth += 1;
         self.parents = (self.parents | 1 << (self.depth - 1)) & !(1 << self.depth);
         let name = &self.text[from..from + tag.name().as_ref().len()];
-        if self.depth == 2 && !self.had_system && (name == b"System" || name.ends_with(b":System")) {
+        if self.depth == 2 && !self.had_system && local(name) == b"System" {
             (self.system, self.had_system) = (2, true);
         }
         let event = self.depth == 1;
@@ -218,7 +218,7 @@ impl<'a> Visitor<'a> for Reading<'a> {
     fn start(&mut self, name: &'a [u8]) {
         self.depth += 1;
         if self.depth == 2 {
-            let local = name.iter().position(|&byte| byte == b':').map_or(name, |colon| &name[colon + 1..]);
+            let local = local(name);
             self.element = Seen::element(local).filter(|&element| !self.met.add(element));
             self.header.seen.0 |= self.element.unwrap_or(0);
             self.header.odd |= self.element.is_none() || local != name;
@@ -253,4 +253,9 @@ impl<'a> Visitor<'a> for Reading<'a> {
     fn end(&mut self) {
         self.depth -= 1;
     }
+}
+
+/// A name behind its prefix.
+fn local(name: &[u8]) -> &[u8] {
+    name.iter().position(|&byte| byte == b':').map_or(name, |colon| &name[colon + 1..])
 }

@@ -9,7 +9,7 @@ use super::scan::{check_utf8, find, skip_space, stands};
 use super::walk::{Child, Ignore, Tag, aside, child, element, quoted, start_tag};
 use super::{EVENT_XMLNS, Outline, error};
 use crate::event::header::Seen;
-use crate::event::{EventError, Header, Value, Visitor};
+use crate::event::{EventError, Header, Value, Visitor, local_name};
 
 /// System as Windows writes it, or None.
 pub(super) fn predicted(text: &[u8]) -> Option<(Header<'_>, Outline)> {
@@ -187,7 +187,7 @@ pub(super) fn generic(text: &[u8]) -> Result<(Header<'_>, Outline), EventError> 
     let event = prolog(text, if stands(text, 0, BOM) { BOM.len() } else { 0 })?;
     let mut reading = Reading::default();
     let tag = start_tag(text, event, &mut reading)?;
-    if local(tag.name) != b"Event" {
+    if local_name(tag.name) != b"Event" {
         return error(event, "the element is no Event");
     }
     reading.header.odd |= tag.name != b"Event";
@@ -237,12 +237,7 @@ fn prolog(text: &[u8], mut at: usize) -> Result<usize, EventError> {
 }
 
 fn is_system(text: &[u8], start: usize) -> bool {
-    super::scan::name_end(text, start + 1).is_ok_and(|end| local(&text[start + 1..end]) == b"System")
-}
-
-/// The name behind its prefix.
-fn local(name: &[u8]) -> &[u8] {
-    memchr::memchr(b':', name).map_or(name, |colon| &name[colon + 1..])
+    super::scan::name_end(text, start + 1).is_ok_and(|end| local_name(&text[start + 1..end]) == b"System")
 }
 
 /// Fills a header from the visits of `Event`'s start tag and of `System`.
@@ -295,10 +290,10 @@ impl<'a> Visitor<'a> for Reading<'a> {
             1 => {}
             2 => self.header.odd |= name != b"System",
             3 => {
-                let known = Seen::element(local(name)).filter(|&known| !self.met.add(known));
+                let known = Seen::element(local_name(name)).filter(|&known| !self.met.add(known));
                 self.header.seen.0 |= known.unwrap_or(0);
                 self.field = known.map_or(Field::Odd, Field::Known);
-                self.header.odd |= known.is_none() || local(name) != name;
+                self.header.odd |= known.is_none() || local_name(name) != name;
                 if let Some(slot) = self.text_slot() {
                     *slot = Value::Plain(b"");
                 }

@@ -8,7 +8,7 @@
 //! The vectors are reused from event to event: `recycle` empties them and changes only the lifetime
 //! they are for.
 
-use crate::event::{Value, Visitor};
+use crate::event::{Value, Visitor, local_name};
 
 /// Most nodes of one event that are kept; about 70 000 data items.
 pub const TAPE_NODES_MAX: usize = 1 << 18;
@@ -72,13 +72,13 @@ impl<'a> Tape<'a> {
 impl<'a> Visitor<'a> for Tape<'a> {
     fn start(&mut self, name: &'a [u8]) {
         self.open.push(self.len());
-        self.push(NodeKind::Element, local(name), Value::Absent);
+        self.push(NodeKind::Element, local_name(name), Value::Absent);
     }
 
     fn attribute(&mut self, name: &'a [u8], value: Value<'a>) {
         // Namespace declarations are no attributes (XPath 1.0, 5.3).
         if name != b"xmlns" && !name.starts_with(b"xmlns:") {
-            self.push(NodeKind::Attribute, local(name), value);
+            self.push(NodeKind::Attribute, local_name(name), value);
         }
     }
 
@@ -93,13 +93,5 @@ impl<'a> Visitor<'a> for Tape<'a> {
         if let Some(node) = self.open.pop().and_then(|index| self.nodes.get_mut(index as usize)) {
             node.end = end;
         }
-    }
-}
-
-/// A name without its namespace prefix.
-fn local(name: &[u8]) -> &[u8] {
-    match memchr::memchr(b':', name) {
-        Some(colon) => &name[colon + 1..],
-        None => name,
     }
 }

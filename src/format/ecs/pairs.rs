@@ -8,7 +8,7 @@
 //!   (`Name_7`), and what still has no free key, or comes after `KEYS_MAX` others, as
 //!   `name=value` in the list `other`.
 
-use crate::event::Value;
+use crate::event::{Value, local_name};
 use crate::format::json::keys::Keys;
 
 /// Longest name that is put before those inside it: names that multiply stay affordable.
@@ -124,7 +124,7 @@ impl Pairs {
         };
         let (own, text) = (self.key.len(), self.text.len());
         self.frames.push(Frame { from, own, before, text, children: 0, place, named: false });
-        Value::Text(local(name)).write_json(&mut self.key);
+        Value::Text(local_name(name)).write_json(&mut self.key);
     }
 
     pub(super) fn attribute(&mut self, name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
@@ -149,7 +149,7 @@ impl Pairs {
         } else {
             end
         };
-        Value::Text(local(name)).write_json(&mut self.key);
+        Value::Text(local_name(name)).write_json(&mut self.key);
         value.write_json(&mut self.text);
         self.put(from, text, place, out);
         self.key.truncate(end);
@@ -239,14 +239,6 @@ fn param(place: u32, out: &mut Vec<u8>) {
 /// Names that the objects have for themselves.
 fn is_reserved(name: &[u8]) -> bool {
     matches!(name, b"other" | b"xml_name")
-}
-
-/// A name without its namespace prefix.
-pub(super) fn local(name: &[u8]) -> &[u8] {
-    match memchr::memchr(b':', name) {
-        Some(colon) => &name[colon + 1..],
-        None => name,
-    }
 }
 
 /// White space, in text escaped for JSON.

@@ -6,8 +6,8 @@
 //! ProcessingErrorData …) are written as if they were that element.
 
 use super::meaning::Rendered;
-use super::pairs::{Pairs, local};
-use crate::event::{EventError, Value, Visitor};
+use super::pairs::Pairs;
+use crate::event::{EventError, Value, Visitor, local_name};
 
 /// Deepest elements inside a pair.
 const NESTED_MAX: usize = 64;
@@ -112,7 +112,7 @@ impl<'w> Parts<'w> {
     fn start_element(&mut self, name: &[u8], in_user_data: bool) {
         let Scratch { user_data, xml_name, .. } = &mut *self.scratch;
         if xml_name.is_empty() {
-            Value::Text(local(name)).write_json(xml_name);
+            Value::Text(local_name(name)).write_json(xml_name);
         }
         user_data.start(name);
         self.within = Within::Element { in_user_data };

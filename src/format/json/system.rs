@@ -5,7 +5,7 @@ use super::comma;
 use super::tape::{Tape, is_blank, member};
 use crate::event::header::Seen;
 use crate::event::xml::EVENT_XMLNS;
-use crate::event::{Event, EventError, Header, Part, Value, Visitor, put};
+use crate::event::{Event, EventError, Header, Part, Value, Visitor, local_name, put};
 
 /// `"System":{…` without the closing brace.
 pub(super) fn open(header: &Header<'_>, out: &mut Vec<u8>) {
@@ -198,7 +198,7 @@ impl Rest {
 
 fn is_regular(tape: &Tape, seen: &mut Seen, held: Seen) -> bool {
     let name = tape.name(0);
-    let local = memchr::memchr(b':', name).map_or(name, |colon| &name[colon + 1..]);
+    let local = local_name(name);
     let Some(element) = Seen::element(local) else { return false };
     let mut header = Header::default();
     let first = !seen.add(element);
@@ -227,7 +227,7 @@ impl<'a> Visitor<'a> for Rest {
             1 if name != b"Event" => renamed(name, &mut self.event_attributes),
             1 => {}
             2 => {
-                self.within = !self.system && (name == b"System" || name.ends_with(b":System"));
+                self.within = !self.system && local_name(name) == b"System";
                 self.system |= self.within;
                 if self.within && name != b"System" {
                     renamed(name, &mut self.system_attributes);
