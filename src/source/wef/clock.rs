@@ -133,9 +133,9 @@ impl<'c, T> Timed<'c, T> {
         Self { stream, clock, timer: Box::pin(tokio::time::sleep_until(first)), ahead: Bytes::new() }
     }
 
-    /// Takes back what was read too early.
-    pub(super) fn put_back(&mut self, ahead: Bytes) {
-        self.ahead = ahead;
+    /// Takes back what was read too early; not the buffer it was read into, which is thousands of times larger.
+    pub(super) fn put_back(&mut self, ahead: &[u8]) {
+        self.ahead = Bytes::copy_from_slice(ahead);
     }
 
     /// Waits until there is something to read; false when the peer has closed.

@@ -141,7 +141,7 @@ pub(super) async fn serve<S: Service>(
         };
         let parts = serving.into_parts();
         stream = parts.io.into_inner();
-        stream.put_back(parts.read_buf);
+        stream.put_back(&parts.read_buf);
         if let Some(served) = served {
             if let Err(error) = served {
                 site.complaints.ended(address, clock.stage(), &error);
