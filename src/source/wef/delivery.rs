@@ -271,8 +271,7 @@ impl Collector {
             None => status.into(),
         };
         self.heard(who, subscribed, None, |host, id| host.subscription(id).ended = Some(why.clone()));
-        // A machine that shuts down is no trouble.
-        if status != "SourceShuttingDown" {
+        if !is_orderly(status, fault.map(|(number, _)| *number)) {
             self.trouble(who, "ended", || Finding {
                 what: format!("{who} gave up `{}`", subscribed.name),
                 why: why.escape_debug().to_string(),
@@ -316,6 +315,13 @@ impl Collector {
             received: batch::now(),
         }
     }
+}
+
+/// A machine that shuts down is no trouble, and a missing one shows in the host table.
+fn is_orderly(status: &str, number: Option<u32>) -> bool {
+    // RPC_S_UNKNOWN_IF: what Windows says at its shutdown, when the event log goes away before those who read it.
+    const EVENT_LOG_GONE: u32 = 1717;
+    status == "SourceShuttingDown" || status == "SourceCancelling" && number == Some(EVENT_LOG_GONE)
 }
 
 /// Marks the events of a host that calls itself otherwise; those that are marked keep their own reason.

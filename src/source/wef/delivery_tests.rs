@@ -268,15 +268,20 @@ async fn what_a_host_leaves_out_and_why_it_gives_up_is_noted() {
     let pc = Machine::new(PC);
     let path = delivery_path(SYSTEM);
     pc.send(&harness, &path, action::DROPPED_EVENTS, Soap::DroppedEvents(3)).await;
-    let end = crate::wsman::SubscriptionEnd {
-        status: Some("http://schemas.xmlsoap.org/ws/2004/08/eventing/SourceCancelling".into()),
-        fault: Some(crate::wsman::WsmanFault::new(1717, "pc1", "it failed")),
-        manager: None,
+    let end = |number| {
+        Soap::SubscriptionEnd(crate::wsman::SubscriptionEnd {
+            status: Some("http://schemas.xmlsoap.org/ws/2004/08/eventing/SourceCancelling".into()),
+            fault: Some(crate::wsman::WsmanFault::new(number, "pc1", "it failed")),
+            manager: None,
+        })
     };
-    pc.send(&harness, &path, action::SUBSCRIPTION_END, Soap::SubscriptionEnd(end)).await;
+    pc.send(&harness, &path, action::SUBSCRIPTION_END, end(1717)).await;
+    assert_eq!(host(&harness).subscriptions[0].ended.as_deref(), Some("SourceCancelling, 1717: it failed"));
+    assert_eq!(harness.findings().len(), 1, "a shutdown is no trouble: {:?}", harness.findings());
+    pc.send(&harness, &path, action::SUBSCRIPTION_END, end(15007)).await;
     let known = host(&harness);
     assert_eq!(known.dropped, 3);
-    assert_eq!(known.subscriptions[0].ended.as_deref(), Some("SourceCancelling, 1717: it failed"));
+    assert_eq!(known.subscriptions[0].ended.as_deref(), Some("SourceCancelling, 15007: it failed"));
     assert_eq!(harness.findings().len(), 2, "{:?}", harness.findings());
     pc.send(&harness, &path, action::HEARTBEAT, Soap::Heartbeat).await;
     assert_eq!(host(&harness).subscriptions[0].ended, None, "it is back");
