@@ -7,6 +7,9 @@ use crate::wsman::charset::{self, Charset};
 use crate::wsman::sldc::{Encoder, Prepared, Scheme, Writer};
 use std::cell::RefCell;
 
+/// Behind such a long bookmark nothing before it can be reached anyway.
+const BOOKMARK_CHARS_MAX: usize = 1 << 20;
+
 /// What stands between the fixed parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hole {
@@ -39,66 +42,109 @@ impl Hole {
         char::from_u32(Self::FIRST_MARK + self as u32).unwrap_or_default()
     }
 
+    /// Bytes that it takes up at most in UTF-16; what is longer is written without a search for copies.
+    fn room(self) -> usize {
+        2 * match self {
+            Self::Time => "2026-01-01T00:00:00.0000000Z".len(),
+            Self::Record => "18446744073709551615".len(),
+            Self::Computer | Self::Machine => 64,
+            Self::MessageId | Self::OperationId | Self::SessionId => 36,
+            Self::Bookmark => BOOKMARK_CHARS_MAX,
+        }
+    }
+
     fn of_mark(mark: char) -> Option<Self> {
         let index = u32::from(mark).checked_sub(Self::FIRST_MARK)?;
         Self::ALL.get(index as usize).copied()
     }
 }
 
+/// Fixed text and holes, in turn: it begins and ends with text.
 #[derive(Clone, Debug)]
-pub(super) enum Piece {
-    Fixed(Fixed),
-    Hole(Hole),
-}
-
-/// Text that is always the same.
-#[derive(Clone, Debug)]
-pub(super) struct Fixed {
-    pub(super) text: Box<str>,
+pub(super) struct Form {
+    texts: Box<[Box<str>]>,
+    holes: Box<[Hole]>,
     prepared: Prepared,
     utf16_bytes: usize,
 }
 
-impl Fixed {
-    pub(super) fn new(text: &str) -> Self {
-        let mut units = Vec::new();
-        crate::event::transcode::utf16le_from_utf8(text, &mut units);
-        let prepared = ENCODER.with_borrow_mut(|encoder| encoder.prepare(&units));
-        Self { text: text.into(), prepared, utf16_bytes: units.len() }
-    }
-
-    pub(super) fn utf16_bytes(&self) -> usize {
-        self.utf16_bytes
-    }
-}
-
-/// Fixed text and holes, in order.
-#[derive(Clone, Debug)]
-pub(super) struct Form(Box<[Piece]>);
-
 impl Form {
+    /// One text more than holes.
+    pub(super) fn new(texts: &[&str], holes: &[Hole]) -> Self {
+        let utf16 = |text: &&str| {
+            let mut units = Vec::new();
+            crate::event::transcode::utf16le_from_utf8(text, &mut units);
+            units
+        };
+        let segments: Vec<Vec<u8>> = texts.iter().map(utf16).collect();
+        let segments: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
+        let gaps: Vec<usize> = holes.iter().map(|hole| hole.room()).collect();
+        Self {
+            texts: texts.iter().map(|text| Box::from(*text)).collect(),
+            holes: holes.into(),
+            prepared: ENCODER.with_borrow_mut(|encoder| encoder.prepare(&segments, &gaps)),
+            utf16_bytes: segments.iter().map(|segment| segment.len()).sum(),
+        }
+    }
+
     /// Every mark in the text becomes a hole.
     pub(super) fn of_marked(text: &str) -> Self {
-        let (mut pieces, mut from) = (Vec::new(), 0);
+        let (mut texts, mut holes, mut from) = (Vec::new(), Vec::new(), 0);
         for (at, c) in text.char_indices() {
             let Some(hole) = Hole::of_mark(c) else { continue };
-            pieces.push(Piece::Fixed(Fixed::new(&text[from..at])));
-            pieces.push(Piece::Hole(hole));
+            texts.push(&text[from..at]);
+            holes.push(hole);
             from = at + c.len_utf8();
         }
-        pieces.push(Piece::Fixed(Fixed::new(&text[from..])));
-        Self(pieces.into())
+        texts.push(&text[from..]);
+        Self::new(&texts, &holes)
+    }
+
+    /// What its text takes up in UTF-16, without what is in the holes.
+    pub(super) fn utf16_bytes(&self) -> usize {
+        self.utf16_bytes
     }
 
     /// Appends it with its holes filled.
     pub(super) fn put<'v>(&self, value: impl Fn(Hole) -> &'v str, wire: &mut Wire<'_>) {
-        for piece in &self.0 {
-            match piece {
-                Piece::Fixed(fixed) => wire.fixed(fixed),
-                Piece::Hole(hole) => wire.text(value(*hole)),
+        let fits = |hole: &Hole| 2 * value(*hole).len() <= hole.room();
+        match &mut wire.to {
+            To::Sldc(writer) if self.holes.iter().all(fits) => {
+                writer.prepared(&self.prepared, |gap, writer| literals(value(self.holes[gap]), writer));
+            }
+            To::Sldc(writer) => self.each(value, |piece| literals(piece, writer)),
+            To::Text { text, .. } => self.write(value, text),
+        }
+    }
+
+    /// Appends its text.
+    pub(super) fn write<'v>(&self, value: impl Fn(Hole) -> &'v str, out: &mut String) {
+        self.each(value, |piece| out.push_str(piece));
+    }
+
+    fn each<'v>(&self, value: impl Fn(Hole) -> &'v str, mut take: impl FnMut(&str)) {
+        for (index, text) in self.texts.iter().enumerate() {
+            take(text);
+            if let Some(hole) = self.holes.get(index) {
+                take(value(*hole));
             }
         }
     }
+}
+
+fn literals(piece: &str, writer: &mut Writer<'_>) {
+    // What fills a hole is short.
+    let mut some = [0; 64];
+    let mut length = 0;
+    for unit in piece.encode_utf16() {
+        some[length..length + 2].copy_from_slice(&unit.to_le_bytes());
+        length += 2;
+        if length == some.len() {
+            writer.literals(&some);
+            length = 0;
+        }
+    }
+    writer.literals(&some[..length]);
 }
 
 /// A body that is being written.
@@ -130,22 +176,9 @@ impl<'a> Wire<'a> {
         Self { to }
     }
 
-    pub(super) fn fixed(&mut self, fixed: &Fixed) {
-        match &mut self.to {
-            To::Sldc(writer) => writer.prepared(&fixed.prepared),
-            To::Text { text, .. } => text.push_str(&fixed.text),
-        }
-    }
-
-    pub(super) fn text(&mut self, piece: &str) {
-        match &mut self.to {
-            To::Sldc(writer) => {
-                for unit in piece.encode_utf16() {
-                    writer.literals(&unit.to_le_bytes());
-                }
-            }
-            To::Text { text, .. } => text.push_str(piece),
-        }
+    /// What has no holes.
+    pub(super) fn fixed(&mut self, fixed: &Form) {
+        fixed.put(|_| "", self);
     }
 
     pub(super) fn finish(self) {

@@ -1,7 +1,7 @@
 //! What a host says, in the words of Windows: captured messages come out of here byte for byte when their
 //! values are put in.
 
-use super::form::{Fixed, Form, Hole};
+use super::form::{Form, Hole};
 use crate::wsman::ns::{self, action, resource};
 use crate::wsman::reference::Endpoint;
 use crate::wsman::request::SubscriptionEnd;
@@ -39,9 +39,9 @@ pub(super) struct Task {
     references: Vec<Reference<'static>>,
     /// Of a delivery up to its first event, and behind its last.
     head: Form,
-    tail: Fixed,
-    pub(super) event_open: Fixed,
-    pub(super) event_close: Fixed,
+    tail: Form,
+    pub(super) event_open: Form,
+    pub(super) event_close: Form,
 }
 
 /// The captured question for subscriptions.
@@ -100,9 +100,9 @@ impl Task {
             address,
             references,
             head: Form::of_marked(&text[..split]),
-            tail: Fixed::new(&text[split..]),
-            event_open: Fixed::new(&event_open),
-            event_close: Fixed::new(event_close),
+            tail: Form::of_marked(&text[split..]),
+            event_open: Form::of_marked(&event_open),
+            event_close: Form::of_marked(event_close),
         }
     }
 
@@ -115,7 +115,7 @@ impl Task {
     }
 
     /// A delivery around its events.
-    pub(super) fn delivery(&self) -> (&Form, &Fixed) {
+    pub(super) fn delivery(&self) -> (&Form, &Form) {
         (&self.head, &self.tail)
     }
 

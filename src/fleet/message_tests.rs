@@ -97,7 +97,7 @@ fn a_delivery_is_windows_own_and_so_is_its_form() {
     );
     for event in events.iter() {
         wire.fixed(&task.event_open);
-        wire.text(event);
+        wire.fixed(&Form::of_marked(event));
         wire.fixed(&task.event_close);
     }
     wire.fixed(tail);

@@ -1,8 +1,9 @@
 //! One event as it is sent again and again: all of it fixed but its time, record id and computer.
 
-use super::form::{Fixed, Hole, Piece, Wire};
+use super::form::{Form, Hole, Wire};
 use crate::event::time::write_filetime;
 use crate::event::{Event, Value, XmlEvent};
+use std::fmt::Write as _;
 use std::ops::Range;
 
 /// What differs from one sending to the next.
@@ -19,14 +20,9 @@ pub(super) struct Template {
     /// As it was written, with the values it came with.
     pub(super) original: Box<str>,
     pub(super) channel: Box<str>,
-    parts: Box<[Part]>,
-}
-
-#[derive(Clone, Debug)]
-struct Part {
-    piece: Piece,
-    /// Belongs to RenderingInfo, which subscriptions to raw events do not get.
-    rendering: bool,
+    whole: Form,
+    /// Without RenderingInfo, which subscriptions to raw events do not get. None where there is none anyway.
+    raw: Option<Form>,
 }
 
 impl Template {
@@ -46,64 +42,71 @@ impl Template {
             (range_in(text, header.computer)?, Hole::Computer),
         ];
         holes.sort_by_key(|(range, _)| range.start);
-        let (mut parts, mut from) = (Vec::new(), 0);
-        for (range, hole) in holes {
-            parts.push(Part::fixed(&text[from..range.start], false));
-            parts.push(Part { piece: Piece::Hole(hole), rendering: false });
+        let (mut texts, mut from) = ([""; 4], 0);
+        for (before, (range, _)) in texts.iter_mut().zip(&holes) {
+            *before = &text[from..range.start];
             from = range.end;
         }
+        let holes = holes.map(|(_, hole)| hole);
+        texts[3] = &text[from..];
+        let whole = Form::new(&texts, &holes);
         // RenderingInfo stands behind System in whatever Windows writes.
         let rendering = rendering_in(text, from);
-        parts.push(Part::fixed(&text[from..rendering.start], false));
-        parts.push(Part::fixed(&text[rendering.clone()], true));
-        parts.push(Part::fixed(&text[rendering.end..], false));
-        Some(Self { original: text.into(), channel: channel.into(), parts: parts.into() })
+        let raw = (!rendering.is_empty()).then(|| {
+            let rest = [&text[from..rendering.start], &text[rendering.end..]].concat();
+            Form::new(&[texts[0], texts[1], texts[2], &rest], &holes)
+        });
+        Some(Self { original: text.into(), channel: channel.into(), whole, raw })
     }
 
     /// What its fixed parts take up in UTF-16.
     pub(super) fn utf16_bytes(&self) -> usize {
-        let fixed = |part: &Part| match &part.piece {
-            Piece::Fixed(fixed) => fixed.utf16_bytes(),
-            Piece::Hole(_) => 0,
-        };
-        self.parts.iter().map(fixed).sum()
+        self.whole.utf16_bytes()
     }
 
     /// Appends the event as it is sent.
     pub(super) fn put(&self, filling: Filling<'_>, rendered: bool, wire: &mut Wire<'_>) {
-        for part in self.parts.iter().filter(|part| rendered || !part.rendering) {
-            match &part.piece {
-                Piece::Fixed(fixed) => wire.fixed(fixed),
-                Piece::Hole(hole) => with_value(*hole, filling, |value| wire.text(value)),
-            }
-        }
+        let numbers = filling.numbers();
+        self.form(rendered).put(|hole| filling.value(hole, &numbers), wire);
     }
 
     /// Appends its text.
     pub(super) fn write(&self, filling: Filling<'_>, rendered: bool, out: &mut String) {
-        for part in self.parts.iter().filter(|part| rendered || !part.rendering) {
-            match &part.piece {
-                Piece::Fixed(fixed) => out.push_str(&fixed.text),
-                Piece::Hole(hole) => with_value(*hole, filling, |value| out.push_str(value)),
-            }
+        let numbers = filling.numbers();
+        self.form(rendered).write(|hole| filling.value(hole, &numbers), out);
+    }
+
+    fn form(&self, rendered: bool) -> &Form {
+        self.raw.as_ref().filter(|_| !rendered).unwrap_or(&self.whole)
+    }
+}
+
+/// Time and record id as they are written, one behind the other.
+struct Numbers {
+    text: String,
+    record_at: usize,
+}
+
+impl<'a> Filling<'a> {
+    fn numbers(&self) -> Numbers {
+        let mut text = Vec::with_capacity(48);
+        write_filetime(self.time, &mut text);
+        let record_at = text.len();
+        let mut text = String::from_utf8(text).unwrap_or_default();
+        let _ = write!(text, "{}", self.record);
+        Numbers { text, record_at }
+    }
+
+    fn value<'v>(&self, hole: Hole, numbers: &'v Numbers) -> &'v str
+    where
+        'a: 'v,
+    {
+        match hole {
+            Hole::Time => &numbers.text[..numbers.record_at],
+            Hole::Record => &numbers.text[numbers.record_at..],
+            _ => self.computer,
         }
     }
-}
-
-impl Part {
-    fn fixed(text: &str, rendering: bool) -> Self {
-        Self { piece: Piece::Fixed(Fixed::new(text)), rendering }
-    }
-}
-
-fn with_value(hole: Hole, filling: Filling<'_>, take: impl FnOnce(&str)) {
-    let mut text = Vec::with_capacity(32);
-    match hole {
-        Hole::Time => write_filetime(filling.time, &mut text),
-        Hole::Record => text.extend_from_slice(filling.record.to_string().as_bytes()),
-        _ => return take(filling.computer),
-    }
-    take(std::str::from_utf8(&text).unwrap_or_default());
 }
 
 /// Where a value stands in the text it was read from.

@@ -143,10 +143,14 @@ pub(super) enum Symbol {
     Copy { count: usize, distance: usize },
 }
 
+/// Bytes of the longest value that is put at once.
+const VALUE_BYTES_MAX: usize = 4;
+
 /// Writes bits, bit 7 of each byte first.
 pub(super) struct Bits<'a> {
-    /// Bits not yet in `out`, at the low end.
+    /// Bits not yet in `out`, at the high end; below them all is zero.
     word: u64,
+    /// Fewer than eight.
     used: u32,
     out: &'a mut Vec<u8>,
 }
@@ -156,17 +160,41 @@ impl<'a> Bits<'a> {
         Self { word: 0, used: 0, out }
     }
 
-    /// At most 32 bits.
+    /// At most 32 bits, at least one.
+    #[inline]
     pub(super) fn put(&mut self, value: u64, bits: u32) {
-        self.word = self.word << bits | value;
-        self.used += bits;
-        if self.used >= 32 {
-            self.used -= 32;
-            self.out.extend_from_slice(&((self.word >> self.used) as u32).to_be_bytes());
+        self.put_all(1, std::iter::once((value, bits)));
+    }
+
+    /// At most `count` values, each as `put` takes it.
+    #[inline]
+    pub(super) fn put_all(&mut self, count: usize, values: impl Iterator<Item = (u64, u32)>) {
+        let start = self.out.len();
+        self.out.resize(start + count * VALUE_BYTES_MAX + 2 * size_of::<u64>(), 0);
+        let room = &mut self.out[start..];
+        let (mut word, mut used, mut at) = (self.word, self.used, 0);
+        for (value, bits) in values {
+            word |= value << (u64::BITS - used - bits);
+            used += bits;
+            // Eight bytes are written for the few that are meant: that costs no branch.
+            if let Some(next) = room[at..].first_chunk_mut() {
+                *next = word.to_be_bytes();
+            }
+            at += (used / 8) as usize;
+            word <<= used & !7;
+            used &= 7;
         }
+        self.out.truncate(start + at);
+        (self.word, self.used) = (word, used);
     }
 
     pub(super) fn copy(&mut self, count: usize, place: usize) {
+        let (value, bits) = Self::copy_of(count);
+        self.put(value | place as u64, bits);
+    }
+
+    /// A copy of the first place, and its length in bits.
+    pub(super) fn copy_of(count: usize) -> (u64, u32) {
         let count = count as u64;
         let (value, bits) = match count {
             0..4 => (count - 2, 2),
@@ -175,7 +203,7 @@ impl<'a> Bits<'a> {
             16..32 => (0b1110 << 4 | (count - 16), 8),
             _ => (0b1111 << 8 | (count - 32), 12),
         };
-        self.put((1 << bits | value) << 10 | place as u64, 1 + bits + 10);
+        ((1 << bits | value) << 10, 1 + bits + 10)
     }
 
     pub(super) fn control(&mut self, control: Control) {
@@ -185,18 +213,11 @@ impl<'a> Bits<'a> {
     /// The end of a body that decodes to so many bytes.
     pub(super) fn end(mut self, decoded: usize) {
         self.control(Control::EndOfRecord);
-        self.finish();
+        if self.used > 0 {
+            // Zero bits up to the byte.
+            self.out.push((self.word >> (u64::BITS - 8)) as u8);
+        }
         self.out.push(0);
         self.out.extend_from_slice(&(decoded as u32).to_le_bytes());
-    }
-
-    /// Zero bits up to the byte.
-    fn finish(&mut self) {
-        while self.used > 0 {
-            let bits = self.used.min(8);
-            self.used -= bits;
-            let low = (self.word >> self.used) as u8;
-            self.out.push(low << (8 - bits));
-        }
     }
 }
