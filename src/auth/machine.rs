@@ -6,14 +6,17 @@
 //! | certificate | `win10.corp.example` | `win10.corp.example` |
 //! | NTLM | `CORP\WIN10$` | `win10.corp` |
 //! | workgroup | `WIN10` | `win10` |
+//! | account | `ACCOUNTING-SERV$@CORP.EXAMPLE` | `accounting-serv$.corp.example` |
 //!
-//! The host's label is cut at 15 characters: `HOST$` is, and is one machine with its full name. The
-//! domain stays in the key, because `dc1` is in every domain. The domain of NTLM is a NetBIOS name,
-//! which says nothing certain of the DNS domain; it stands in its place.
+//! The name of an account is cut at 15 characters, so one of that length may stand for a machine with
+//! a longer name, and its key says so: it is that of no whole name. Which whole name it goes with is for
+//! those to say who know the machines. The domain stays in the key, because `dc1` is in every domain. The
+//! domain of NTLM is a NetBIOS name, which says nothing certain of the DNS domain; it stands in its place.
 
+use std::borrow::Cow;
 use std::fmt;
 
-/// A machine, proved. Only [`MachineKey::parse`] makes one.
+/// A machine, proved. Only [`MachineKey::parse`] makes one; what it makes of a key is that key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MachineKey(Box<str>);
 
@@ -21,6 +24,8 @@ pub struct MachineKey(Box<str>);
 pub const NAME_BYTES_MAX: usize = 255;
 /// Windows cuts the name of a machine's account here.
 const NETBIOS_CHARS_MAX: usize = 15;
+/// Behind the label of a name that may be cut.
+const CUT: char = '$';
 
 impl MachineKey {
     /// The machine that a proved name stands for. `None` when it is the name of none.
@@ -29,16 +34,57 @@ impl MachineKey {
             return None;
         }
         let name = Name::parse(name)?;
-        let mut key: String = name.label_as_netbios().collect();
+        let mut key: String = lower(name.label).collect();
+        if name.is_netbios && name.label.chars().count() == NETBIOS_CHARS_MAX {
+            key.push(CUT);
+        }
         for label in name.domain.split('.').filter(|label| !label.is_empty()) {
             key.push('.');
-            key.extend(label.chars().flat_map(char::to_lowercase));
+            key.extend(lower(label));
         }
         Some(Self(key.into()))
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The first part of the name, as far as it is known.
+    pub fn label(&self) -> &str {
+        let label = self.0.split('.').next().unwrap_or(&self.0);
+        label.strip_suffix(CUT).unwrap_or(label)
+    }
+
+    /// The name without the mark of one that may be cut.
+    pub fn plain(&self) -> Cow<'_, str> {
+        match self.may_be_cut() {
+            true => self.0.replacen(CUT, "", 1).into(),
+            false => Cow::Borrowed(&self.0),
+        }
+    }
+
+    fn domain(&self) -> &str {
+        self.0.split_once('.').map_or("", |(_, domain)| domain)
+    }
+
+    /// Whether its name may be the beginning of the machine's.
+    pub fn may_be_cut(&self) -> bool {
+        self.0.contains(CUT)
+    }
+
+    /// The key of the account that a machine of this whole name has in its domain, where that name is cut.
+    pub fn cut(&self) -> Option<Self> {
+        let label = self.label();
+        if self.may_be_cut() {
+            return None;
+        }
+        let (end, last) = label.char_indices().nth(NETBIOS_CHARS_MAX - 1)?;
+        let mut cut = format!("{}{CUT}", &label[..end + last.len_utf8()]);
+        if !self.domain().is_empty() {
+            cut.push('.');
+            cut.push_str(self.domain());
+        }
+        Some(Self(cut.into()))
     }
 
     /// Whether a name which a machine gives itself is its own: with domain or without, in any case.
@@ -48,11 +94,18 @@ impl MachineKey {
             return true;
         }
         let Some(other) = Name::parse(other) else { return false };
-        let (label, domain) = self.0.split_once('.').unwrap_or((&self.0, ""));
+        let (label, domain) = (self.label(), self.domain());
         let is_domain = domain.is_empty()
             || other.domain.is_empty()
             || lower(domain).eq(lower(other.domain.trim_end_matches('.')));
-        is_domain && label.chars().eq(other.label_as_netbios())
+        let cut = NETBIOS_CHARS_MAX;
+        is_domain
+            && (label.chars().eq(lower(other.label))
+                // The whole name of one that is cut, or the other way about.
+                || self.may_be_cut() && label.chars().eq(lower(other.label).take(cut))
+                || other.domain.is_empty()
+                    && other.label.chars().count() == cut
+                    && lower(other.label).eq(label.chars().take(cut)))
     }
 }
 
@@ -67,6 +120,8 @@ impl fmt::Display for MachineKey {
 struct Name<'a> {
     label: &'a str,
     domain: &'a str,
+    /// It is that of an account.
+    is_netbios: bool,
 }
 
 impl<'a> Name<'a> {
@@ -81,15 +136,16 @@ impl<'a> Name<'a> {
             _ => return None,
         };
         let (label, domain) = name.split_once('.').unwrap_or((name, ""));
-        let label = label.strip_suffix('$').unwrap_or(label);
+        // `host/NAME` has no domain of its own where it is the name of the account.
+        let is_netbios = domain.is_empty() && !(netbios_domain.is_empty() && realm.is_empty());
+        let (label, is_netbios) = match label.strip_suffix(CUT) {
+            Some(label) => (label, true),
+            None => (label, is_netbios),
+        };
         let domain = [domain, realm, netbios_domain].into_iter().find(|domain| !domain.is_empty());
         let domain = domain.unwrap_or_default().trim_end_matches('.');
         let is_good = is_label(label) && (domain.is_empty() || domain.split('.').all(is_label));
-        is_good.then_some(Self { label, domain })
-    }
-
-    fn label_as_netbios(self) -> impl Iterator<Item = char> {
-        self.label.chars().take(NETBIOS_CHARS_MAX).flat_map(char::to_lowercase)
+        is_good.then_some(Self { label, domain, is_netbios })
     }
 }
 
@@ -99,8 +155,12 @@ fn is_label(label: &str) -> bool {
     !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
 }
 
+/// Letter by letter, so that a name stays as long as it is and cutting means the same before and after.
 fn lower(text: &str) -> impl Iterator<Item = char> {
-    text.chars().flat_map(char::to_lowercase)
+    text.chars().map(|c| {
+        let mut lower = c.to_lowercase();
+        lower.next().filter(|_| lower.next().is_none()).unwrap_or(c)
+    })
 }
 
 #[cfg(test)]
@@ -136,11 +196,42 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_cut_where_windows_cuts_its_account() {
+    fn a_name_that_windows_may_have_cut_is_that_of_no_whole_name() {
         check(
-            &["ACCOUNTING-SERV$@CORP.EXAMPLE", "accounting-server-2.corp.example"],
-            "accounting-serv.corp.example",
+            &["ACCOUNTING-SERV$@CORP.EXAMPLE", "host/accounting-serv@CORP.EXAMPLE"],
+            "accounting-serv$.corp.example",
         );
+        check(&["CORP\\ACCOUNTING-SERV$", "CORP\\accounting-serv"], "accounting-serv$.corp");
+        check(&["ACCOUNTING-SERV$"], "accounting-serv$");
+        check(&["accounting-serv.corp.example"], "accounting-serv.corp.example");
+        check(&["ACCOUNTING-SERV"], "accounting-serv");
+        check(&["ACCOUNTING-SER$@CORP.EXAMPLE"], "accounting-ser.corp.example");
+        // Other directories do not cut.
+        check(&["ACCOUNTING-SERVER-2$@CORP.EXAMPLE"], "accounting-server-2.corp.example");
+    }
+
+    #[test]
+    fn machines_whose_names_begin_alike_are_two() {
+        check(&["accounting-server-1.corp.example"], "accounting-server-1.corp.example");
+        check(&["accounting-server-2.corp.example"], "accounting-server-2.corp.example");
+        let key = |name| MachineKey::parse(name).unwrap();
+        let account = key("ACCOUNTING-SERV$@CORP.EXAMPLE");
+        for name in ["accounting-server-1.corp.example", "accounting-serv.corp.example"] {
+            assert_eq!(key(name).cut().as_ref(), Some(&account), "{name}");
+        }
+        for name in ["accounting-ser.corp.example", "ACCOUNTING-SERV$@CORP.EXAMPLE", "pc1"] {
+            assert_eq!(key(name).cut(), None, "{name}");
+        }
+        assert_ne!(key("accounting-server-1.other.example").cut().as_ref(), Some(&account));
+        assert_eq!(key("BÜROMASCHINE-ÜBER-UNS").cut(), Some(key("BÜROMASCHINE-ÜB$")));
+    }
+
+    #[test]
+    fn the_key_of_a_key_is_itself() {
+        for name in ["WIN10$@CORP.EXAMPLE", "ACCOUNTING-SERV$@CORP.EXAMPLE", "accounting-server-2", "İ.x"] {
+            let key = MachineKey::parse(name).unwrap();
+            assert_eq!(MachineKey::parse(key.as_str()).as_ref(), Some(&key), "{name}");
+        }
     }
 
     #[test]
@@ -186,9 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_name_is_called_by_the_whole_one() {
+    fn a_cut_name_is_called_by_the_whole_one_and_the_other_way_about() {
         let key = MachineKey::parse("ACCOUNTING-SERV$@CORP.EXAMPLE").unwrap();
         assert!(key.same_machine("ACCOUNTING-SERVER-2.corp.example") && key.same_machine("ACCOUNTING-SERV"));
-        assert!(!key.same_machine("ACCOUNTING-SER"));
+        assert!(!key.same_machine("ACCOUNTING-SER") && !key.same_machine("accounting-server-2.other"));
+        let key = MachineKey::parse("accounting-server-2.corp.example").unwrap();
+        assert!(key.same_machine("ACCOUNTING-SERV") && key.same_machine("accounting-server-2"));
+        assert!(!key.same_machine("accounting-server-1") && !key.same_machine("ACCOUNTING-SERVE"));
+        assert!(!key.same_machine("accounting-serv.corp.example"), "that is another whole name");
     }
 }

@@ -70,7 +70,7 @@ impl Collector {
             Some(Fate::Kept)
         } else {
             room.shrink_to(weight);
-            let place = self.pending.begin((who.principal.machine.clone(), subscribed.id));
+            let place = self.pending.begin(key.as_str().into());
             let kept = place.run(|| async {
                 if stored.is_some_and(|stored| self.basin.bookmark(&key).as_ref() == Some(stored.value())) {
                     return Fate::Resent;
@@ -110,7 +110,7 @@ impl Collector {
             Scheme::Basic => Policy::Open,
         };
         let mut offers = Vec::new();
-        for subscribed in self.subscriptions.for_machine(who.principal, path) {
+        for subscribed in self.subscriptions.for_machine(&who.principal.name, &who.machine, path) {
             let address = format!("{scheme}://{}{}", peer.authority, delivery_path(subscribed.id));
             let endpoint = Endpoint { address, policy: policy.clone() };
             let bookmark = self.bookmark(who, subscribed);
@@ -145,7 +145,16 @@ impl Collector {
 
     fn bookmark(&self, who: &Who<'_>, subscribed: &Subscribed) -> Option<Bookmark<'static>> {
         let earliest = || subscribed.subscription.read_existing.then_some(Bookmark::Earliest);
-        let Some(value) = self.basin.bookmark(&self.key(who, subscribed.id)) else { return earliest() };
+        let Some(value) = self.basin.bookmark(&self.key(who, subscribed.id)) else {
+            let of = |machine: &str| self.basin.bookmark(&self.key_of(machine, subscribed.id));
+            if self.names.is_shared(who.machine()) {
+                // The one that is there may be of the other machine, and skip what this one has not sent.
+                return of(who.machine()).map_or_else(earliest, |_| Some(Bookmark::Earliest));
+            }
+            let value = self.names.earlier(&who.machine).and_then(|cut| of(cut.as_str()));
+            let bookmark = value.and_then(|value| Stored::read(&value).map(|text| text.to_owned()));
+            return bookmark.map(Bookmark::kept).or_else(earliest);
+        };
         let bookmark = Stored::read(&value).map(|text| Bookmark::kept(text.to_owned()));
         let why = match bookmark {
             Some(Bookmark::Unusable(error)) => error.to_string(),
@@ -178,7 +187,7 @@ impl Collector {
         if self.trust == Trust::Relay {
             return;
         }
-        let machine = &who.principal.machine;
+        let machine = &who.machine;
         let other = machine_id.filter(|name| !machine.same_machine(name));
         if let Some((name, _)) = &delivered.foreign {
             self.trouble(who, "computer", || Finding {
@@ -215,7 +224,7 @@ impl Collector {
         let counts = Counts { events, bytes, undecodable: delivered.undecodable, ..Counts::default() };
         self.report.kept(counts);
         let query = &subscribed.subscription.query;
-        let mut ignored = false;
+        let (mut ignored, mut other) = (false, None);
         self.heard(who, subscribed, version, |host, id| {
             host.deliveries += 1;
             host.events += events;
@@ -230,11 +239,24 @@ impl Collector {
             }
             let subscription = host.subscription(id);
             for run in &delivered.runs {
-                subscription.note(run, query.takes_all_of(&run.channel));
+                let is_whole = query.takes_all_of(&run.channel);
+                let found = subscription.note(run, is_whole, who.address);
+                other = other.or(found);
             }
             ignored = delivered.started > 0 && subscription.bookmark_given != Timestamp::default();
             subscription.bookmark_given = Timestamp::default();
         });
+        if let Some(other) = other {
+            self.names.share(who.machine());
+            self.trouble(who, "two of one name", || Finding {
+                what: format!("{who} and {other} are two machines that go by one name"),
+                why: "their record ids come in turns, each going on from its own".into(),
+                fix:
+                    "give each a name and a certificate or password of its own; until then each address has \
+                      bookmarks of its own, and a machine whose address changes sends its log once more"
+                        .into(),
+            });
+        }
         if ignored {
             self.trouble(who, "bookmark ignored", || Finding {
                 what: format!(
@@ -302,7 +324,15 @@ impl Collector {
     }
 
     fn key(&self, who: &Who<'_>, subscription: Guid) -> String {
-        format!("{}/{}/{subscription}", self.source, who.machine())
+        let machine = who.machine();
+        if self.names.is_shared(machine) {
+            return self.key_of(&format!("{machine}@{}", who.address), subscription);
+        }
+        self.key_of(machine, subscription)
+    }
+
+    fn key_of(&self, machine: &str, subscription: Guid) -> String {
+        format!("{}/{machine}/{subscription}", self.source)
     }
 
     fn origin(&self, who: &Who<'_>, subscribed: &Subscribed) -> Origin {

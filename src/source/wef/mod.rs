@@ -17,6 +17,7 @@
 //! | `delivery`, `pending`, `stored` | events into the basin: one delivery at a time of each stream, never twice |
 //! | `subscription`, `known` | what hosts are asked for; what they were asked for before |
 //! | `hosts` | the host table |
+//! | `names` | which machine a name is of, where it may be cut or is that of two |
 //! | `room`, `fair` | memory for requests, shared out by host |
 //!
 //! Promise: an `Ack` means kept; a bookmark moves only with its events. Must not know: outputs, formats.
@@ -36,6 +37,9 @@ mod hosts;
 mod incoming;
 mod known;
 mod listener;
+mod names;
+#[cfg(test)]
+mod names_tests;
 mod pending;
 pub mod proxy;
 mod request;

@@ -15,6 +15,7 @@ use super::answers::{Answers, BUSY, Reply};
 use super::fair::Shares;
 use super::hosts::Hosts;
 use super::incoming::{Body, Message, What, Wrong, WrongLength};
+use super::names::Names;
 use super::pending::Pending;
 use super::room::{Room, Rooms};
 use super::subscription::Subscriptions;
@@ -24,8 +25,9 @@ use crate::basin::Basin;
 use crate::finding::Finding;
 use crate::source::{Report, batch};
 use crate::wsman::charset::Charset;
-use crate::wsman::{Guid, Identity, Refusal, Reply as Soap, sldc, subscription};
+use crate::wsman::{Identity, Refusal, Reply as Soap, sldc, subscription};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -69,16 +71,19 @@ pub(super) struct Collector {
     pub(super) hosts: Arc<Hosts>,
     pub(super) answers: Answers,
     pub(super) report: Report,
-    pub(super) pending: Pending<(MachineKey, Guid)>,
+    pub(super) names: Names,
+    /// By the key of the bookmark.
+    pub(super) pending: Pending<Box<str>>,
     pub(super) rooms: Rooms,
     /// Bytes that are being expanded and read off the workers.
     turns: Shares,
 }
 
 /// An authenticated host, as findings and the table name it.
-#[derive(Clone, Copy)]
 pub(super) struct Who<'a> {
     pub(super) principal: &'a Principal,
+    /// Which it is: the one that signed in, by its whole name where the proved one may be cut.
+    pub(super) machine: Cow<'a, MachineKey>,
     pub(super) address: IpAddr,
 }
 
@@ -98,6 +103,7 @@ impl Collector {
             source: source.into(),
             rooms: Rooms::new(basin.budget().clone()),
             turns: Shares::new(TURN_BYTES_MAX),
+            names: Names::recall(source, &basin.bookmarks(&format!("{source}/"))),
             basin,
             subscriptions,
             limits,
@@ -116,7 +122,7 @@ impl Collector {
         let room = self.rooms.admit(host, body_bytes);
         let room = tokio::time::timeout_at(arrived + self.limits.hold_max, room).await.ok();
         if room.is_none()
-            && let Some(who) = peer.who()
+            && let Some(who) = self.who(peer, None)
         {
             self.refused(&who);
         }
@@ -134,7 +140,7 @@ impl Collector {
             let identity = Identity::of("Forebay", &format!("Forebay {}", env!("CARGO_PKG_VERSION")));
             return self.answers.soap(Soap::Identified(identity), id, charset);
         }
-        let Some(who) = peer.who() else {
+        let Some(who) = self.who(peer, message.machine_id.as_deref()) else {
             return self.answers.fault(&Refusal::AccessDenied, id, charset);
         };
         if let Some(WrongLength { declared, decoded }) = message.wrong_length {
@@ -176,7 +182,7 @@ impl Collector {
             return Reply::empty(404);
         };
         let known = self.subscriptions.by_id(subscription);
-        let Some(subscribed) = known.filter(|known| known.is_for(who.principal)) else {
+        let Some(subscribed) = known.filter(|known| known.is_for(&who.principal.name, &who.machine)) else {
             // It gives the subscription up, and asks what it has instead (MS-WSMV 3.1.4.1.30.2).
             self.refused(who);
             return self.answers.fault(&Refusal::DeliveryRefused, id.as_deref(), charset);
@@ -200,7 +206,7 @@ impl Collector {
             let grown = self.rooms.grow(host, &mut request.room, bytes);
             let grown = tokio::time::timeout_at(request.arrived + self.limits.hold_max, grown).await;
             if grown.is_err() {
-                if let Some(who) = peer.who() {
+                if let Some(who) = self.who(peer, None) {
                     self.refused(&who);
                 }
                 return Err(BUSY);
@@ -240,7 +246,7 @@ impl Collector {
                 (rejected.why.to_string(), reply)
             }
         };
-        let Some(who) = peer.who() else { return reply };
+        let Some(who) = self.who(peer, None) else { return reply };
         self.refused(&who);
         self.trouble(&who, "body", || Finding {
             what: format!("{who} sent a message that was not understood"),
@@ -255,6 +261,20 @@ impl Collector {
     pub(super) fn deadline(&self, arrived: Instant, timeout: Option<Duration>) -> Instant {
         let patience = timeout.map_or(self.limits.hold_max, |timeout| timeout / 6 * 5);
         arrived + self.limits.hold_max.min(patience)
+    }
+
+    /// Who a peer is that has signed in; `said` is what it calls itself.
+    fn who<'p>(&self, peer: &'p Peer, said: Option<&str>) -> Option<Who<'p>> {
+        let principal = peer.principal.as_ref()?;
+        let proved = &principal.machine;
+        let machine = if proved.may_be_cut() {
+            let left = || !self.basin.bookmarks(&format!("{}/{proved}/", self.source)).is_empty();
+            Cow::Owned(self.names.whole(proved, said, left))
+        } else {
+            self.names.met(proved);
+            Cow::Borrowed(proved)
+        };
+        Some(Who { principal, machine, address: peer.address })
     }
 
     fn seen(&self, who: &Who<'_>) {
@@ -277,15 +297,9 @@ impl Collector {
     }
 }
 
-impl Peer {
-    pub(super) fn who(&self) -> Option<Who<'_>> {
-        self.principal.as_ref().map(|principal| Who { principal, address: self.address })
-    }
-}
-
 impl Who<'_> {
     pub(super) fn machine(&self) -> &str {
-        self.principal.machine.as_str()
+        self.machine.as_str()
     }
 }
 

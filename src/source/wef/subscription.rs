@@ -26,7 +26,7 @@ pub use query::QUERY_BYTES_MAX;
 pub use written::Config;
 
 use super::super::SourceError;
-use crate::auth::Principal;
+use crate::auth::MachineKey;
 use crate::wsman::{self, Guid};
 use hosts::Hosts;
 use sha2::{Digest, Sha256};
@@ -50,10 +50,9 @@ impl Subscribed {
     }
 
     /// Whether a machine may have it, at whatever path it asks.
-    pub(super) fn is_for(&self, principal: &Principal) -> bool {
-        let key = principal.machine.as_str();
-        let label = key.split('.').next().unwrap_or(key);
-        self.hosts.takes(&[&principal.name, key, label])
+    pub(super) fn is_for(&self, signed_in_as: &str, machine: &MachineKey) -> bool {
+        let plain = machine.plain();
+        self.hosts.takes(&[signed_in_as, &plain, machine.label()])
     }
 }
 
@@ -85,12 +84,14 @@ impl Subscriptions {
     /// Those that a machine gets when it asks at this path, in the order of their names.
     pub(super) fn for_machine<'s>(
         &'s self,
-        principal: &'s Principal,
+        signed_in_as: &'s str,
+        machine: &'s MachineKey,
         path: &'s str,
     ) -> impl Iterator<Item = &'s Subscribed> {
         let is_here = |uri: &str| same_path(uri, path);
-        let offered =
-            move |one: &&Subscribed| one.uri.as_deref().is_none_or(is_here) && one.is_for(principal);
+        let offered = move |one: &&Subscribed| {
+            one.uri.as_deref().is_none_or(is_here) && one.is_for(signed_in_as, machine)
+        };
         self.0.iter().filter(offered)
     }
 

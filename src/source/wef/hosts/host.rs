@@ -86,6 +86,12 @@ pub(in crate::source::wef) struct Channel {
     pub(in crate::source::wef) missing: Option<u64>,
     /// Times that the log was cleared.
     pub(in crate::source::wef) resets: u64,
+    /// Who sent the last event.
+    #[serde(skip)]
+    from: Option<IpAddr>,
+    /// Who sent before, and the last record id from there.
+    #[serde(skip)]
+    before: Option<(IpAddr, u64)>,
 }
 
 impl Host {
@@ -135,11 +141,17 @@ impl Subscription {
         silent.saturating_sub(nanos(GRACE).unsigned_abs()).checked_div(interval).unwrap_or_default()
     }
 
-    /// Notes the events of one channel that were kept; `is_whole` when the query leaves none out.
-    pub(in crate::source::wef) fn note(&mut self, run: &Run, is_whole: bool) {
+    /// Notes the events of one channel that were kept; `is_whole` when the query leaves none out. The
+    /// address of another machine, when two send under one name.
+    pub(in crate::source::wef) fn note(
+        &mut self,
+        run: &Run,
+        is_whole: bool,
+        address: IpAddr,
+    ) -> Option<IpAddr> {
         let channel = match self.channels.iter().position(|known| known.name == run.channel) {
             Some(index) => &mut self.channels[index],
-            None if self.channels.len() == CHANNELS_MAX => return,
+            None if self.channels.len() == CHANNELS_MAX => return None,
             None => {
                 self.channels.push(Channel {
                     name: run.channel.clone(),
@@ -151,6 +163,7 @@ impl Subscription {
                 &mut self.channels[last]
             }
         };
+        let other = channel.other(run, address);
         let (mut gaps, mut missing) = (run.gaps, run.missing);
         channel.resets += run.resets;
         if run.first > channel.record {
@@ -160,7 +173,11 @@ impl Subscription {
             channel.resets += 1;
         } else if run.last <= channel.record {
             // Sent again, all of it.
-            return;
+            return None;
+        }
+        if channel.from != Some(address) {
+            channel.before = channel.from.map(|from| (from, channel.record));
+            channel.from = Some(address);
         }
         channel.record = run.last;
         channel.at = run.last_at.unwrap_or(channel.at);
@@ -170,6 +187,18 @@ impl Subscription {
         } else {
             (channel.gaps, channel.missing) = (None, None);
         }
+        other
+    }
+}
+
+impl Channel {
+    /// Whose record ids these do not go on from, though they do from those that came from this address
+    /// before: one machine may move, and its log may be cleared, but then it does not go back to both.
+    fn other(&self, run: &Run, address: IpAddr) -> Option<IpAddr> {
+        let (before, record) = self.before.filter(|(before, _)| *before == address)?;
+        let is_back = run.first <= self.record && run::is_reset(Some(self.at), run.first_at);
+        let from = self.from.filter(|from| *from != before)?;
+        (is_back && run.first > record).then_some(from)
     }
 }
 
@@ -211,6 +240,9 @@ mod written {
 mod tests {
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+
     fn run(first: u64, last: u64, second: i64) -> Run {
         let at = |second: i64| Some(Timestamp(second * 1_000_000_000));
         Run {
@@ -228,7 +260,9 @@ mod tests {
     #[track_caller]
     fn check(runs: &[Run], expected: (u64, Option<u64>, Option<u64>, u64)) {
         let mut subscription = Subscription::default();
-        runs.iter().for_each(|run| subscription.note(run, true));
+        runs.iter().for_each(|run| {
+            subscription.note(run, true, HERE);
+        });
         let channel = &subscription.channels[0];
         assert_eq!((channel.record, channel.gaps, channel.missing, channel.resets), expected);
     }
@@ -246,11 +280,41 @@ mod tests {
         check(&[run(5, 9, 10), run(7, 12, 10)], (12, Some(0), Some(0), 0));
     }
 
+    /// Two machines of one name, when the last of these runs came.
+    #[track_caller]
+    fn two(runs: &[(Run, IpAddr)], expected: Option<IpAddr>) {
+        let mut subscription = Subscription::default();
+        let mut found = None;
+        for (run, address) in runs {
+            assert_eq!(found, None, "too early");
+            found = subscription.note(run, true, *address);
+        }
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn record_ids_of_two_addresses_in_turns_are_two_machines() {
+        let low = [(run(5, 9, 0), HERE), (run(5000, 5009, 1), THERE), (run(10, 12, 5), HERE)];
+        two(&low, Some(THERE));
+        let (high, more) = ((run(5010, 5012, 0), HERE), (run(5013, 5014, 20), HERE));
+        two(&[high, (run(5, 9, 5), THERE), more, (run(10, 12, 30), THERE)], Some(HERE));
+    }
+
+    #[test]
+    fn a_machine_that_moves_is_one() {
+        let moves = [(run(5, 9, 0), HERE), (run(10, 12, 1), THERE), (run(13, 14, 5), HERE)];
+        two(&moves, None);
+        let cleared = [(run(500, 900, 0), HERE), (run(1, 9, 2), THERE), (run(10, 12, 5), HERE)];
+        two(&cleared, None);
+        let repeats = [(run(5, 9, 0), HERE), (run(10, 12, 5), THERE), (run(10, 14, 5), HERE)];
+        two(&repeats, None);
+    }
+
     #[test]
     fn gaps_say_nothing_where_the_query_leaves_events_out() {
         let mut subscription = Subscription::default();
-        subscription.note(&run(5, 9, 0), false);
-        subscription.note(&run(100, 101, 5), false);
+        subscription.note(&run(5, 9, 0), false, HERE);
+        subscription.note(&run(100, 101, 5), false, HERE);
         let channel = &subscription.channels[0];
         assert_eq!((channel.record, channel.gaps, channel.missing), (101, None, None));
     }

@@ -48,15 +48,24 @@ impl Collector {
                 self.hosts.not_kept(&self.source, &key);
             }
         }
+        for (key, value) in self.names.changed() {
+            if self.put(key.clone(), value).await == Outcome::Lost {
+                self.names.not_kept(&key);
+            }
+        }
     }
 
     async fn forget_hosts(&self, after: Duration) {
         for machine in self.hosts.forget(after, batch::now()) {
             tracing::info!(source = &*self.source, host = &*machine, "not heard of for long: forgotten");
-            for (key, _) in self.basin.bookmarks(&format!("{}/{machine}/", self.source)) {
-                // What is not removed now stays: the host may come back and be forgotten again.
-                self.put(key, Bytes::new()).await;
+            // The other end is that of one of several machines of this name.
+            for end in ['/', '@'] {
+                for (key, _) in self.basin.bookmarks(&format!("{}/{machine}{end}", self.source)) {
+                    // What is not removed now stays: the host may come back and be forgotten again.
+                    self.put(key, Bytes::new()).await;
+                }
             }
+            self.names.forget(&machine);
         }
     }
 

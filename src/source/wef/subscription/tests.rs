@@ -1,7 +1,7 @@
 //! What was written in, what a host gets and what is told out.
 
 use super::*;
-use crate::auth::{MachineKey, Scheme};
+use crate::auth::{MachineKey, Principal, Scheme};
 use crate::wsman::subscription::{Endpoint, Policy};
 
 fn written(text: &str) -> BTreeMap<String, Config> {
@@ -170,19 +170,21 @@ fn a_machine_gets_what_is_for_it_by_whatever_name_and_where_it_asks() {
     let all = open(
         "[all]\nquery.channels.System = '*'\n\
          [dcs]\nquery.channels.Security = '*'\nenabled_for = { allow = ['DC[0-9]*', '*.dc.example.org'], deny = 'dc9*' }\n\
-         [path]\nquery.channels.Setup = '*'\nuri = '/wsman/Servers/'\n",
+         [path]\nquery.channels.Setup = '*'\nuri = '/wsman/Servers/'\nenabled_for.deny = 'accounting-serv.example.org'\n",
     );
     let names = |name: &str, path: &str| -> Vec<String> {
-        let principal = principal(name);
-        all.for_machine(&principal, path).map(|found| found.name.to_string()).collect()
+        let Principal { name, machine, .. } = principal(name);
+        all.for_machine(&name, &machine, path).map(|found| found.name.to_string()).collect()
     };
     assert_eq!(names("pc1.example.org", "/wsman/SubscriptionManager/WEC"), ["all"]);
     assert_eq!(names("DC1$@EXAMPLE.ORG", "/wsman"), ["all", "dcs"]);
     assert_eq!(names("host/dc1.example.org@EXAMPLE.ORG", "/wsman"), ["all", "dcs"]);
     assert_eq!(names("x.dc.example.org", "/WSMAN/servers?x=1"), ["all", "dcs", "path"]);
     assert_eq!(names("DC9.example.org", "/wsman/servers"), ["all", "path"]);
-    let (dcs, pc) = (all.0.iter().find(|one| &*one.name == "dcs").unwrap(), principal("pc1.example.org"));
-    assert!(!dcs.is_for(&pc) && dcs.is_for(&principal("dc1.example.org")));
+    assert_eq!(names("ACCOUNTING-SERV$@EXAMPLE.ORG", "/wsman/servers"), ["all"]);
+    let dcs = all.0.iter().find(|one| &*one.name == "dcs").unwrap();
+    let is_for = |name: &str| dcs.is_for(name, &MachineKey::parse(name).unwrap());
+    assert!(!is_for("pc1.example.org") && is_for("dc1.example.org"));
 }
 
 #[test]
