@@ -84,3 +84,61 @@ impl Room {
 pub(super) const SMALL_BYTES: usize = 8 * 1024;
 /// Event text for each byte of a body, as a rule: Windows compresses UTF-16 to a third.
 const EXPANSION: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::ByteSize;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    const KIB: usize = 1024;
+
+    #[tokio::test]
+    async fn small_bodies_wait_for_nobody_and_larger_ones_for_room() {
+        let rooms = Rooms::new(Budget::new(ByteSize::mib(1)));
+        let held = rooms.admit("a", 250 * KIB).await;
+        assert_eq!(held.bytes(), 750 * KIB);
+        let mut other = pin!(rooms.admit("b", 10 * KIB));
+        assert!(poll(other.as_mut()).is_pending(), "three quarters are for bodies");
+        assert_eq!(rooms.admit("b", SMALL_BYTES).await.bytes(), 0);
+        drop(held);
+        assert_eq!(other.await.bytes(), 30 * KIB);
+        assert_eq!(rooms.shares.out(), 0);
+    }
+
+    #[tokio::test]
+    async fn room_grows_to_what_is_needed_and_shrinks_to_what_is_left() {
+        let rooms = Rooms::new(Budget::new(ByteSize::mib(1)));
+        let mut room = rooms.admit("a", KIB).await;
+        rooms.grow("a", &mut room, 100 * KIB).await;
+        rooms.grow("a", &mut room, 50 * KIB).await;
+        assert_eq!(room.bytes(), 100 * KIB, "it is large enough");
+        rooms.grow("a", &mut room, 120 * KIB).await;
+        assert_eq!((room.bytes(), rooms.shares.out()), (120 * KIB, 120 * KIB as u64));
+        room.shrink_to(200 * KIB);
+        room.shrink_to(20 * KIB);
+        assert_eq!((room.bytes(), rooms.shares.out()), (20 * KIB, 20 * KIB as u64));
+        drop(room);
+        assert_eq!(rooms.shares.out(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_for_more_keeps_what_it_has() {
+        let rooms = Rooms::new(Budget::new(ByteSize::mib(1)));
+        let held = rooms.admit("a", 240 * KIB).await;
+        let mut room = Room::default();
+        {
+            let mut growing = pin!(rooms.grow("b", &mut room, 100 * KIB));
+            assert!(poll(growing.as_mut()).is_pending());
+        }
+        assert_eq!((room.bytes(), rooms.shares.out()), (0, 720 * KIB as u64));
+        drop(held);
+        rooms.grow("b", &mut room, 100 * KIB).await;
+        assert_eq!(room.bytes(), 100 * KIB);
+    }
+}
