@@ -32,7 +32,7 @@ listen = "127.0.0.1:$port"
 tls = { certificate = "certs/server.pem", key = "certs/server.key" }
 auth.certificate.ca = ["certs/ca.pem"]
 [source.site.wef.subscription.all]
-query.channels = { Security = "*", System = "*" }
+query.channels = { Security = "*", System = "*", "Microsoft-Windows-Sysmon/Operational" = "*", "Microsoft-Windows-PowerShell/Operational" = "*" }
 heartbeat = "30s"
 enabled_for.allow = "ws-*"
 [output.files]
