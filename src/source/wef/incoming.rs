@@ -163,10 +163,21 @@ impl Body<'_> {
             // The End that follows a SubscriptionEnd says SLDC, and is not.
             Err(SldcError::Plain) => Ok((self.bytes, None)),
             Err(error) => {
+                let error = match error {
+                    SldcError::Declared { .. } => self.not_a_record(units).unwrap_or(error),
+                    error => error,
+                };
                 let too_large = matches!(error, SldcError::Declared { .. } | SldcError::TooLong { .. });
                 Err(Wrong::Body { why: error.to_string(), too_large })
             }
         }
+    }
+
+    /// Why a body that says it is too long is no record at all: then what it says means nothing.
+    fn not_a_record(&self, units: &mut Vec<u8>) -> Option<SldcError> {
+        let (stream, _) = self.bytes.split_last_chunk::<{ sldc::TRAILER_BYTES }>()?;
+        let error = sldc::decode_stream(stream, self.bytes_max, units).err();
+        error.filter(|error| !matches!(error, SldcError::TooLong { .. }))
     }
 }
 

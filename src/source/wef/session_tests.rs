@@ -102,3 +102,31 @@ async fn what_belongs_to_no_subscription_is_refused() {
     assert_eq!((reply.status, reply.body), (404, None));
     assert_eq!(harness.findings().len(), 1, "{:?}", harness.findings());
 }
+
+#[tokio::test]
+async fn what_says_that_it_is_compressed_is_told_apart() {
+    let harness = Harness::memory();
+    let pc = Machine::new("pc1.example.org");
+    let path = delivery_path(SYSTEM);
+    let beat = pc.events(&[], None);
+    let claims = |body: &[u8], bytes: u32| {
+        let mut body = body.to_vec();
+        let end = body.len() - 4;
+        body[end..].copy_from_slice(&bytes.to_le_bytes());
+        bytes::Bytes::from(body)
+    };
+    let plain = Machine { is_sldc: false, ..Machine::new("pc1.example.org") };
+    let end = plain.events(&[], None);
+    for (body, status) in [
+        (beat.clone(), 200),
+        (claims(&beat, 10), 200),
+        // It would be too long, if that were true.
+        (claims(&beat, u32::MAX), 413),
+        (claims(&[0x2a; 4096], u32::MAX), 400),
+        (end, 200),
+        (vec![1, 2, 3].into(), 400),
+    ] {
+        let reply = pc.post(&harness, &path, body.clone()).await;
+        assert_eq!(reply.status, status, "{:02x?}", &body[body.len() - 4.min(body.len())..]);
+    }
+}
