@@ -23,25 +23,30 @@ const PLACE_BITS: u32 = 10;
 /// All nine ones: a control symbol.
 const CONTROL: usize = (1 << INDEX_BITS) - 1;
 
-/// By the first nine bits of a symbol: its bits, and its bytes in the upper half. Zero for counts
-/// from 32 on, whose end the nine bits do not show, and for control symbols.
-const SYMBOLS: [u16; 1 << INDEX_BITS] = {
-    let mut symbols = [0; 1 << INDEX_BITS];
+/// By the first nine bits of a symbol: its bits. Zero for counts from 32 on, whose end the nine bits do
+/// not show, and for control symbols. One symbol begins where the one before ends, so looking this up is
+/// what a symbol waits for; nothing else stands between.
+static BITS: [u8; 1 << INDEX_BITS] = table(0);
+/// By the same: how many bytes it makes.
+static COUNTS: [u8; 1 << INDEX_BITS] = table(1);
+
+const fn table(column: usize) -> [u8; 1 << INDEX_BITS] {
+    let mut table = [0; 1 << INDEX_BITS];
     let mut index = 0;
-    while index < symbols.len() {
-        let (bits, count) = match index {
-            0..0x100 => (9, 1),
-            0x100..0x180 => (13, 2 + (index >> 6 & 1)),
-            0x180..0x1c0 => (15, 4 + (index >> 4 & 3)),
-            0x1c0..0x1e0 => (17, 8 + (index >> 2 & 7)),
-            0x1e0..0x1f0 => (19, 16 + (index & 15)),
-            _ => (0, 0),
+    while index < table.len() {
+        let row = match index {
+            0..0x100 => [9, 1],
+            0x100..0x180 => [13, 2 + (index >> 6 & 1)],
+            0x180..0x1c0 => [15, 4 + (index >> 4 & 3)],
+            0x1c0..0x1e0 => [17, 8 + (index >> 2 & 7)],
+            0x1e0..0x1f0 => [19, 16 + (index & 15)],
+            _ => [0, 0],
         };
-        symbols[index] = (bits | count << 8) as u16;
+        table[index] = row[column] as u8;
         index += 1;
     }
-    symbols
-};
+    table
+}
 
 /// Every byte at its own offset, and behind them what a wide load may touch.
 const BYTES: [u8; 256 + STORE_BYTES] = {
@@ -113,9 +118,8 @@ pub(super) fn symbols(stream: &[u8], bit: usize, origin: usize, end: usize, out:
 #[expect(unsafe_code, reason = "as for the loop it is a part of")]
 unsafe fn symbol(word: u64, base: *const u8, to: *mut u8) -> Option<(u32, usize)> {
     let index = (word >> (64 - INDEX_BITS)) as usize;
-    let entry = SYMBOLS[index];
-    let (mut bits, mut count) = (u32::from(entry & 0xff), usize::from(entry >> 8));
-    if entry == 0 {
+    let (mut bits, mut count) = (u32::from(BITS[index]), usize::from(COUNTS[index]));
+    if bits == 0 {
         if index == CONTROL {
             return None;
         }
@@ -127,7 +131,7 @@ unsafe fn symbol(word: u64, base: *const u8, to: *mut u8) -> Option<(u32, usize)
     // bytes that nothing was written to yet, `count` ends before them or `long` writes them again.
     unsafe {
         let place = word.rotate_left(bits) as usize % (1 << PLACE_BITS);
-        let distance = to.offset_from_unsigned(base).wrapping_sub(place + 1) % HISTORY_BYTES + 1;
+        let distance = to.addr().wrapping_sub(base.addr() + 1).wrapping_sub(place) % HISTORY_BYTES + 1;
         let from = if index < 0x100 { LITERALS.as_ptr().add(index) } else { to.sub(distance) };
         eight(from, to);
         eight(from.add(8), to.add(8));
