@@ -319,8 +319,9 @@ fn expanded_bytes(body: &[u8], is_sldc: bool) -> usize {
 
 /// What expands to so little is read without room: all but deliveries, and small ones of those.
 const SMALL_EXPANDED_BYTES: usize = 32 * 1024;
-/// Longer ones are read on another thread: what that costs is a hundredth of reading them.
-const INLINE_BYTES_MAX: usize = 128 * 1024;
+/// Longer ones are read on another thread. Half a millisecond of a worker is less than what the way to
+/// another thread and back costs when all processors are busy.
+const INLINE_BYTES_MAX: usize = 512 * 1024;
 /// What is read off the workers at once: two full envelopes.
 const TURN_BYTES_MAX: u64 = 1 << 20;
 
