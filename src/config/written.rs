@@ -87,14 +87,15 @@ pub struct BatchConfig {
     /// Events.
     pub events: u64,
     /// How long to wait for more. With `0s` what is there is sent at once, and what arrives
-    /// meanwhile is the next batch.
-    pub wait: Span,
+    /// meanwhile is the next batch. Nothing given: `50ms` with a disk basin, where no source waits
+    /// for an output, and `0s` with a memory basin.
+    pub wait: Option<Span>,
 }
 
 impl Default for BatchConfig {
     fn default() -> Self {
         // 1 MiB is where larger writes and requests stop being faster.
-        Self { bytes: ByteSize::mib(1), events: 10_000, wait: Span::secs(0) }
+        Self { bytes: ByteSize::mib(1), events: 10_000, wait: None }
     }
 }
 

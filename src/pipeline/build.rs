@@ -15,7 +15,7 @@ use crate::config::{DeadLetter, Output, Pipeline, Undecodable};
 use crate::source::Source;
 use crate::telemetry::control::Control;
 use crate::telemetry::{Status, metrics};
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -96,8 +96,10 @@ pub(super) async fn build(
         inboxes.iter().map(|(name, (sender, _))| (name.clone(), sender.clone())).collect();
     let gate = Gate::default();
     let targets = targets(&pipeline.outputs);
+    let wait = if pipeline.basin.disk.is_some() { DISK_WAIT } else { Span::secs(0) };
     let mut lanes = Vec::with_capacity(pipeline.outputs.len());
-    for (output, share) in pipeline.outputs.into_iter().zip(&budgets.shares) {
+    for (mut output, share) in pipeline.outputs.into_iter().zip(&budgets.shares) {
+        output.batch.wait.get_or_insert(wait);
         let inbox = inboxes.remove(&output.name).map(|(_, inbox)| inbox);
         let takes_letters = targets.contains(&output.name);
         lanes.push(lane(output, inbox, takes_letters, &senders, (&basin, share, &gate, status))?);
@@ -164,6 +166,10 @@ fn lane(
         output: output.name,
     })
 }
+
+/// What an output waits for more when nobody waits for it: each batch it sends is a sync of its own, which
+/// those of the basin would have to share the disk with.
+const DISK_WAIT: Span = Span::millis(50);
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, RunError> {
     let bound = TcpListener::bind(address).await;

@@ -47,8 +47,9 @@ pub(super) struct Panicked(pub(super) String);
 
 /// How often a sink may do what time alone brings about.
 const TICK: Duration = Duration::from_secs(60);
-/// Deliveries below this size are encoded where they are: moving them costs more than it saves.
-const INLINE_BYTES_MAX: usize = 32 * 1024;
+/// Deliveries below this size are encoded where they are, which takes a millisecond at most: the way to
+/// another thread and back costs more when all processors are busy.
+const INLINE_BYTES_MAX: usize = 256 * 1024;
 /// What an encoding takes beside its text, reserved before it is known: JSON is rarely longer.
 const GROWTH: usize = 2;
 
@@ -128,7 +129,7 @@ impl Filler {
     }
 
     async fn fill(&mut self, first: Delivery, idle: impl Future<Output = ()>) -> Result<Batch, Panicked> {
-        let wait = self.limits.wait.0;
+        let wait = self.limits.wait.map_or(Duration::ZERO, |wait| wait.0);
         let deadline = Instant::now() + wait;
         let mut closes = pin!(async {
             idle.await;
