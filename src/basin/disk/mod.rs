@@ -253,12 +253,18 @@ impl Shared {
                 }
             };
             let result = group.run();
-            let settled = self.lock().end_group(group, &result, now());
+            let (settled, lacks_segment) = {
+                let mut core = self.lock();
+                (core.end_group(group, &result, now()), core.prepared.is_none())
+            };
             for receipt in settled {
                 receipt.kept();
             }
             self.changed.notify_waiters();
-            self.keeper.notify_one();
+            // For all else its own tick is soon enough.
+            if lacks_segment {
+                self.keeper.notify_one();
+            }
         }
     }
 
