@@ -18,7 +18,7 @@
 //! | `subscription`, `known` | what hosts are asked for; what they were asked for before |
 //! | `hosts` | the host table |
 //! | `names` | which machine a name is of, where it may be cut or is that of two |
-//! | `room`, `fair` | memory for requests, shared out by host |
+//! | `room`, `fair`, `turns` | memory for requests, shared out by host, and how many of one are worked on |
 //!
 //! Promise: an `Ack` means kept; a bookmark moves only with its events. Must not know: outputs, formats.
 
@@ -48,6 +48,7 @@ mod run;
 mod session;
 mod stored;
 mod subscription;
+mod turns;
 mod written;
 
 pub use subscription::{Config as SubscriptionConfig, Doubt, QUERY_BYTES_MAX, check};

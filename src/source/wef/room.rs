@@ -1,7 +1,7 @@
 //! Memory for requests: reserved before a body is read, in the turn of its host, under the budget.
 //!
 //! ```text
-//! Content-Length ─► admit ─► read the body ─► grow to what it expands to ─► events ─► basin ─► answer
+//! Content-Length ─► turn ─► admit ─► read the body ─► grow to what it expands to ─► events ─► basin ─► answer
 //!                   └ its length and twice that ┘                            └ shrinks to the events ┘
 //! ```
 //! Bodies up to `SMALL_BYTES` are read without waiting: heartbeats, requests for subscriptions and
@@ -11,11 +11,13 @@
 //! Must not know: HTTP, messages.
 
 use super::fair::{Share, Shares};
+use super::turns::{Turn, Turns};
 use crate::basin::{Budget, Permit};
 
 /// Memory for requests; clones share it.
 #[derive(Clone)]
 pub(super) struct Rooms {
+    turns: Turns,
     shares: Shares,
     budget: Budget,
 }
@@ -24,12 +26,14 @@ pub(super) struct Rooms {
 #[derive(Debug, Default)]
 pub(super) struct Room {
     held: Option<(Share, Permit)>,
+    /// One of its host's.
+    _turn: Option<Turn>,
 }
 
 impl Rooms {
     pub(super) fn new(budget: Budget) -> Self {
         // The rest is for bodies that expand to more than was thought, and for other sources.
-        Self { shares: Shares::new(budget.max().0 / 4 * 3), budget }
+        Self { turns: Turns::default(), shares: Shares::new(budget.max().0 / 4 * 3), budget }
     }
 
     /// Waits for room for a body of so many bytes and for its events.
@@ -37,7 +41,9 @@ impl Rooms {
         if body_bytes <= SMALL_BYTES {
             return Room::default();
         }
-        self.take(host, body_bytes.saturating_mul(1 + EXPANSION)).await
+        let turn = self.turns.take(host).await;
+        let room = self.take(host, body_bytes.saturating_mul(1 + EXPANSION)).await;
+        Room { _turn: Some(turn), ..room }
     }
 
     /// Makes sure that there is room for `bytes` in all.
@@ -51,7 +57,7 @@ impl Rooms {
     async fn take(&self, host: &str, bytes: usize) -> Room {
         let share = self.shares.take(host, bytes as u64).await;
         let permit = self.budget.reserve(bytes).await;
-        Room { held: Some((share, permit)) }
+        Room { held: Some((share, permit)), _turn: None }
     }
 }
 
