@@ -23,7 +23,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -56,23 +56,13 @@ impl Entrance {
         report: Report,
         stop: CancellationToken,
     ) -> Result<(), Closed> {
-        let closed = |finding| Closed { finding, kind: io::ErrorKind::InvalidData };
-        let passwords = self.passwords.as_deref().map(Passwords::open).transpose().map_err(closed)?;
-        let tls = self.tls.as_ref().map(tls::Server::open).transpose().map_err(closed)?;
-        let (tls, findings) = tls.unzip();
-        findings.into_iter().flatten().for_each(|finding| report.find(finding));
+        let site = self.site(service, report)?;
         let listeners = self.bind()?;
         let LimitsConfig { connections, connections_per_address, handshakes, handshakes_per_address, .. } =
             self.limits;
         let crowd = Crowd { connections, connections_per_address, handshakes, handshakes_per_address };
         let door = Arc::new(Door {
-            site: Site {
-                tls,
-                service,
-                passwords,
-                limits: self.limits.of_connection(),
-                complaints: Complaints::new(report),
-            },
+            site,
             admission: Admission::new(crowd),
             proxies: self.proxies.clone(),
             handshake_timeout: self.limits.handshake_timeout.0,
@@ -101,6 +91,31 @@ impl Entrance {
         // Whoever is still here then has no answer, and sends again.
         let _ = timeout(LEAVING_MAX, async { while connections.join_next().await.is_some() {} }).await;
         Ok(())
+    }
+
+    /// Serves one peer that came in another way.
+    pub(super) async fn converse<S: Service>(
+        &self,
+        service: S,
+        report: Report,
+        address: IpAddr,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    ) -> Result<(), Closed> {
+        let site = self.site(service, report)?;
+        let caller = Caller { address, is_tls: false, identity: None };
+        connection::serve(&site, caller, stream, &CancellationToken::new()).await;
+        Ok(())
+    }
+
+    /// What its connections share.
+    fn site<S>(&self, service: S, report: Report) -> Result<Site<S>, Closed> {
+        let closed = |finding| Closed { finding, kind: io::ErrorKind::InvalidData };
+        let passwords = self.passwords.as_deref().map(Passwords::open).transpose().map_err(closed)?;
+        let tls = self.tls.as_ref().map(tls::Server::open).transpose().map_err(closed)?;
+        let (tls, findings) = tls.unzip();
+        findings.into_iter().flatten().for_each(|finding| report.find(finding));
+        let limits = self.limits.of_connection();
+        Ok(Site { tls, service, passwords, limits, complaints: Complaints::new(report) })
     }
 
     fn bind(&self) -> Result<Vec<(SocketAddr, TcpListener)>, Closed> {

@@ -20,8 +20,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 /// Windows machines push their events to us (Windows Event Forwarding, source-initiated).
@@ -169,36 +172,58 @@ impl Wef {
         self.entrance.probe()
     }
 
-    /// Takes in what hosts push, until `stop`.
+    /// Serves one peer over any stream until it ends, as if it had come in from `address`. Nothing is
+    /// listened on, and what secures the stream is the caller's matter.
     ///
     /// # Errors
-    /// When nobody can come in.
-    pub async fn run(self, basin: Basin, stop: CancellationToken) -> Result<Summary, SourceError> {
-        let Self { name, entrance, subscriptions, trust, limits, forget_after, hosts, report } = self;
-        let input = |finding, kind| SourceError::Input { name: name.clone(), finding, kind };
-        let (known, kept) = (subscriptions.clone(), basin.clone());
-        let collector = Collector::new(&name, basin, subscriptions, limits, trust, hosts, report.clone());
-        let collector = collector.map(Arc::new).map_err(|error| {
+    /// When nobody could come in.
+    pub async fn converse(
+        &self,
+        basin: Basin,
+        address: IpAddr,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    ) -> Result<(), SourceError> {
+        let served = self.entrance.converse(self.collector(basin)?, self.report(), address, stream).await;
+        served.map_err(|Closed { finding, kind }| self.input(finding, kind))
+    }
+
+    fn collector(&self, basin: Basin) -> Result<Arc<Collector>, SourceError> {
+        let (subscriptions, hosts) = (self.subscriptions.clone(), Arc::clone(&self.hosts));
+        let collector =
+            Collector::new(&self.name, basin, subscriptions, self.limits, self.trust, hosts, self.report());
+        collector.map(Arc::new).map_err(|error| {
             let finding = Finding {
                 what: "no random numbers for the ids of messages".into(),
                 why: error.to_string(),
                 fix: "let the system have a source of them, such as /dev/urandom".into(),
             };
-            input(finding, error.kind())
-        })?;
+            self.input(finding, error.kind())
+        })
+    }
+
+    fn input(&self, finding: Finding, kind: io::ErrorKind) -> SourceError {
+        SourceError::Input { name: self.name.clone(), finding, kind }
+    }
+
+    /// Takes in what hosts push, until `stop`.
+    ///
+    /// # Errors
+    /// When nobody can come in.
+    pub async fn run(self, basin: Basin, stop: CancellationToken) -> Result<Summary, SourceError> {
+        let collector = self.collector(basin.clone())?;
         collector.recall_hosts();
         // Beside each other: a basin that is full keeps no host from coming in.
         let besides = async {
-            known::remember(&name, &known, &kept, &report).await;
-            collector.keep_hosts(forget_after.0).await
+            known::remember(&self.name, &self.subscriptions, &basin, &self.report).await;
+            collector.keep_hosts(self.forget_after.0).await
         };
         let served = tokio::select! {
-            served = entrance.serve(Arc::clone(&collector), report.clone(), stop) => served,
+            served = self.entrance.serve(Arc::clone(&collector), self.report(), stop) => served,
             never = besides => match never {},
         };
         // What the basin does not take in this time is as old as it was kept last.
         drop(tokio::time::timeout(KEEP_TIME_MAX, collector.keep_now()).await);
-        served.map_err(|Closed { finding, kind }| input(finding, kind))?;
-        Ok(report.summary())
+        served.map_err(|Closed { finding, kind }| self.input(finding, kind))?;
+        Ok(self.report.summary())
     }
 }
