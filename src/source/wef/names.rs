@@ -8,8 +8,8 @@
 //! <source>//names/<key of the cut name>          = the whole name it goes with
 //! <source>/<machine>@<address>/<subscription>    = the bookmark of one of several with one name
 //! ```
-//! What a machine calls itself can keep two names apart, and never brings them together: where several
-//! machines could be meant, none is.
+//! What a machine calls itself keeps two names apart; it brings a cut and a whole one together only when
+//! that whole name is proved too. Where several machines could be meant, none is.
 //!
 //! Promise: no machine is given a bookmark of another that is known. Must not know: messages, the basin.
 
