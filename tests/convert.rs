@@ -190,3 +190,55 @@ fn what_is_no_event_log_is_told_with_what_reads_it() {
         assert_eq!(refused.status.code(), Some(code), "{stderr}");
     }
 }
+
+#[test]
+fn more_threads_write_and_tell_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = std::fs::read(sample()).unwrap();
+    let mut damaged = log.clone();
+    damaged[4096..4104].fill(b'?');
+    std::fs::write(folder.path().join("damaged.evtx"), &damaged).unwrap();
+    std::fs::write(folder.path().join("short.evtx"), &log[..log.len() - 30_000]).unwrap();
+    std::fs::write(folder.path().join("none.evtx"), b"nothing").unwrap();
+    // Longer than a run, and through a pipe.
+    let long = [&log[..4096], &log[4096..4096 + 65536].repeat(9)].concat();
+    std::fs::write(folder.path().join("long.evtx"), &long).unwrap();
+    let run = |threads: &str| {
+        Command::new(env!("CARGO_BIN_EXE_forebay"))
+            .args([
+                "convert",
+                "--threads",
+                threads,
+                "damaged.evtx",
+                "long.evtx",
+                "none.evtx",
+                "-",
+                "short.evtx",
+            ])
+            .stdin(std::fs::File::open(folder.path().join("long.evtx")).map(pipe_of).unwrap())
+            .current_dir(&folder)
+            .output()
+            .unwrap()
+    };
+    let one = run("1");
+    assert!(text(&one.stdout).lines().count() > 18 * 10);
+    assert_eq!(
+        (text(&one.stderr).lines().count(), one.status.code()),
+        (4, Some(65)),
+        "{}",
+        text(&one.stderr)
+    );
+    for threads in ["2", "3", "8"] {
+        let several = run(threads);
+        assert!(several.stdout == one.stdout, "with {threads} threads");
+        assert_eq!(text(&several.stderr), text(&one.stderr));
+        assert_eq!(several.status.code(), Some(65));
+    }
+}
+
+/// What is in a file, as the reading end of a pipe.
+fn pipe_of(mut file: std::fs::File) -> std::io::PipeReader {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut file, &mut writer));
+    reader
+}

@@ -1,11 +1,11 @@
 //! `forebay convert FILE…`: .evtx files to JSON, ECS, XML or one .evtx file, without a pipeline.
 //!
 //! ```text
-//! files ─► Feed (blocks of chunks, in order) ─► workers: decode, filter, format ─► turn ─► output
+//! files ─► Feed (runs of chunks, in order) ─► workers: decode, filter, format ─► turn ─► output
 //! ```
 //!
-//! Output is in the order of the input whatever the number of threads; memory is one block and its
-//! output per thread. Damage is told on standard error, one line for each damaged range, and what
+//! Output is in the order of the input whatever the number of threads: the worker whose run has the turn
+//! writes each chunk as it is done, the others keep theirs, at most two pages a thread. Damage is told on standard error, one line for each damaged range, and what
 //! can be read around it is written: that is a success (0). A file that cannot be read at all fails
 //! the command with its own code (65, 66, 77) after the others were written.
 
@@ -13,6 +13,7 @@ mod feed;
 mod log;
 mod output;
 mod place;
+mod run;
 mod worker;
 
 use super::{Exit, Failure};
@@ -60,19 +61,16 @@ enum Shape {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let recipe = Recipe::new(args.format, filter(args.filter)?)?;
     let feed = Feed::new(&args.files)?;
-    let output = Output::new(args.output.as_deref(), args.format == Shape::Evtx, &feed)?;
+    let output = Output::new(args.output.as_deref(), args.format == Shape::Evtx, &feed, args.threads.into())?;
     let feed = Mutex::new(feed);
-    if args.threads == 1 {
+    std::thread::scope(|scope| -> Result<(), Failure> {
+        for _ in 1..args.threads {
+            let worker = Worker::new(&recipe)?;
+            scope.spawn(|| worker.run(&feed, &output));
+        }
         Worker::new(&recipe)?.run(&feed, &output);
-    } else {
-        std::thread::scope(|scope| -> Result<(), Failure> {
-            for _ in 0..args.threads {
-                let worker = Worker::new(&recipe)?;
-                scope.spawn(|| worker.run(&feed, &output));
-            }
-            Ok(())
-        })?;
-    }
+        Ok(())
+    })?;
     let outcome = output.finish();
     if let Some(error) = outcome.failed {
         return match error.kind() {

@@ -6,14 +6,21 @@ use super::place::Place;
 use super::worker::Page;
 use crate::cli::{Exit, Failure};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Output of a run that is kept back until its turn, about; then its worker waits.
+pub(super) const PAGE_BYTES_MAX: usize = 1 << 20;
 
 pub(super) struct Output {
     state: Mutex<State>,
+    /// The sequence number of the run whose turn it is. Set under the lock.
+    turn: AtomicU64,
     turned: Condvar,
     bar: Option<ProgressBar>,
 }
@@ -21,9 +28,12 @@ pub(super) struct Output {
 struct State {
     target: Target,
     place: Place,
-    /// The sequence number whose turn it is.
-    turn: u64,
-    /// How many workers wait for theirs.
+    /// Pages of whole runs whose turn has not come, so that their workers need not wait for it; at most
+    /// `finished_max`.
+    finished: BTreeMap<u64, Page>,
+    finished_max: usize,
+    spare: Vec<Page>,
+    /// How many workers wait for their turn.
     waiting: usize,
     outcome: Outcome,
     stopped: bool,
@@ -46,7 +56,7 @@ pub(super) struct Outcome {
 }
 
 impl Output {
-    pub(super) fn new(path: Option<&Path>, log: bool, feed: &Feed) -> Result<Self, Failure> {
+    pub(super) fn new(path: Option<&Path>, log: bool, feed: &Feed, threads: usize) -> Result<Self, Failure> {
         if log && path.is_none() {
             let why = "the header of an event log is written last, so it needs a file: add `-o FILE`";
             return Err(Failure::new(Exit::Usage, why));
@@ -61,14 +71,33 @@ impl Output {
         } else {
             Target::Stream(file)
         };
-        let state = State { target, place, turn: 0, waiting: 0, outcome: Outcome::default(), stopped: false };
-        Ok(Self { state: Mutex::new(state), turned: Condvar::new(), bar })
+        let state = State {
+            target,
+            place,
+            finished: BTreeMap::new(),
+            finished_max: threads,
+            spare: Vec::new(),
+            waiting: 0,
+            outcome: Outcome::default(),
+            stopped: false,
+        };
+        Ok(Self { state: Mutex::new(state), turn: AtomicU64::new(0), turned: Condvar::new(), bar })
     }
 
-    /// Writes a page when all before it are written. Break: there is no use in going on.
-    pub(super) fn write(&self, sequence: u64, page: &Page<'_>) -> ControlFlow<()> {
+    /// Writes a page, and empties it, if it is its run's turn, or later if it may wait; `last` ends the run.
+    /// Break: there is no use in going on.
+    pub(super) fn write(&self, sequence: u64, page: &mut Page, last: bool) -> ControlFlow<()> {
+        let is_full = page.out.len() >= PAGE_BYTES_MAX;
+        if !last && !is_full && self.turn.load(Ordering::Acquire) != sequence {
+            return ControlFlow::Continue(());
+        }
         let mut state = self.lock();
-        while state.turn != sequence && !state.stopped {
+        while self.turn.load(Ordering::Acquire) != sequence && !state.stopped {
+            if last && !is_full && state.finished.len() < state.finished_max {
+                let spare = state.spare.pop().unwrap_or_else(Page::new);
+                state.finished.insert(sequence, std::mem::replace(page, spare));
+                return ControlFlow::Continue(());
+            }
             state.waiting += 1;
             state = self.turned.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.waiting -= 1;
@@ -76,14 +105,37 @@ impl Output {
         if state.stopped {
             return ControlFlow::Break(());
         }
-        for problem in page.problems {
+        self.put(&mut state, page);
+        if last {
+            let mut turn = sequence + 1;
+            while let Some(mut page) = state.finished.remove(&turn) {
+                self.put(&mut state, &mut page);
+                state.spare.push(page);
+                turn += 1;
+            }
+            self.turn.store(turn, Ordering::Release);
+            // Telling costs a call of the kernel even where nobody listens.
+            if state.waiting > 0 {
+                self.turned.notify_all();
+            }
+        }
+        if state.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn put(&self, state: &mut State, page: &mut Page) {
+        if state.stopped {
+            return;
+        }
+        for problem in &page.problems {
             self.tell(&problem.text, problem.exit.is_some());
             state.outcome.unread = state.outcome.unread.or(problem.exit);
         }
         let mut refused = Vec::new();
         let written = match &mut state.target {
-            Target::Stream(file) => file.write_all(page.out),
-            Target::Log(log) => log.append(page.out, &mut refused),
+            // A chunk may have nothing that is wanted.
+            Target::Stream(_) if page.out.is_empty() => Ok(()),
+            Target::Stream(file) => file.write_all(&page.out),
+            Target::Log(log) => log.append(&page.out, &mut refused),
         };
         for reason in &refused {
             self.tell(reason, false);
@@ -95,15 +147,10 @@ impl Output {
         }
         state.outcome.events += page.events - refused.len() as u64;
         state.outcome.damaged += page.damaged;
-        state.turn += 1;
-        // Telling costs a call of the kernel even where nobody listens.
-        if state.waiting > 0 {
-            self.turned.notify_all();
-        }
         if let Some(bar) = &self.bar {
             bar.inc(page.bytes);
         }
-        if state.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        page.clear();
     }
 
     fn tell(&self, text: &str, fatal: bool) {
@@ -174,4 +221,55 @@ fn bar(bytes: u64) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of `threads` workers writes every so-many-th run of `runs`, whose chunks have these bytes, and
+    /// what is written at the end.
+    #[track_caller]
+    fn in_order(threads: usize, runs: &[&[usize]]) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let output = Output::new(Some(&path), false, &Feed::new(&[]).unwrap(), threads).unwrap();
+        let mark = |run: usize, chunk: usize| (run * 16 + chunk) as u8;
+        std::thread::scope(|scope| {
+            for first in 0..threads {
+                let output = &output;
+                scope.spawn(move || {
+                    let mut page = Page::new();
+                    for run in (first..runs.len()).step_by(threads) {
+                        for (chunk, &bytes) in runs[run].iter().enumerate() {
+                            page.out.resize(page.out.len() + bytes, mark(run, chunk));
+                            page.events += 1;
+                            assert!(output.write(run as u64, &mut page, false).is_continue());
+                        }
+                        assert!(output.write(run as u64, &mut page, true).is_continue());
+                        assert!(page.out.is_empty());
+                    }
+                });
+            }
+        });
+        let outcome = output.finish();
+        assert!(outcome.failed.is_none());
+        assert_eq!(outcome.events, runs.iter().map(|run| run.len() as u64).sum::<u64>());
+        let mut written = Vec::new();
+        for (run, chunks) in runs.iter().enumerate() {
+            for (chunk, &bytes) in chunks.iter().enumerate() {
+                written.resize(written.len() + bytes, mark(run, chunk));
+            }
+        }
+        assert!(std::fs::read(&path).unwrap() == written);
+    }
+
+    #[test]
+    fn runs_are_written_in_order_whoever_is_first() {
+        let large = PAGE_BYTES_MAX;
+        let runs: [&[usize]; 7] = [&[1, 2], &[], &[300_000], &[0, 7], &[large, 5], &[large, large], &[9]];
+        for threads in [1, 2, 3, 5] {
+            in_order(threads, &runs.repeat(2));
+        }
+    }
 }

@@ -1,8 +1,9 @@
-//! One thread's work: a block of chunks to output, and what was damaged in it.
+//! One thread's work: a run of chunks to output, and what was damaged in it.
 
 use super::Shape;
-use super::feed::{Block, Feed, Problem};
-use super::output::Output;
+use super::feed::Feed;
+use super::output::{Output, PAGE_BYTES_MAX};
+use super::run::{Problem, Run};
 use crate::cli::{Exit, Failure};
 use crate::event::{EventError, Timestamp};
 use crate::evtx::chunk::{ChunkHeader, RawRecord};
@@ -10,8 +11,12 @@ use crate::evtx::{BinXmlEvent, Decoder, RecordError};
 use crate::filter::Filter;
 use crate::format::{Format, FormatConfig, Framing, Meta, xml};
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Less than what the allocator would map on its own.
+const HEAP_AHEAD_BYTES: usize = 112 << 10;
 
 /// What every worker does with an event.
 pub(super) struct Recipe {
@@ -53,20 +58,34 @@ struct Pen {
     format: Format,
     framing: Framing,
     raw: Vec<u8>,
-    out: Vec<u8>,
-    /// Read, wanted or not.
-    events: u64,
-    damaged: u64,
+    page: Page,
 }
 
-/// Of one block, to be written when it is its turn.
-pub(super) struct Page<'p> {
-    pub(super) out: &'p [u8],
-    pub(super) problems: &'p [Problem],
+/// Of one run, what is not written yet.
+pub(super) struct Page {
+    pub(super) out: Vec<u8>,
+    pub(super) problems: Vec<Problem>,
+    /// Read, wanted or not.
     pub(super) events: u64,
     pub(super) damaged: u64,
     /// Of the input.
     pub(super) bytes: u64,
+}
+
+impl Page {
+    /// With room for all that is kept back: growing a large buffer moves its pages under all threads, which
+    /// stops each of them.
+    pub(super) fn new() -> Self {
+        let out = Vec::with_capacity(PAGE_BYTES_MAX + PAGE_BYTES_MAX / 2);
+        Self { out, problems: Vec::new(), events: 0, damaged: 0, bytes: 0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        let Self { out, problems, events, damaged, bytes } = self;
+        out.clear();
+        problems.clear();
+        (*events, *damaged, *bytes) = (0, 0, 0);
+    }
 }
 
 impl Worker {
@@ -80,77 +99,75 @@ impl Worker {
             format,
             framing,
             raw: Vec::new(),
-            out: Vec::new(),
-            events: 0,
-            damaged: 0,
+            page: Page::new(),
         };
         Ok(Self { decoder: Decoder::new(), pen })
     }
 
-    /// Takes blocks until there are none.
+    /// Takes runs until there are none.
     pub(super) fn run(mut self, feed: &Mutex<Feed>, output: &Output) {
-        let mut block = Block::new();
+        let Self { decoder, pen } = &mut self;
+        let mut run = Run::new();
         let guard = output.guard();
-        // The lock ends with the statement: others read while this one decodes.
-        while feed.lock().unwrap_or_else(PoisonError::into_inner).next(&mut block) {
-            let problems = self.convert(&mut block);
-            let page = Page {
-                out: &self.pen.out,
-                problems: &problems,
-                events: self.pen.events,
-                damaged: self.pen.damaged,
-                bytes: block.bytes(),
-            };
-            if output.write(block.sequence, &page).is_break() {
+        // The lock ends with the statement: others take runs while this one decodes.
+        while feed.lock().unwrap_or_else(PoisonError::into_inner).next(&mut run, &mut pen.page.problems) {
+            // What templates are compiled to grows the heap; glibc does that for all but the first thread a
+            // page at a time, each with a call of the kernel.
+            std::hint::black_box(Vec::<u8>::with_capacity(HEAP_AHEAD_BYTES));
+            let sequence = run.sequence;
+            let file = Arc::clone(&run.file);
+            while let Some((number, chunk)) = run.next(&mut pen.page.problems) {
+                pen.chunk(decoder, chunk, &file, number);
+                if output.write(sequence, &mut pen.page, false).is_break() {
+                    return guard.done();
+                }
+            }
+            if output.write(sequence, &mut pen.page, true).is_break() {
                 break;
             }
         }
         guard.done();
     }
-
-    fn convert(&mut self, block: &mut Block) -> Vec<Problem> {
-        let mut problems = std::mem::take(&mut block.problems);
-        let Self { decoder, pen } = self;
-        pen.out.clear();
-        (pen.events, pen.damaged) = (0, 0);
-        for (chunk, number) in block.chunks().zip(block.first_chunk..) {
-            let mut note = |text: std::fmt::Arguments<'_>| {
-                let text = format!("{}: chunk {number}: {text}", block.file.display());
-                problems.push(Problem { text, exit: None });
-            };
-            if chunk.iter().take(8).all(|&byte| byte == 0) && RawRecord::at(chunk, 512).is_err() {
-                // Preallocated, not used yet.
-                continue;
-            }
-            match ChunkHeader::parse(chunk) {
-                None => note(format_args!("its header is damaged; records are searched for")),
-                Some(header) => {
-                    let checks = header.checks(chunk);
-                    if !checks.header || !checks.records {
-                        note(format_args!("its checksum does not hold; what can be read is written"));
-                    }
-                }
-            }
-            let _ = decoder.chunk(chunk, 0, |event| {
-                match event {
-                    Ok(event) => pen.event(chunk, &event, &mut note),
-                    Err(error) => pen.unreadable(chunk, &error, &mut note),
-                }
-                ControlFlow::Continue(())
-            });
-        }
-        problems
-    }
 }
 
 impl Pen {
+    fn chunk(&mut self, decoder: &mut Decoder, chunk: &[u8], file: &Path, number: u64) {
+        self.page.bytes += chunk.len() as u64;
+        if chunk.iter().take(8).all(|&byte| byte == 0) && RawRecord::at(chunk, 512).is_err() {
+            // Preallocated, not used yet.
+            return;
+        }
+        let mut problems = std::mem::take(&mut self.page.problems);
+        let mut note = |text: std::fmt::Arguments<'_>| {
+            let text = format!("{}: chunk {number}: {text}", file.display());
+            problems.push(Problem { text, exit: None });
+        };
+        match ChunkHeader::parse(chunk) {
+            None => note(format_args!("its header is damaged; records are searched for")),
+            Some(header) => {
+                let checks = header.checks(chunk);
+                if !checks.header || !checks.records {
+                    note(format_args!("its checksum does not hold; what can be read is written"));
+                }
+            }
+        }
+        let _ = decoder.chunk(chunk, 0, |event| {
+            match event {
+                Ok(event) => self.event(chunk, &event, &mut note),
+                Err(error) => self.unreadable(chunk, &error, &mut note),
+            }
+            ControlFlow::Continue(())
+        });
+        self.page.problems = problems;
+    }
+
     fn event(
         &mut self,
         chunk: &[u8],
         event: &BinXmlEvent<'_>,
         note: &mut dyn FnMut(std::fmt::Arguments<'_>),
     ) {
-        let before = self.out.len();
+        let before = self.page.out.len();
         let written = match self.filter.keeps(event, self.now) {
             Ok(true) => self.write(event),
             Ok(false) => Ok(()),
@@ -158,9 +175,9 @@ impl Pen {
             Err(error) => Err(error),
         };
         match written {
-            Ok(()) => self.events += 1,
+            Ok(()) => self.page.events += 1,
             Err(error) => {
-                self.out.truncate(before);
+                self.page.out.truncate(before);
                 let record = Some((event.record_id(), event.written()));
                 let at = event.span().start + error.at;
                 self.unreadable(
@@ -174,11 +191,11 @@ impl Pen {
 
     fn write(&mut self, event: &BinXmlEvent<'_>) -> Result<(), EventError> {
         if self.log {
-            super::log::stamp(event.written(), &mut self.out);
+            super::log::stamp(event.written(), &mut self.page.out);
         }
-        let start = self.framing.open(&mut self.out);
-        self.format.event(event, &Meta::default(), &mut self.out)?;
-        self.framing.close(&mut self.out, start);
+        let start = self.framing.open(&mut self.page.out);
+        self.format.event(event, &Meta::default(), &mut self.page.out)?;
+        self.framing.close(&mut self.page.out, start);
         Ok(())
     }
 
@@ -189,7 +206,7 @@ impl Pen {
         error: &RecordError,
         note: &mut dyn FnMut(std::fmt::Arguments<'_>),
     ) {
-        self.damaged += 1;
+        self.page.damaged += 1;
         let Some((id, _)) = error.record else {
             return note(format_args!(
                 "bytes {} to {} are no record: {}",
@@ -202,8 +219,8 @@ impl Pen {
         note(format_args!("record {id} cannot be read and is written raw: {error}"));
         self.raw.clear();
         crate::event::Value::Binary(&chunk[error.bytes.clone()]).write_text(&mut self.raw);
-        let start = self.framing.open(&mut self.out);
-        self.format.raw(&self.raw, &error.to_string(), &Meta::default(), &mut self.out);
-        self.framing.close(&mut self.out, start);
+        let start = self.framing.open(&mut self.page.out);
+        self.format.raw(&self.raw, &error.to_string(), &Meta::default(), &mut self.page.out);
+        self.framing.close(&mut self.page.out, start);
     }
 }

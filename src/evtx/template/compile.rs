@@ -14,15 +14,17 @@ use crate::evtx::walk::{DEPTH_MAX, literal, token};
 const INDEPENDENT: u16 = 0xffff;
 
 pub(super) fn compile(names: &Names, definition: &Definition<'_>) -> Result<Program, EventError> {
+    // Room for the usual: pieces that grow leave holes behind them.
+    let body = definition.body().len();
     let mut draft = Draft {
         names,
         chunk: definition.chunk,
         start: definition.start,
         cursor: Cursor::new(definition.chunk, definition.start..definition.end),
-        ops: Vec::new(),
+        ops: Vec::with_capacity(body / 16),
         parts: Vec::new(),
-        text: Vec::new(),
-        refs: Vec::new(),
+        text: Vec::with_capacity(body / 2),
+        refs: Vec::with_capacity(body / 16),
         open: Vec::new(),
         closed: false,
     };

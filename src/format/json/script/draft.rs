@@ -32,10 +32,11 @@ pub(super) struct Draft<'t> {
 
 impl<'t> Draft<'t> {
     pub(super) fn new(template: &'t Template) -> Self {
+        // Room for the usual: pieces that grow leave holes behind them.
         Self {
             template,
-            steps: Vec::new(),
-            text: Vec::new(),
+            steps: Vec::with_capacity(template.ops.len()),
+            text: Vec::with_capacity(template.weight() / 2),
             from: 0,
             comma: false,
             open: vec![Fill::Empty],
@@ -50,20 +51,19 @@ impl<'t> Draft<'t> {
         if self.steps.len() > STEPS_MAX || self.text.len() > text_bytes_max {
             return None;
         }
-        let mut text = self.hand_on_quotes();
-        text.extend_from_slice(&[0; PIECE_PADDING]);
+        let text = self.hand_on_quotes();
         Some(Script { name: name.into(), steps: self.steps.into(), text: text.into() })
     }
 
     /// The text, in which a quote behind a value is written with the piece of the next step, where
-    /// both are always written, one after the other.
+    /// both are always written, one after the other; then the padding.
     fn hand_on_quotes(&mut self) -> Vec<u8> {
         let behind = |(index, step): (usize, &Step)| match step.when {
             When::Guard(skip) => Some(index + 1 + usize::from(skip)),
             _ => None,
         };
         let behind_guards: Vec<usize> = self.steps.iter().enumerate().filter_map(behind).collect();
-        let mut text = Vec::with_capacity(self.text.len() + self.steps.len());
+        let mut text = Vec::with_capacity(self.text.len() + self.steps.len() + PIECE_PADDING);
         let mut quote = false;
         for index in 0..self.steps.len() {
             let next = self.steps.get(index + 1).is_some_and(|next| !next.depends);
@@ -79,6 +79,7 @@ impl<'t> Draft<'t> {
                 step.write = Write::Text;
             }
         }
+        text.extend_from_slice(&[0; PIECE_PADDING]);
         text
     }
 
