@@ -67,8 +67,7 @@ fn no_ack_is_written_to_a_host_before_the_sync_that_covers_its_events_returned()
     strace.args(["-f", "-qq", "-yy", "-xx", "-s", "512", "-o", "trace", "-e", "signal=none"]);
     strace.args(["-e", "trace=write,writev,sendto,pwrite64,pwritev,pwritev2,fdatasync,fsync"]);
     strace.args([env!("CARGO_BIN_EXE_forebay"), "run", "pipeline.toml"]);
-    let running = Process::start(quiet(strace, site.path()));
-    site.is_up();
+    let running = site.up(quiet(strace, site.path()));
     let mut host = site.host("pc1.example.org");
     let to = only(host.enumerate(WEC));
     for last in (EVENTS_PER_ACK..=EVENTS_PER_ACK * CONFIRMATIONS_MIN as u64).step_by(EVENTS_PER_ACK as usize)

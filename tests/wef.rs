@@ -2,24 +2,30 @@
 
 mod bad_input;
 mod crash;
+mod tls;
 
 use crate::support::host::{Host, Offered, bookmark, event, passwords};
 use crate::support::once::findings;
 use crate::support::process::{Process, eventually, forebay, free_port, told};
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// A collector with a folder of its own.
 pub(crate) struct Site {
     folder: tempfile::TempDir,
     pub(crate) port: u16,
+    /// How hosts come in, and sign in.
+    entrance: &'static str,
 }
+
+/// A password, and nothing that hides it.
+const PLAIN: &str = "insecure_plain_http = true\nauth.basic.passwords = 'passwords'\n";
 
 impl Site {
     /// With these subscriptions, and what else the source says.
     pub(crate) fn new(source: &str, rest: &str) -> Self {
-        let site = Self { folder: tempfile::tempdir().unwrap(), port: free_port() };
+        let site = Self::bare(PLAIN);
         let numbered = (0..50).map(|number| format!("h{number}.example.org"));
         let hosts: Vec<String> =
             ["pc1.example.org", "pc2.example.org"].map(str::to_owned).into_iter().chain(numbered).collect();
@@ -28,14 +34,18 @@ impl Site {
         site
     }
 
+    /// Nothing is written yet.
+    pub(crate) fn bare(entrance: &'static str) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), port: free_port(), entrance }
+    }
+
     pub(crate) fn write(&self, source: &str, rest: &str) {
-        let port = self.port;
+        let Self { port, entrance, .. } = self;
         let disk = "[basin.disk]\npath = 'basin'\nsize_max = '64MiB'\nsegment_size = '1MiB'\n";
         let rest = if rest.is_empty() { disk } else { rest };
         let pipeline = format!(
             "[log]\nformat = 'json'\n{rest}[output.lake]\nsink.file.path = './out/events.jsonl'\n\
-             [source.dc.wef]\nlisten = '127.0.0.1:{port}'\ninsecure_plain_http = true\n\
-             auth.basic.passwords = 'passwords'\n{source}"
+             [source.dc.wef]\nlisten = '127.0.0.1:{port}'\n{entrance}{source}"
         );
         fs::write(self.path().join("pipeline.toml"), pipeline).unwrap();
     }
@@ -45,18 +55,14 @@ impl Site {
     }
 
     pub(crate) fn run(&self) -> Process {
-        let process = Process::start(forebay(self.path(), &["run", "pipeline.toml"]));
-        self.is_up();
-        process
+        self.up(forebay(self.path(), &["run", "pipeline.toml"]))
     }
 
     /// With its standard output open, and nobody who reads it.
     pub(crate) fn run_piped(&self) -> Process {
         let mut command = forebay(self.path(), &["run", "pipeline.toml"]);
         command.stdout(Stdio::piped());
-        let process = Process::start(command);
-        self.is_up();
-        process
+        self.up(command)
     }
 
     /// One more part of the pipeline.
@@ -66,8 +72,14 @@ impl Site {
         fs::write(path, format!("{part}{pipeline}")).unwrap();
     }
 
-    pub(crate) fn is_up(&self) {
-        eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    /// Starts it, and waits until hosts can come.
+    pub(crate) fn up(&self, command: Command) -> Process {
+        let mut process = Process::start(command);
+        eventually("it listens", || {
+            assert!(process.is_running(), "{}", told(self.path()));
+            std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+        process
     }
 
     pub(crate) fn host(&self, name: &str) -> Host {

@@ -1,5 +1,6 @@
 //! A Windows host of a test: a connection to a collector, and the messages a forwarder sends. Plain HTTP
-//! and a password; what it says is written and read by the library, what goes wrong by hand.
+//! and a password, or TLS and a certificate; what it says is written and read by the library, what goes
+//! wrong by hand.
 
 use forebay::wsman::charset::{self, Charset};
 use forebay::wsman::ns::{self, action, resource};
@@ -7,10 +8,12 @@ use forebay::wsman::request::Message;
 use forebay::wsman::sldc::{Encoder, Scheme};
 use forebay::wsman::{Answer, Bookmark, Events, Guid, Header, Reference, Reply, Request};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What all hosts sign in with.
@@ -58,15 +61,27 @@ pub(crate) struct Host {
     /// Of the loopback, which has millions.
     pub(crate) address: Ipv4Addr,
     port: u16,
-    connection: Option<TcpStream>,
+    /// Who it is, by certificate; without, it has a password.
+    tls: Option<Arc<ClientConfig>>,
+    connection: Option<Box<dyn Wire>>,
 }
+
+/// What requests go over.
+pub(crate) trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
 
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Host {
     pub(crate) fn new(name: &str, port: u16) -> Self {
-        Self { name: name.into(), address: Ipv4Addr::LOCALHOST, port, connection: None }
+        Self { name: name.into(), address: Ipv4Addr::LOCALHOST, port, tls: None, connection: None }
+    }
+
+    /// One that signs in by certificate.
+    pub(crate) fn certified(name: &str, port: u16, tls: Arc<ClientConfig>) -> Self {
+        Self { tls: Some(tls), ..Self::new(name, port) }
     }
 
     pub(crate) fn connect(&self) -> io::Result<TcpStream> {
@@ -77,6 +92,18 @@ impl Host {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    /// A connection that requests can go over. Whether its certificate is taken shows at the first answer.
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Wire>> {
+        let mut stream = self.connect()?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let name = "localhost".try_into().map_err(io::Error::other)?;
+        let mut client = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
+        while client.is_handshaking() {
+            client.complete_io(&mut stream)?;
+        }
+        Ok(Box::new(StreamOwned::new(client, stream)))
     }
 
     /// The connection breaks.
@@ -165,8 +192,12 @@ impl Host {
     pub(crate) fn head(&self, method: &str, path: &str, lines: &str, length: usize) -> String {
         use base64::Engine as _;
         let proof = base64::engine::general_purpose::STANDARD.encode(format!("{}:{PASSWORD}", self.name));
+        let proof = match self.tls {
+            Some(_) => String::new(),
+            None => format!("Authorization: Basic {proof}\r\n"),
+        };
         format!(
-            "{method} {path} HTTP/1.1\r\nConnection: Keep-Alive\r\n{lines}Authorization: Basic {proof}\r\n\
+            "{method} {path} HTTP/1.1\r\nConnection: Keep-Alive\r\n{lines}{proof}\
              User-Agent: Microsoft WinRM Client\r\nContent-Length: {length}\r\nHost: 127.0.0.1:{}\r\n\r\n",
             self.port
         )
@@ -175,7 +206,7 @@ impl Host {
     pub(crate) fn request(&mut self, head: &str, body: &[u8]) -> io::Result<Response> {
         let mut stream = match self.connection.take() {
             Some(stream) => stream,
-            None => self.connect()?,
+            None => self.open()?,
         };
         stream.write_all(head.as_bytes())?;
         stream.write_all(body)?;
@@ -188,7 +219,7 @@ impl Host {
 }
 
 /// Reads one answer.
-pub(crate) fn answer(stream: &mut TcpStream) -> io::Result<Response> {
+pub(crate) fn answer(stream: &mut impl Read) -> io::Result<Response> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);
     loop {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");

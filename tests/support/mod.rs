@@ -1,5 +1,6 @@
 //! What several scenarios need.
 
+pub(crate) mod authority;
 pub(crate) mod dice;
 pub(crate) mod host;
 pub(crate) mod live_log;
