@@ -107,6 +107,14 @@ impl<'a> Event<'a> for XmlEvent<'a> {
     }
 }
 
+/// Reads an event to its end.
+///
+/// # Errors
+/// When it is not well formed, or no event.
+pub fn check(text: &[u8]) -> Result<(), EventError> {
+    XmlEvent::parse(text)?.walk(Part::Body, &mut walk::Ignore)
+}
+
 const fn error<T>(at: usize, what: &'static str) -> Result<T, EventError> {
     Err(EventError { at, what })
 }

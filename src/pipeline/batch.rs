@@ -10,7 +10,7 @@
 use crate::basin::{Permit, Position};
 use crate::config::{BatchConfig, Undecodable};
 use crate::event::xml::XmlEvent;
-use crate::event::{Event, EventBatch, EventId, Note, NoteKind, Timestamp};
+use crate::event::{Event, EventBatch, EventError, EventId, Note, NoteKind, Timestamp};
 use crate::filter::Filter;
 use crate::format::{Format, Framing, Meta};
 use crate::sink::path::{RouteValues, Router};
@@ -55,6 +55,8 @@ pub(super) struct Batch {
     pub(super) dead: Vec<(u32, u32, String)>,
     pub(super) filtered: u64,
     pub(super) undecodable: u64,
+    /// The first that its source took for readable, and why it is not: (delivery, error).
+    pub(super) unread: Option<(u32, String)>,
     /// Everything up to here is in this batch or before it.
     pub(super) through: Position,
     /// What its deliveries and their encoding count for.
@@ -152,13 +154,19 @@ impl Encoder {
             Ok(event) => event,
             Err(error) => return self.unreadable(batch, delivery, at, notes, &error.to_string()),
         };
+        let unread = |batch: &mut Batch, error: &EventError| {
+            batch.unread.get_or_insert_with(|| (at.0, error.to_string()));
+        };
         match self.filter.keeps(&event, now) {
             Ok(true) => {}
             Ok(false) => {
                 batch.filtered += 1;
                 return;
             }
-            Err(error) => return self.unreadable(batch, delivery, at, notes, &error.to_string()),
+            Err(error) => {
+                unread(batch, &error);
+                return self.unreadable(batch, delivery, at, notes, &error.to_string());
+            }
         }
         let id = self.ids.then(|| id_of(&event, delivery, text));
         let meta = Meta { origin: Some(&delivery.origin), id, notes };
@@ -166,6 +174,7 @@ impl Encoder {
         let payload = self.framing.open(&mut batch.bytes);
         if let Err(error) = self.format.event(&event, &meta, &mut batch.bytes) {
             batch.bytes.truncate(start);
+            unread(batch, &error);
             return self.unreadable(batch, delivery, at, notes, &error.to_string());
         }
         self.framing.close(&mut batch.bytes, payload);
@@ -249,7 +258,7 @@ impl Batch {
         self.deliveries.clear();
         self.dead.clear();
         self.room.clear();
-        (self.filtered, self.undecodable) = (0, 0);
+        (self.filtered, self.undecodable, self.unread) = (0, 0, None);
     }
 
     fn route(&mut self, route: &str) -> u32 {

@@ -16,6 +16,7 @@ use super::fill::{Filled, Filler, Panicked};
 use super::gate::{Gate, Left, Pass};
 use super::letter::{Dead, Letters};
 use super::retry::Backoff;
+use super::unread::Unread;
 use crate::basin::{Cursor, Position};
 use crate::event::{EventBatch, Timestamp};
 use crate::finding::Finding;
@@ -89,11 +90,13 @@ impl Lane {
             letters,
             metrics,
             gate,
+            report,
+            unread: Unread::default(),
             pass: None,
             through: Position::default(),
             cursor,
         };
-        match way.go(filler, &report).await {
+        match way.go(filler).await {
             Ok(()) => {
                 way.close().await?;
                 // A closed sink has one thing more to say: that nothing of it is past this note.
@@ -115,6 +118,8 @@ struct Way {
     letters: Letters,
     metrics: OutputMetrics,
     gate: Gate,
+    report: Arc<dyn Fn(Finding) + Send + Sync>,
+    unread: Unread,
     /// From before a batch is sent until the cursor has moved.
     pass: Option<Pass>,
     through: Position,
@@ -122,14 +127,10 @@ struct Way {
 }
 
 impl Way {
-    async fn go(
-        &mut self,
-        mut filler: Filler,
-        report: &Arc<dyn Fn(Finding) + Send + Sync>,
-    ) -> Result<(), Halt> {
+    async fn go(&mut self, mut filler: Filler) -> Result<(), Halt> {
         let output = self.output.clone();
         let bug = |Panicked(reason)| LaneError::Bug { output: output.clone(), reason };
-        self.resume(report).await?;
+        self.resume().await?;
         let mut next = filler.next(std::future::ready(())).await.map_err(bug)?;
         loop {
             let (sent, idle) = oneshot::channel::<()>();
@@ -166,12 +167,12 @@ impl Way {
         Ok(())
     }
 
-    async fn resume(&mut self, report: &Arc<dyn Fn(Finding) + Send + Sync>) -> Result<(), Halt> {
+    async fn resume(&mut self) -> Result<(), Halt> {
         let note = self.cursor.note();
         loop {
             match self.sink.resume(&note) {
                 Ok(findings) => {
-                    findings.into_iter().for_each(|finding| report(finding));
+                    findings.into_iter().for_each(|finding| (self.report)(finding));
                     self.backoff.reset();
                     return Ok(());
                 }
@@ -186,6 +187,10 @@ impl Way {
         self.enter().await?;
         self.metrics.filtered.inc_by(batch.filtered);
         self.metrics.undecodable.inc_by(batch.undecodable);
+        if let Some((delivery, error)) = batch.unread.take() {
+            let origin = &batch.deliveries[delivery as usize].origin;
+            self.unread.tell(&self.output, origin, error, &*self.report);
+        }
         let dead: Vec<Dead> = batch
             .dead
             .drain(..)

@@ -13,7 +13,7 @@
 //! | `life` | starts the parts, waits, stops them in three steps |
 //! | `figures` | what metrics, status and service manager hear meanwhile |
 //! | `gate`, `swap` | the moment at which a reload repeats nothing |
-//! | `lane`, `fill`, `batch`, `retry`, `letter` | an output's way |
+//! | `lane`, `fill`, `batch`, `retry`, `letter`, `unread` | an output's way |
 //!
 //! Promise: an orderly end loses nothing that was acknowledged, and says so when it cannot know.
 //! Must not know: command lines, terminals.
@@ -29,6 +29,7 @@ mod life;
 mod probe;
 mod retry;
 mod swap;
+mod unread;
 
 pub use lane::LaneError;
 pub use life::Ended;

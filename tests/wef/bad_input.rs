@@ -33,6 +33,21 @@ fn events(host: &Host, to: &Offered) -> String {
     host.events(to, &events, &bookmark("Security", 1))
 }
 
+/// With a content type of any kind.
+fn typed(host: &mut Host, to: &Offered, kind: &str, body: &[u8]) -> Response {
+    let head = host.head("POST", &to.path, &format!("Content-Type: {kind}\r\n"), body.len());
+    host.request(&head, body).unwrap()
+}
+
+/// A compressed delivery that says another length than it has.
+fn claims(host: &mut Host, to: &Offered, length: fn(u32) -> u32) -> Response {
+    let plain = utf16(&events(host, to));
+    let mut body = sldc(&plain);
+    let trailer = body.len() - 4..;
+    body[trailer].copy_from_slice(&length(plain.len() as u32).to_le_bytes());
+    post(host, to, SLDC, &body)
+}
+
 const SLDC: &str = "Content-Encoding: SLDC\r\n";
 
 const CASES: &[Case] = &[
@@ -99,6 +114,108 @@ const CASES: &[Case] = &[
         finding: "",
     },
     Case {
+        name: "the other byte order, with its mark",
+        send: |host, to| {
+            let mut body = utf16(&events(host, to));
+            body.as_chunks_mut::<2>().0.iter_mut().for_each(|unit| unit.reverse());
+            post(host, to, "", &body)
+        },
+        status: 200,
+        answer: action::ACK,
+        finding: "",
+    },
+    Case {
+        name: "the mark twice",
+        send: |host, to| post(host, to, "", &utf16(&format!("\u{feff}{}", events(host, to)))),
+        status: 200,
+        answer: action::ACK,
+        finding: "",
+    },
+    Case {
+        name: "a mark and nothing else",
+        send: |host, to| post(host, to, "", &utf16("")),
+        status: 500,
+        answer: "s:Fault",
+        finding: "sent a message that was not understood",
+    },
+    Case {
+        name: "UTF-8, as it says",
+        send: |host, to| {
+            let body = events(host, to).into_bytes();
+            let response = typed(host, to, "application/soap+xml;charset=UTF-8", &body);
+            assert!(response.head.contains("charset=UTF-8"), "{response:?}");
+            response
+        },
+        status: 200,
+        answer: action::ACK,
+        finding: "",
+    },
+    Case {
+        name: "UTF-16 that says it is UTF-8",
+        send: |host, to| {
+            let body = utf16(&events(host, to));
+            typed(host, to, "application/soap+xml;charset=UTF-8", &body)
+        },
+        status: 400,
+        answer: "",
+        finding: "declared as UTF-8, but the body is UTF-16",
+    },
+    Case {
+        name: "UTF-16 that does not say what it is",
+        send: |host, to| {
+            let body = utf16(&events(host, to));
+            typed(host, to, "application/soap+xml", &body)
+        },
+        status: 200,
+        answer: action::ACK,
+        finding: "",
+    },
+    Case {
+        name: "bytes that are no UTF-8",
+        send: |host, to| {
+            let mut body = events(host, to).into_bytes();
+            let at = body.len() / 2;
+            body[at] = 0xff;
+            typed(host, to, "application/soap+xml;charset=UTF-8", &body)
+        },
+        status: 400,
+        answer: "",
+        finding: "is not UTF-8",
+    },
+    Case {
+        name: "no content type",
+        send: |host, to| {
+            let body = utf16(&events(host, to));
+            let head = host.head("POST", &to.path, "", body.len());
+            host.request(&head, &body).unwrap()
+        },
+        status: 415,
+        answer: "",
+        finding: "sent a body of no type",
+    },
+    Case {
+        name: "a sealed body of one who did not sign in that way",
+        send: |host, to| {
+            let body = utf16(&events(host, to));
+            let kind = "multipart/encrypted;protocol=\"application/HTTP-Kerberos-session-encrypted\"";
+            typed(host, to, kind, &body)
+        },
+        status: 415,
+        answer: "",
+        finding: "sealed by Kerberos or NTLM",
+    },
+    Case {
+        name: "two lengths",
+        send: |host, to| {
+            let lines = "Content-Type: application/soap+xml;charset=UTF-16\r\nContent-Length: 7\r\n";
+            let head = host.head("POST", &to.path, lines, 9);
+            host.request(&head, b"123456789").unwrap()
+        },
+        status: 400,
+        answer: "",
+        finding: "not HTTP that we take",
+    },
+    Case {
         name: "an unknown action",
         send: |host, to| {
             let body =
@@ -114,6 +231,16 @@ const CASES: &[Case] = &[
         send: |host, to| {
             let body = utf16(&events(host, to));
             host.post("/wsman/nowhere", "", &body).unwrap()
+        },
+        status: 404,
+        answer: "",
+        finding: "no subscription has that address",
+    },
+    Case {
+        name: "a subscription whose id is none",
+        send: |host, to| {
+            let body = utf16(&events(host, to));
+            host.post("/wsman/subscriptions/../../etc/passwd", "", &body).unwrap()
         },
         status: 404,
         answer: "",
@@ -139,6 +266,27 @@ const CASES: &[Case] = &[
         status: 200,
         answer: action::ACK,
         finding: "",
+    },
+    Case {
+        name: "a version of the subscription that is none",
+        send: |host, to| {
+            let old = Offered { reference: "not a version".into(), ..to.clone() };
+            let body = utf16(&events(host, &old));
+            post(host, to, "", &body)
+        },
+        status: 200,
+        answer: action::ACK,
+        finding: "",
+    },
+    Case {
+        name: "a bookmark that could not be given back",
+        send: |host, to| {
+            let body = events(host, to).replace("<BookmarkList>", "<BookmarkList><s:y/>");
+            post(host, to, "", &utf16(&body))
+        },
+        status: 200,
+        answer: action::ACK,
+        finding: "that could not be given back",
     },
     Case {
         name: "no bookmark",
@@ -174,6 +322,43 @@ const CASES: &[Case] = &[
         status: 413,
         answer: "",
         finding: "sent a message that was not understood",
+    },
+    Case {
+        name: "a compressed body that is too long, and says so",
+        send: |host, to| {
+            let long = events(host, to).replace("<w:Events>", &format!("<w:Events>{}", " ".repeat(1 << 20)));
+            let body = sldc(&utf16(&long));
+            assert!(body.len() < 576 << 10, "{}", body.len());
+            post(host, to, SLDC, &body)
+        },
+        status: 413,
+        answer: "",
+        finding: "sent a message that was not understood",
+    },
+    Case {
+        name: "a compressed body that is longer than it says",
+        send: |host, to| claims(host, to, |length| length - 1),
+        status: 200,
+        answer: action::ACK,
+        finding: "sent a body that says it expands to",
+    },
+    Case {
+        name: "a compressed body that is shorter than it says",
+        send: |host, to| claims(host, to, |length| length + 1000),
+        status: 200,
+        answer: action::ACK,
+        finding: "sent a body that says it expands to",
+    },
+    Case {
+        name: "an odd number of bytes once it is expanded",
+        send: |host, to| {
+            let mut plain = utf16(&events(host, to));
+            plain.pop();
+            post(host, to, SLDC, &sldc(&plain))
+        },
+        status: 400,
+        answer: "",
+        finding: "which is odd",
     },
     Case {
         name: "a compressed body that is thousands of times what it says",
@@ -286,20 +471,47 @@ fn whatever_is_sent_has_its_answer_and_one_finding_that_names_the_peer() {
 }
 
 #[test]
-fn an_event_that_is_not_well_formed_is_kept_raw_among_the_good_ones() {
+fn events_that_are_not_well_formed_are_acknowledged_and_written_raw_among_the_good_ones() {
     let site = Site::new(LOGONS, "");
     let running = site.run();
     let mut host = site.host("pc1.example.org");
     let to = only(host.enumerate(WEC));
-    let mut three = batch(&host, 1..=3);
-    three[1] = "<Event><System><EventID>1</EventID>".into();
-    assert!(host.deliver(&to, &three, &bookmark("Security", 3)).unwrap().is_ack());
-    let lines = || std::fs::read_to_string(site.path().join("out/events.jsonl")).unwrap_or_default();
-    eventually("the file has them", || lines().lines().count() == 3);
-    let second: serde_json::Value = serde_json::from_str(lines().lines().nth(1).unwrap()).unwrap();
-    assert!(second.to_string().contains("<Event><System><EventID>1</EventID>"), "{second}");
+    let good = |record| host::event("Security", record, "pc1.example.org");
+    // Cut in System, not nested behind it, cut in its rendering, and with what XML does not have.
+    let cut = format!("<Event><System><EventID>1</EventID><Data>{CANARY}");
+    let torn = good(3).replace("</EventData>", &format!("<b>{CANARY}</EventData>"));
+    let rendered = good(4).replace("</Event>", &format!("<RenderingInfo Culture='en-US'><Message>{CANARY}"));
+    let odd = good(5).replace(">5</Data>", ">\u{1}\u{fffe}</Data>");
+    let sent = [good(1), cut.clone(), torn.clone(), rendered, odd, good(6)];
+    assert!(host.deliver(&to, &sent, &bookmark("Security", 6)).unwrap().is_ack());
+    let text = || std::fs::read_to_string(site.path().join("out/events.jsonl")).unwrap_or_default();
+    eventually("the file has them", || text().lines().count() == sent.len());
+    let events: Vec<serde_json::Value> =
+        text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let records: Vec<_> =
+        events.iter().map(|event| event["System"]["EventRecordID"].as_u64().unwrap_or_default()).collect();
+    assert_eq!(records, [1, 0, 0, 4, 5, 6]);
+    for (event, raw) in [(&events[1], &cut), (&events[2], &torn)] {
+        assert_eq!(event["Forebay"]["Raw"], raw.as_str());
+        assert!(event["Forebay"]["Error"].as_str().is_some_and(|error| error.contains("at byte")), "{event}");
+        assert_eq!(event["Forebay"]["Host"], "pc1.example.org");
+    }
+    assert_eq!(events[3]["Forebay"]["Notes"][0]["Kind"], "Recovered", "{}", events[3]);
+    assert_eq!(events[3].get("RenderingInfo"), None);
+    assert_eq!(events[4]["EventData"]["a"], "\u{1}\u{fffe}");
+    // Nothing is told twice of the same host.
+    assert!(host.deliver(&to, &[cut, torn], &bookmark("Security", 8)).unwrap().is_ack());
+    eventually("the file has those too", || text().lines().count() == sent.len() + 2);
+    host.hang_up();
+    assert_eq!(only(host.enumerate(WEC)).bookmark, Some(bookmark("Security", 8)));
     running.stop();
     assert_eq!(running.code(), Some(0));
+    let told = told(site.path());
+    let expected = ["pc1.example.org (127.0.0.1) delivered an event of `logons` that cannot be read"];
+    assert_eq!(findings(&told), expected);
+    let behind_system = "output `lake`: an event of pc1.example.org (127.0.0.1) cannot be read";
+    assert_eq!(told.matches(behind_system).count(), 1, "{told}");
+    assert!(!told.contains(CANARY), "{told}");
 }
 
 #[test]

@@ -362,4 +362,5 @@ impl<'a> Visitor<'a> for Ignore {
     fn attribute(&mut self, _: &'a [u8], _: Value<'a>) {}
     fn text(&mut self, _: Value<'a>) {}
     fn end(&mut self) {}
+    fn data(&mut self, _: Value<'a>, _: Value<'a>) {}
 }

@@ -6,8 +6,7 @@
 use super::encoding::{Encoding, Transcoder};
 use super::json;
 use super::split::{EVENT_BYTES_MAX, Kind, Splitter, Step};
-use crate::event::xml::XmlEvent;
-use crate::event::{Bookmark, Event, NoteKind, Part, Value, Visitor};
+use crate::event::{Bookmark, NoteKind, xml};
 use crate::finding::Finding;
 use crate::source::batch::{self, Filling};
 use crate::source::feed::{Closed, Outlet};
@@ -260,10 +259,10 @@ impl<'j> Reading<'j> {
 
     fn piece(&mut self, kind: Kind, piece: &[u8], replaced: bool) {
         let (text, wrong) = match kind {
-            Kind::Xml => (Cow::Borrowed(piece), check(piece).err()),
+            Kind::Xml => (Cow::Borrowed(piece), wrong(piece)),
             Kind::Json => match json::event(piece) {
                 Ok(xml) => {
-                    let wrong = check(xml.as_bytes()).err();
+                    let wrong = wrong(xml.as_bytes());
                     (Cow::Owned(xml.into_bytes()), wrong)
                 }
                 Err(wrong) => (Cow::Borrowed(piece.trim_ascii_end()), Some(wrong)),
@@ -340,16 +339,7 @@ impl<'j> Reading<'j> {
     }
 }
 
-/// Reads an event through.
-fn check(text: &[u8]) -> Result<(), String> {
-    struct Ignore;
-    impl<'a> Visitor<'a> for Ignore {
-        fn start(&mut self, _: &'a [u8]) {}
-        fn attribute(&mut self, _: &'a [u8], _: Value<'a>) {}
-        fn text(&mut self, _: Value<'a>) {}
-        fn end(&mut self) {}
-        fn data(&mut self, _: Value<'a>, _: Value<'a>) {}
-    }
-    let walked = XmlEvent::parse(text).and_then(|event| event.walk(Part::Body, &mut Ignore));
-    walked.map_err(|error| error.to_string())
+/// Why an event cannot be read.
+fn wrong(text: &[u8]) -> Option<String> {
+    xml::check(text).err().map(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Events on their way into the basin, and subscriptions on theirs to a host.
+//! Events on their way into the basin.
 //!
 //! ```text
 //! delivered ─► tagged by trust ─► newest of its stream? ─► kept before? ── yes ──────────► Ack
@@ -15,16 +15,13 @@ use super::Trust;
 use super::answers::{BUSY, Reply};
 use super::hosts::host::Host;
 use super::incoming::{Delivered, Mark, Message, What};
-use super::session::{Collector, Incoming, Peer, Who};
+use super::session::{Collector, Incoming, Who};
 use super::stored::Stored;
 use super::subscription::Subscribed;
-use crate::auth::Scheme;
 use crate::event::{EventBatch, Note, NoteKind, Origin, Outcome, Timestamp};
 use crate::finding::Finding;
 use crate::source::{Counts, batch};
-use crate::wsman::subscription::{Endpoint, Policy, delivery_path};
-use crate::wsman::{Bookmark, Guid, Offer, Reference, Refusal, Reply as Soap};
-use std::borrow::Cow;
+use crate::wsman::{Guid, Reply as Soap};
 use std::sync::Arc;
 
 /// What became of a delivery.
@@ -101,74 +98,6 @@ impl Collector {
         }
     }
 
-    /// All subscriptions of the host, each with the bookmark it left here last.
-    pub(super) fn enumerate(&self, peer: &Peer, who: &Who<'_>, path: &str, message: &Message) -> Reply {
-        let now = batch::now();
-        let scheme = if peer.is_tls { "HTTPS" } else { "HTTP" };
-        let policy = match who.principal.scheme {
-            Scheme::Certificate { issuer } => Policy::Certificate { issuer },
-            Scheme::Basic => Policy::Open,
-        };
-        let mut offers = Vec::new();
-        for subscribed in self.subscriptions.for_machine(&who.principal.name, &who.machine, path) {
-            let address = format!("{scheme}://{}{}", peer.authority, delivery_path(subscribed.id));
-            let endpoint = Endpoint { address, policy: policy.clone() };
-            let bookmark = self.bookmark(who, subscribed);
-            let version = subscribed.subscription.version(&endpoint);
-            offers.push((
-                subscribed,
-                Offer {
-                    version,
-                    message_id: self.answers.id(),
-                    operation_id: self.answers.id(),
-                    references: vec![Reference::identifier(version.to_string())],
-                    subscription: Cow::Borrowed(&subscribed.subscription),
-                    endpoint: Cow::Owned(endpoint),
-                    bookmark,
-                },
-            ));
-        }
-        self.hosts.heard(who.machine(), now, |host| offered(host, who, &offers, now));
-        let offers = offers.into_iter().map(|(_, offer)| offer).collect();
-        let (id, charset) = (message.message_id.as_deref(), message.charset);
-        let reply = self.answers.soap(Soap::EnumerateResponse(offers), id, charset);
-        let (bytes, max) = (reply.body.as_ref().map_or(0, |body| body.len()), message.envelope_bytes_max);
-        let Some(max) = max.filter(|max| bytes > *max as usize) else { return reply };
-        self.trouble(who, "envelope", || Finding {
-            what: format!("{who} cannot be given its subscriptions"),
-            why: format!("they take {bytes} bytes, and the host takes {max} in one envelope"),
-            fix: "give it fewer or shorter subscriptions, or raise MaxEnvelopeSizekb of its WinRM client"
-                .into(),
-        });
-        self.answers.fault(&Refusal::AnswerTooLarge, id, charset)
-    }
-
-    fn bookmark(&self, who: &Who<'_>, subscribed: &Subscribed) -> Option<Bookmark<'static>> {
-        let earliest = || subscribed.subscription.read_existing.then_some(Bookmark::Earliest);
-        let Some(value) = self.basin.bookmark(&self.key(who, subscribed.id)) else {
-            let of = |machine: &str| self.basin.bookmark(&self.key_of(machine, subscribed.id));
-            if self.names.is_shared(who.machine()) {
-                // The one that is there may be of the other machine, and skip what this one has not sent.
-                return of(who.machine()).map_or_else(earliest, |_| Some(Bookmark::Earliest));
-            }
-            let value = self.names.earlier(&who.machine).and_then(|cut| of(cut.as_str()));
-            let bookmark = value.and_then(|value| Stored::read(&value).map(|text| text.to_owned()));
-            return bookmark.map(Bookmark::kept).or_else(earliest);
-        };
-        let bookmark = Stored::read(&value).map(|text| Bookmark::kept(text.to_owned()));
-        let why = match bookmark {
-            Some(Bookmark::Unusable(error)) => error.to_string(),
-            Some(bookmark) => return Some(bookmark),
-            None => "it is of no form that this version knows".into(),
-        };
-        self.trouble(who, "stored bookmark", || Finding {
-            what: format!("the bookmark of {who} for `{}` cannot be given back", subscribed.name),
-            why,
-            fix: "the host begins as if it had none; a newer forebay may have written it".into(),
-        });
-        earliest()
-    }
-
     /// What is wrong with a delivery; none of it is a reason to refuse it.
     fn look_at(
         &self,
@@ -182,6 +111,14 @@ impl Collector {
                 what: format!("{who} sent a bookmark for `{}` that could not be given back", subscribed.name),
                 why: why.escape_debug().to_string(),
                 fix: "its events are kept; after a restart it repeats those since the bookmark before".into(),
+            });
+        }
+        if let Some(wrong) = &delivered.wrong {
+            self.trouble(who, "event", || Finding {
+                what: format!("{who} delivered an event of `{}` that cannot be read", subscribed.name),
+                why: wrong.to_string(),
+                fix: "it is kept as it came, and written raw with the error beside it, or to the dead letter"
+                    .into(),
             });
         }
         if self.trust == Trust::Relay {
@@ -323,7 +260,7 @@ impl Collector {
         });
     }
 
-    fn key(&self, who: &Who<'_>, subscription: Guid) -> String {
+    pub(super) fn key(&self, who: &Who<'_>, subscription: Guid) -> String {
         let machine = who.machine();
         if self.names.is_shared(machine) {
             return self.key_of(&format!("{machine}@{}", who.address), subscription);
@@ -331,7 +268,7 @@ impl Collector {
         self.key_of(machine, subscription)
     }
 
-    fn key_of(&self, machine: &str, subscription: Guid) -> String {
+    pub(super) fn key_of(&self, machine: &str, subscription: Guid) -> String {
         format!("{}/{machine}/{subscription}", self.source)
     }
 
@@ -369,23 +306,6 @@ fn all_foreign(delivered: &mut Delivered, name: &str) {
         }
     }
     delivered.notes = marked;
-}
-
-fn offered(host: &mut Host, who: &Who<'_>, offers: &[(&Subscribed, Offer<'_>)], now: Timestamp) {
-    host.signed_in(&who.principal.name, who.address);
-    host.last_enumerate = now;
-    host.subscriptions.retain(|known| offers.iter().any(|(subscribed, _)| known.id == Some(subscribed.id)));
-    for (subscribed, offer) in offers {
-        let subscription = host.subscription(subscribed.id);
-        subscription.offered = Some(offer.version);
-        subscription.heartbeat_seconds = subscribed.subscription.heartbeat.as_secs();
-        if subscription.last_seen == Timestamp::default() {
-            subscription.last_seen = now;
-        }
-        if matches!(offer.bookmark, Some(Bookmark::Kept(_))) {
-            subscription.bookmark_given = now;
-        }
-    }
 }
 
 fn millis_between(from: Timestamp, to: Timestamp) -> u64 {

@@ -10,7 +10,7 @@
 
 use super::run::{Run, Runs};
 use crate::event::text::decode_xml;
-use crate::event::xml::XmlEvent;
+use crate::event::xml::{XmlEvent, recover};
 use crate::event::{Event, Note, NoteKind, Timestamp, Value};
 use crate::wsman::charset::{self, Charset};
 use crate::wsman::request::{Message as Soap, Rejected};
@@ -75,6 +75,8 @@ pub(super) struct Delivered {
     pub(super) dropped: u64,
     /// Events that cannot be read; they go on raw.
     pub(super) undecodable: u64,
+    /// Why, of the first of them.
+    pub(super) wrong: Option<Box<str>>,
     /// Of each channel, where its events begin and end.
     pub(super) runs: Vec<Run>,
     /// When the newest event was created.
@@ -214,9 +216,14 @@ fn delivered(
     for (number, event) in events.iter().enumerate() {
         // Envelopes are shorter than 32 bits can count.
         let start = text.len() as u32;
-        text.extend_from_slice(event.as_bytes());
+        let closed = recover(event.as_bytes());
+        text.extend_from_slice(closed.as_deref().unwrap_or(event.as_bytes()));
         ranges.push(start..text.len() as u32);
         facts.note(number as u32, event, replaced, is_own);
+        if closed.is_some() {
+            let detail = "came cut off in its RenderingInfo, which is left out".into();
+            facts.notes.push(Note { event: number as u32, kind: NoteKind::Recovered, detail });
+        }
     }
     let bookmark = match &header.bookmark {
         None => Mark::None,
@@ -231,6 +238,7 @@ fn delivered(
         dropped: events.dropped,
         notes: facts.notes,
         undecodable: facts.undecodable,
+        wrong: facts.wrong,
         newest: facts.time.and_then(Timestamp::parse),
         runs: facts.runs.finish(),
         foreign: facts.foreign,
@@ -242,6 +250,7 @@ fn delivered(
 struct Facts<'a> {
     notes: Vec<Note>,
     undecodable: u64,
+    wrong: Option<Box<str>>,
     runs: Runs<'a>,
     /// `SystemTime` of the last event.
     time: Option<&'a [u8]>,
@@ -256,9 +265,13 @@ impl<'a> Facts<'a> {
             let detail = "lone surrogates became U+FFFD".into();
             self.notes.push(Note { event: number, kind: NoteKind::Surrogates, detail });
         }
-        let Ok(parsed) = XmlEvent::parse(event.as_bytes()) else {
-            self.undecodable += 1;
-            return;
+        let parsed = match XmlEvent::parse(event.as_bytes()) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.undecodable += 1;
+                self.wrong.get_or_insert_with(|| error.to_string().into());
+                return;
+            }
         };
         let header = parsed.header();
         self.time = raw(header.time_created).or(self.time);

@@ -15,7 +15,7 @@
 //! | `session`, `answers` | one request and its answer, without sockets |
 //! | `incoming`, `run` | from a body to a message, its events in one buffer |
 //! | `delivery`, `pending`, `stored` | events into the basin: one delivery at a time of each stream, never twice |
-//! | `subscription`, `known` | what hosts are asked for; what they were asked for before |
+//! | `subscription`, `offers`, `known` | what hosts are asked for; what they were asked for before |
 //! | `hosts` | the host table |
 //! | `names` | which machine a name is of, where it may be cut or is that of two |
 //! | `room`, `fair`, `turns` | memory for requests, shared out by host, and how many of one are worked on |
@@ -40,6 +40,7 @@ mod listener;
 mod names;
 #[cfg(test)]
 mod names_tests;
+mod offers;
 mod pending;
 pub mod proxy;
 mod request;
