@@ -2,12 +2,11 @@
 //! for a while.
 
 use crate::support::live_log::LiveLog;
-use crate::support::process::{Process, eventually, forebay, quiet, told};
+use crate::support::process::{Process, eventually, forebay, told};
+use crate::support::small_disk::SmallDisk;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 struct Bench {
@@ -171,45 +170,23 @@ fn sigkill_with_a_memory_basin_loses_nothing_that_its_source_still_has() {
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), (1..bench.log.next_record_id()).collect::<Vec<_>>());
 }
 
-/// A few megabytes for basin and output, in a mount that lasts as long as a process of its own.
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_nothing() {
     const TEST: &str = "a_disk_that_is_full_for_a_while_costs_nothing";
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("small")).unwrap();
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    command.args(["--mount", "sh", "-c", "mount -t tmpfs -o size=12m none small && exec sleep 600"]);
-    if Command::new("unshare").arg("--version").output().is_err() {
-        return println!("SKIP {TEST}: unshare is not installed");
-    }
-    let mut holder = Process::start(quiet(command, folder.path()));
-    let small = PathBuf::from(format!("/proc/{}/cwd/small", holder.id()));
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    let outside = device(&folder.path().join("small"));
-    let mut mounted = false;
-    eventually("the disk is there or cannot be", || {
-        mounted = device(&small).is_some_and(|inside| Some(inside) != outside);
-        mounted || !holder.is_running()
-    });
-    if !mounted {
-        return println!("SKIP {TEST}: no mount of its own: {}", told(folder.path()));
-    }
-
-    let small = small.to_str().unwrap();
+    let disk = match SmallDisk::mount(folder.path(), 12) {
+        Ok(disk) => disk,
+        Err(why) => return println!("SKIP {TEST}: {why}"),
+    };
+    let small = disk.path().to_str().unwrap();
     let basin = format!("[basin.disk]\npath = '{small}/basin'\nsize_max = '4MiB'\nsegment_size = '1MiB'");
     let mut bench = Bench::new(&basin, &format!("sink.file.path = '{small}/out/events.jsonl'"));
-    let (output, ballast) = (Path::new(small).join("out/events.jsonl"), Path::new(small).join("ballast"));
+    let output = disk.path().join("out/events.jsonl");
     let mut process = bench.run(&[]);
     for round in 1..=3 {
         let before = bench.log.next_record_id() as usize - 1;
         eventually("all so far arrives", || lines(&output) >= before);
-        // Somebody else fills the disk.
-        let mut file = fs::File::create(&ballast).unwrap();
-        while file.write_all(&[0; 4096]).is_ok() {}
-        drop(file);
+        disk.fill();
         bench.write(1500);
         let said = bench.told().len();
         eventually("it is told that there is no space", || bench.told()[said..].contains("No space left"));
@@ -217,7 +194,7 @@ fn a_disk_that_is_full_for_a_while_costs_nothing() {
             process.kill();
             process = bench.run(&[]);
         }
-        fs::remove_file(&ballast).unwrap();
+        disk.free();
     }
     let all = bench.log.next_record_id() as usize - 1;
     eventually("all of it arrives", || lines(&output) >= all);

@@ -17,6 +17,8 @@ pub(crate) struct Site {
     pub(crate) port: u16,
     /// How hosts come in, and sign in.
     entrance: &'static str,
+    /// Where basin and output are.
+    place: String,
 }
 
 /// A password, and nothing that hides it.
@@ -26,25 +28,31 @@ impl Site {
     /// With these subscriptions, and what else the source says.
     pub(crate) fn new(source: &str, rest: &str) -> Self {
         let site = Self::bare(PLAIN);
-        let numbered = (0..50).map(|number| format!("h{number}.example.org"));
-        let hosts: Vec<String> =
-            ["pc1.example.org", "pc2.example.org"].map(str::to_owned).into_iter().chain(numbered).collect();
-        passwords(&site.path().join("passwords"), &hosts);
+        site.has_passwords();
         site.write(source, rest);
         site
     }
 
+    /// Its hosts are known.
+    fn has_passwords(&self) {
+        let numbered = (0..50).map(|number| format!("h{number}.example.org"));
+        let hosts: Vec<String> =
+            ["pc1.example.org", "pc2.example.org"].map(str::to_owned).into_iter().chain(numbered).collect();
+        passwords(&self.path().join("passwords"), &hosts);
+    }
+
     /// Nothing is written yet.
     pub(crate) fn bare(entrance: &'static str) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), port: free_port(), entrance }
+        Self { folder: tempfile::tempdir().unwrap(), port: free_port(), entrance, place: ".".into() }
     }
 
     pub(crate) fn write(&self, source: &str, rest: &str) {
-        let Self { port, entrance, .. } = self;
-        let disk = "[basin.disk]\npath = 'basin'\nsize_max = '64MiB'\nsegment_size = '1MiB'\n";
-        let rest = if rest.is_empty() { disk } else { rest };
+        let Self { port, entrance, place, .. } = self;
+        let disk =
+            format!("[basin.disk]\npath = '{place}/basin'\nsize_max = '64MiB'\nsegment_size = '1MiB'\n");
+        let rest = if rest.is_empty() { &disk } else { rest };
         let pipeline = format!(
-            "[log]\nformat = 'json'\n{rest}[output.lake]\nsink.file.path = './out/events.jsonl'\n\
+            "[log]\nformat = 'json'\n{rest}[output.lake]\nsink.file.path = '{place}/out/events.jsonl'\n\
              [source.dc.wef]\nlisten = '127.0.0.1:{port}'\n{entrance}{source}"
         );
         fs::write(self.path().join("pipeline.toml"), pipeline).unwrap();
@@ -60,7 +68,7 @@ impl Site {
 
     /// With its standard output open, and nobody who reads it.
     pub(crate) fn run_piped(&self) -> Process {
-        let mut command = forebay(self.path(), &["run", "pipeline.toml"]);
+        let mut command = forebay(self.path(), &["run", "pipeline.toml", "--drain", "100s"]);
         command.stdout(Stdio::piped());
         self.up(command)
     }
@@ -93,15 +101,20 @@ impl Site {
 
     /// Computer and record id of each event in the file, in its order.
     pub(crate) fn events(&self) -> Vec<(String, u64)> {
-        let text = fs::read_to_string(self.path().join("out/events.jsonl")).unwrap_or_default();
-        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-        let record = |line: &str| {
-            let event: serde_json::Value = serde_json::from_str(line).unwrap();
-            let system = &event["System"];
-            (system["Computer"].as_str().unwrap().to_owned(), system["EventRecordID"].as_u64().unwrap())
-        };
-        whole.lines().map(record).collect()
+        let path = self.path().join(&self.place).join("out/events.jsonl");
+        events_of(&fs::read_to_string(path).unwrap_or_default())
     }
+}
+
+/// Computer and record id of each event in lines of JSON, but for one that is torn at the end.
+fn events_of(text: &str) -> Vec<(String, u64)> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+    let record = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let system = &event["System"];
+        (system["Computer"].as_str().unwrap().to_owned(), system["EventRecordID"].as_u64().unwrap())
+    };
+    whole.lines().map(record).collect()
 }
 
 pub(crate) const LOGONS: &str =

@@ -6,3 +6,4 @@ pub(crate) mod host;
 pub(crate) mod live_log;
 pub(crate) mod once;
 pub(crate) mod process;
+pub(crate) mod small_disk;

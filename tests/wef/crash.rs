@@ -1,22 +1,51 @@
 //! An `Ack` means kept: through kill -9 under load, a disk that is full for a while, an output that hangs;
 //! and bookmarks outlive the segments that they came in.
+//!
+//! How long the kills go on is said by the environment: `FOREBAY_KILLS` in number, at most `FOREBAY_PAUSE`
+//! milliseconds apart, with `FOREBAY_HOSTS` hosts, 50 at most.
 
-use super::{LOGONS, Site, WEC, batch, only};
+use super::{LOGONS, PLAIN, Site, WEC, batch, events_of, only};
 use crate::support::dice::Dice;
 use crate::support::host::{Host, bookmark};
 use crate::support::process::{Process, eventually, told};
+use crate::support::small_disk::SmallDisk;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What hosts know to be safe: the last record that was acknowledged to each.
 #[derive(Default)]
-struct Ledger(Mutex<BTreeMap<String, u64>>);
+struct Ledger {
+    acked: Mutex<BTreeMap<String, u64>>,
+    /// Deliveries that were answered otherwise: the host is to come again.
+    refused: AtomicUsize,
+}
 
 impl Ledger {
     fn acked(&self, host: &str) -> u64 {
-        self.0.lock().unwrap().get(host).copied().unwrap_or_default()
+        self.acked.lock().unwrap().get(host).copied().unwrap_or_default()
+    }
+
+    /// Whether there is all that was acknowledged; how many there are twice.
+    #[track_caller]
+    fn is_in(&self, events: &[(String, u64)]) -> usize {
+        let mut written: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for (host, record) in events {
+            written.entry(host).or_default().push(*record);
+        }
+        let mut repeated = 0;
+        for (host, last) in &*self.acked.lock().unwrap() {
+            let of_host = written.get_mut(&**host).unwrap_or_else(|| panic!("{host} lacks all"));
+            let all = of_host.len();
+            of_host.sort_unstable();
+            of_host.dedup();
+            repeated += all - of_host.len();
+            let begins = of_host.iter().copied().take(*last as usize);
+            assert!(begins.eq(1..=*last), "{host} lacks some of 1 to {last}");
+        }
+        repeated
     }
 }
 
@@ -40,8 +69,10 @@ fn session(host: &mut Host, ledger: &Ledger, stop: &AtomicBool) -> std::io::Resu
         let last = next + 4;
         let events = batch(host, next..=last);
         if host.deliver(&to, &events, &bookmark("Security", last))?.is_ack() {
-            ledger.0.lock().unwrap().insert(host.name.clone(), last);
+            ledger.acked.lock().unwrap().insert(host.name.clone(), last);
             next = last + 1;
+        } else {
+            ledger.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
     Ok(())
@@ -52,8 +83,8 @@ fn record_of(bookmark: &str) -> u64 {
 }
 
 /// Hosts push while `meanwhile` runs; then everything that was acknowledged is in the file.
-fn under_load(site: &Site, hosts: usize, meanwhile: impl FnOnce() -> Process) {
-    let (ledger, stop) = (Ledger::default(), AtomicBool::new(false));
+fn under_load(site: &Site, meanwhile: impl FnOnce(&Ledger) -> Process) -> Ledger {
+    let (ledger, stop, hosts) = (Ledger::default(), AtomicBool::new(false), number("FOREBAY_HOSTS", 12));
     let running = std::thread::scope(|scope| {
         for number in 0..hosts {
             let mut host = site.host(&format!("h{number}.example.org"));
@@ -61,49 +92,125 @@ fn under_load(site: &Site, hosts: usize, meanwhile: impl FnOnce() -> Process) {
             let (ledger, stop) = (&ledger, &stop);
             scope.spawn(move || push(host, ledger, stop));
         }
-        let running = meanwhile();
+        let running = meanwhile(&ledger);
         stop.store(true, Ordering::Relaxed);
         running
     });
     running.stop();
     assert_eq!(running.code(), Some(0), "{}", told(site.path()));
-    let mut written: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for (host, record) in site.events() {
-        written.entry(host).or_default().push(record);
-    }
-    let mut repeated = 0;
-    let acked = ledger.0.into_inner().unwrap();
-    assert_eq!(acked.len(), hosts, "every host got something through");
-    for (host, last) in acked {
-        let of_host = &written[&host];
-        let mut once = of_host.clone();
-        once.sort_unstable();
-        once.dedup();
-        repeated += of_host.len() - once.len();
-        assert!(once.iter().copied().take(last as usize).eq(1..=last), "{host} lacks some of 1 to {last}");
-    }
+    assert_eq!(ledger.acked.lock().unwrap().len(), hosts as usize, "every host got something through");
+    let events = site.events();
+    let repeated = ledger.is_in(&events);
     println!(
-        "{} events in the file, {repeated} of them twice",
-        written.values().map(Vec::len).sum::<usize>()
+        "{} events in the file, {repeated} of them twice; {} deliveries were to come again",
+        events.len(),
+        ledger.refused.load(Ordering::Relaxed)
     );
+    ledger
+}
+
+/// How much of it: what is usual, or what the environment says.
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |number| number.parse().unwrap())
+}
+
+/// Kills of a test.
+fn rounds(usual: u64) -> u64 {
+    number("FOREBAY_KILLS", usual)
+}
+
+/// A moment between two kills.
+fn moment(dice: &mut Dice) -> Duration {
+    dice.millis(50..number("FOREBAY_PAUSE", 700))
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_collector_is_killed_under_load() {
-    let number = |name, usual| std::env::var(name).map_or(usual, |number| number.parse().unwrap());
-    let (rounds, hosts): (usize, usize) = (number("FOREBAY_KILLS", 8), number("FOREBAY_HOSTS", 12));
     let site = Site::new(LOGONS, "");
     let mut dice = Dice::new("killed under load");
-    under_load(&site, hosts, || {
-        for _ in 0..rounds {
+    under_load(&site, |_| {
+        for _ in 0..rounds(8) {
             let running = site.run();
-            std::thread::sleep(dice.millis(50..700));
+            std::thread::sleep(moment(&mut dice));
             running.kill();
         }
         let running = site.run();
         std::thread::sleep(Duration::from_millis(500));
         running
     });
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_it_is_killed_while_the_disk_is_full() {
+    const TEST: &str = "nothing_acknowledged_is_lost_when_it_is_killed_while_the_disk_is_full";
+    let mut site = Site::bare(PLAIN);
+    let disk = match SmallDisk::mount(site.path(), 256) {
+        Ok(disk) => disk,
+        Err(why) => return println!("SKIP {TEST}: {why}"),
+    };
+    site.place = disk.path().to_str().unwrap().to_owned();
+    site.has_passwords();
+    site.write(&format!("hold_max = '1s'\n{LOGONS}"), "");
+    let mut dice = Dice::new("killed while the disk is full");
+    under_load(&site, |_| {
+        for round in 0..rounds(6) {
+            let mut running = site.run();
+            std::thread::sleep(moment(&mut dice));
+            disk.fill();
+            if round == 0 {
+                eventually("nothing more can be kept", || told(site.path()).contains("intake will wait"));
+            }
+            std::thread::sleep(moment(&mut dice));
+            if dice.within(0..2) == 0 {
+                // It starts on a disk that has no room for anything.
+                running.kill();
+                running = site.run();
+                std::thread::sleep(moment(&mut dice));
+            }
+            if dice.within(0..2) == 0 {
+                disk.free();
+                std::thread::sleep(moment(&mut dice));
+                running.kill();
+            } else {
+                running.kill();
+                disk.free();
+            }
+        }
+        let running = site.run();
+        std::thread::sleep(Duration::from_millis(500));
+        running
+    });
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_of_any_output_when_it_is_killed_while_one_hangs() {
+    let site = Site::new(&format!("hold_max = '1s'\n{LOGONS}"), "");
+    site.add("[output.hung]\nsink.stdout = {}\n");
+    let mut dice = Dice::new("killed while an output hangs");
+    // What was written there, of one life after the other: the last line of one may be torn.
+    let (mut hung, mut last) = (Vec::new(), None);
+    let ledger = under_load(&site, |ledger| {
+        for _ in 0..rounds(8) {
+            let mut running = site.run_piped();
+            let mut pipe = running.stdout();
+            std::thread::sleep(moment(&mut dice));
+            running.kill();
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).unwrap();
+            hung.extend(events_of(&text));
+        }
+        // It goes on again.
+        let mut running = site.run_piped();
+        let pipe = running.stdout();
+        last = Some(std::thread::spawn(move || std::io::read_to_string(pipe).unwrap()));
+        let acked = |ledger: &Ledger| ledger.acked.lock().unwrap().values().sum::<u64>();
+        let before = acked(ledger);
+        eventually("hosts are served again", || acked(ledger) > before + 1000);
+        running
+    });
+    hung.extend(events_of(&last.unwrap().join().unwrap()));
+    let repeated = ledger.is_in(&hung);
+    println!("{} events of the output that hung, {repeated} of them twice", hung.len());
 }
 
 #[test]
