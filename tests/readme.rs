@@ -18,6 +18,14 @@ fn the_readme_has_every_metric() {
 }
 
 #[test]
+fn the_readme_has_every_reason_of_a_failed_handshake() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let told = text.split("Reasons of failed handshakes:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let told: Vec<&str> = told.split('`').skip(1).step_by(2).collect();
+    assert_eq!(told, forebay::auth::tls::FAILURES);
+}
+
+#[test]
 fn the_readme_has_every_exit_code() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let told = text.split("**Exit codes**").nth(1).unwrap().split("\n* ").next().unwrap();

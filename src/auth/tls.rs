@@ -95,6 +95,28 @@ pub enum Failed {
     Broken(io::Error),
 }
 
+/// Why handshakes come to nothing, in a word each: first what is wrong with a certificate, then the rest.
+pub const FAILURES: [&str; 16] = [
+    "unknown_issuer",
+    "issuer_not_listed",
+    "expired",
+    "not_valid_yet",
+    "revoked",
+    "revocation_list_expired",
+    "purpose",
+    "signature",
+    "no_name",
+    "certificate",
+    // The host showed no certificate, or does not take ours.
+    "no_certificate",
+    "alert",
+    // It speaks no TLS, or none that we do.
+    "no_tls",
+    "late",
+    "hang_up",
+    "broken",
+];
+
 /// What is in force.
 struct Live {
     key: Arc<CertifiedKey>,
@@ -216,6 +238,23 @@ impl Failed {
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
         let Self::Broken(error) = self else { return false };
         matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted)
+    }
+
+    /// One of `FAILURES`.
+    pub fn kind(&self) -> &'static str {
+        use rustls::Error as E;
+        let error = match self {
+            Self::Refused(refusal) => return refusal.kind,
+            Self::Broken(_) if self.is_hang_up() => return "hang_up",
+            Self::Broken(error) if error.kind() == io::ErrorKind::TimedOut => return "late",
+            Self::Broken(error) => error.get_ref().and_then(|error| error.downcast_ref::<E>()),
+        };
+        match error {
+            Some(E::NoCertificatesPresented) => "no_certificate",
+            Some(E::AlertReceived(_)) => "alert",
+            Some(E::InvalidMessage(_) | E::PeerIncompatible(_) | E::InappropriateMessage { .. }) => "no_tls",
+            _ => "broken",
+        }
     }
 
     /// In words, of the peer at an address.

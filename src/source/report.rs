@@ -3,7 +3,7 @@
 //! Shared with whoever shows it (status, metrics); never holds content of events.
 
 use crate::finding::Finding;
-use crate::telemetry::metrics::{SourceMetrics, metrics};
+use crate::telemetry::metrics::{EntranceMetrics, SourceMetrics, metrics};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -121,6 +121,11 @@ impl Report {
     /// A delivery had been kept before.
     pub(super) fn resent(&self) {
         self.shared.metrics.resent.inc();
+    }
+
+    /// Handles of where hosts come in, for these reasons to refuse a connection, and for a handshake to fail.
+    pub(super) fn entrance(&self, refusals: &[&'static str], failures: &[&'static str]) -> EntranceMetrics {
+        metrics().entrance(&self.shared.source, refusals, failures)
     }
 
     /// A delivery was not taken.

@@ -12,11 +12,15 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 /// One value per source or per output.
 pub(super) type PerName<M, C = fn() -> M> = Family<[(&'static str, String); 1], M, C>;
 
+/// One count per source and reason.
+pub(super) type PerReason = Family<[(&'static str, String); 2], Counter>;
+
 /// One metric as documented.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub name: String,
     pub kind: &'static str,
+    /// Several stand with commas between.
     pub label: &'static str,
     pub help: &'static str,
 }
@@ -40,6 +44,15 @@ impl Book {
         help: &'static str,
     ) -> PerName<Counter> {
         self.add(name, unit, "counter", label, help, PerName::new_with_constructor(Counter::default))
+    }
+
+    pub(super) fn counters_by_reason(
+        &mut self,
+        name: &str,
+        labels: &'static str,
+        help: &'static str,
+    ) -> PerReason {
+        self.add(name, None, "counter", labels, help, PerReason::default())
     }
 
     pub(super) fn gauge(&mut self, name: &str, unit: Option<Unit>, help: &'static str) -> Gauge {

@@ -6,8 +6,13 @@
 //! Promises: no label carries text from a Windows host; the table in the README is this file's.
 //! Must not know: who updates them.
 
+mod entrance;
+
 pub use super::book::Row;
+pub use entrance::{EntranceMetrics, Reasons};
+
 use super::book::{Book, PerName};
+use entrance::Entrances;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -33,6 +38,7 @@ pub struct Metrics {
     /// Findings made since the start.
     pub findings: Counter,
     sources: Sources,
+    entrances: Entrances,
     outputs: Outputs,
     registry: Registry,
     table: Vec<Row>,
@@ -96,6 +102,7 @@ impl Metrics {
             book.gauges("build_info", None, "version", "One, labelled with the version that runs");
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
         let sources = Sources::new(&mut book);
+        let entrances = Entrances::new(&mut book);
         let basin = BasinMetrics::new(&mut book);
         let outputs = Outputs::new(&mut book);
         let memory = MemoryMetrics {
@@ -103,7 +110,8 @@ impl Metrics {
             max_bytes: book.gauge("memory_max", Some(Unit::Bytes), "Bytes of memory_max"),
         };
         let findings = book.counter("findings", None, "Failures that were explained in a finding");
-        Self { basin, memory, findings, sources, outputs, registry: book.registry, table: book.table }
+        let Book { registry, table } = book;
+        Self { basin, memory, findings, sources, entrances, outputs, registry, table }
     }
 
     /// Handles of one `[source.NAME]`.
@@ -122,6 +130,17 @@ impl Metrics {
             resent: of(&self.sources.resent),
             refused: of(&self.sources.refused),
         }
+    }
+
+    /// Handles of where hosts come into one `[source.NAME]`, for these reasons to refuse a connection, and
+    /// for a handshake to fail.
+    pub fn entrance(
+        &self,
+        source: &str,
+        refusals: &[&'static str],
+        failures: &[&'static str],
+    ) -> EntranceMetrics {
+        self.entrances.of(source, refusals, failures)
     }
 
     /// Handles of one `[output.NAME]`.
@@ -183,7 +202,8 @@ impl Metrics {
     pub fn markdown(&self) -> String {
         let mut text = String::from("| metric | kind | label | what it says |\n|---|---|---|---|\n");
         for row in &self.table {
-            let label = if row.label.is_empty() { String::new() } else { format!("`{}`", row.label) };
+            let labels = row.label.split(", ").filter(|label| !label.is_empty());
+            let label = labels.map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
             let _ = writeln!(text, "| `{}` | {} | {label} | {} |", row.name, row.kind, row.help);
         }
         text

@@ -7,6 +7,10 @@ use std::process::{Command, Stdio};
 fn filled() -> Metrics {
     let metrics = Metrics::new();
     metrics.source("dc").events.inc_by(3);
+    let entrance = metrics.entrance("dc", &["connections"], &["expired", "revoked"]);
+    std::mem::forget(entrance.clone().open());
+    entrance.failed.count("revoked");
+    entrance.failed.count("nothing that was named");
     let lake = metrics.output("lake");
     lake.events.inc_by(2);
     lake.lag_seconds.set(1.5);
@@ -26,6 +30,13 @@ fn every_name_is_told_once_with_help_and_type_before_its_samples() {
         assert_eq!(text.matches(&format!("# TYPE {} {}\n", row.name, row.kind)).count(), 1, "{}", row.name);
     }
     assert!(text.contains("forebay_source_events_total{source=\"dc\"} 3\n"), "{text}");
+    assert!(text.contains("forebay_source_connections{source=\"dc\"} 1\n"), "{text}");
+    drop(metrics.entrance("dc", &[], &[]).open());
+    assert_eq!(metrics.exposition(), text, "it is closed again");
+    let failed = "forebay_source_failed_handshakes_total{source=\"dc\",reason=";
+    assert!(text.contains(&format!("{failed}\"expired\"}} 0\n")), "{text}");
+    assert!(text.contains(&format!("{failed}\"revoked\"}} 1\n")), "{text}");
+    assert_eq!(text.matches(failed).count(), 2, "{text}");
     assert!(text.contains("forebay_output_lag_seconds{output=\"lake\"} 1.5\n"), "{text}");
     assert!(text.contains("forebay_basin_sync_seconds_count 1\n"), "{text}");
 }

@@ -42,12 +42,13 @@ struct Column {
     unit: fn(f64) -> String,
 }
 
-const SOURCE_COLUMNS: [Column; 5] = [
+const SOURCE_COLUMNS: [Column; 6] = [
     Column { metric: "forebay_source_events_total", title: "events", unit: count },
     Column { metric: "forebay_source_bytes_total", title: "bytes", unit: bytes },
     Column { metric: "forebay_source_filtered_events_total", title: "left out", unit: count },
     Column { metric: "forebay_source_undecodable_events_total", title: "undecodable", unit: count },
     Column { metric: "forebay_source_lost_events_total", title: "overwritten unread", unit: count },
+    Column { metric: "forebay_source_connections", title: "connections", unit: count },
 ];
 
 const OUTPUT_COLUMNS: [Column; 7] = [

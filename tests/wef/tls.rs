@@ -4,11 +4,11 @@
 use super::{LOGONS, Site, WEC, batch, findings, only};
 use crate::support::authority::{Authority, Shown, beside, but, of_host};
 use crate::support::host::{Host, bookmark};
-use crate::support::process::{Process, eventually, told};
+use crate::support::process::{Process, eventually, free_port, http_get, told};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SerialNumber, date_time_ymd};
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 const BY_SUBJECT: &str = "tls.certificate = 'own.pem'\ntls.key = 'own.key'\n\
@@ -26,6 +26,8 @@ struct Setting {
     running: Process,
     good: Host,
     delivered: u64,
+    /// Where metrics are.
+    http: u16,
 }
 
 impl Setting {
@@ -33,12 +35,14 @@ impl Setting {
         let (site, ca) = (Site::bare(entrance), Authority::new("Corp CA"));
         ca.set_up(site.path());
         ca.revoke(&[REVOKED], 2090, &site.path().join("ca.crl"));
-        site.write(LOGONS, "");
+        site.write(&format!("limits.connections_per_address = 8\n{LOGONS}"), "");
+        let http = free_port();
+        site.add(&format!("[http]\nlisten = '127.0.0.1:{http}'\n"));
         let good = "pc1.example.org";
         let shown = ca.issue(&numbered(beside(Some(good), &[good]), 1));
         let running = site.run();
         let good = Host::certified(good, site.port, ca.client(Some(&shown), &TLS13));
-        Self { site, ca, running, good, delivered: 0 }
+        Self { site, ca, running, good, delivered: 0, http }
     }
 
     fn host(&self, name: &str, shown: Option<&Shown>, version: &'static SupportedProtocolVersion) -> Host {
@@ -59,6 +63,15 @@ impl Setting {
     fn told_of(&self, host: &Host) -> Vec<String> {
         let (told, address) = (told(self.site.path()), format!("{} ", host.address));
         told.lines().filter(|line| line.contains(&address)).map(str::to_owned).collect()
+    }
+
+    /// What a metric of the source says; `reason` is `,reason="…"` or nothing.
+    #[track_caller]
+    fn metric(&self, name: &str, reason: &str) -> u64 {
+        let told = http_get(self.http, "/metrics");
+        let line = format!("forebay_source_{name}{{source=\"dc\"{reason}}} ");
+        let value = told.lines().find_map(|told| told.strip_prefix(&line));
+        value.unwrap_or_else(|| panic!("no {line}: {told}")).parse().unwrap()
     }
 
     /// Everything ended well, and nothing of an event is in the log.
@@ -220,6 +233,42 @@ fn a_certificate_that_is_not_taken_is_told_to_its_host_and_in_one_finding_and_hu
         }
     }
     assert_eq!(findings(&told(setting.site.path())).len(), 2 * REFUSED.len());
+    let failed = |why| setting.metric("failed_handshakes_total", &format!(",reason=\"{why}\""));
+    for case in ["unknown_issuer", "signature", "expired", "not_valid_yet", "revoked", "purpose"] {
+        assert_eq!(failed(case), 4, "{case}");
+    }
+    assert_eq!((failed("no_name"), failed("no_certificate"), failed("broken")), (28, 4, 0));
+    let shaken = setting.metric("handshakes_total", "");
+    let all = 4 * REFUSED.len() as u64 + failed("hang_up") + shaken;
+    assert_eq!((shaken, setting.metric("accepted_connections_total", "")), (1, all));
+    assert_eq!(setting.metric("connections", ""), 1);
+    setting.close();
+}
+
+#[test]
+fn a_crowd_of_one_address_is_closed_and_counted_and_what_speaks_no_tls_too() {
+    let mut setting = Setting::new(BY_SUBJECT);
+    setting.is_unharmed("before");
+    let mut crowd = setting.host(NAME, None, &TLS13);
+    crowd.address = [127, 0, 1, 9].into();
+    let mut there: Vec<_> = (0..11).map(|_| crowd.connect().unwrap()).collect();
+    let refused = |limit| setting.metric("refused_connections_total", &format!(",reason=\"{limit}\""));
+    eventually("some are closed", || refused("connections_per_address") == 3);
+    assert_eq!((refused("connections"), setting.metric("connections", "")), (0, 9));
+    setting.is_unharmed("meanwhile");
+    for stream in &mut there {
+        // Some are closed already.
+        let _ = stream.write_all(b"POST /wsman HTTP/1.1\r\n\r\n");
+    }
+    let failed = |why| setting.metric("failed_handshakes_total", &format!(",reason=\"{why}\""));
+    eventually("none of them is TLS", || failed("no_tls") == 8);
+    eventually("nobody else is there", || setting.metric("connections", "") == 1);
+    let said = findings(&told(setting.site.path()));
+    assert_eq!(
+        said,
+        ["a connection of 127.0.1.9 was closed at once", "127.0.1.9 could not connect with TLS"]
+    );
+    setting.is_unharmed("after");
     setting.close();
 }
 

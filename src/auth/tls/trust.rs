@@ -38,9 +38,11 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     /// Of the certificate, for people.
-    pub subject: String,
-    pub why: String,
+    pub subject: Box<str>,
+    pub why: Box<str>,
     pub fix: &'static str,
+    /// One of `FAILURES`.
+    pub(super) kind: &'static str,
     /// What the peer is told.
     pub(super) error: CertificateError,
 }
@@ -116,14 +118,15 @@ impl Trust {
         now: UnixTime,
     ) -> Result<Identity, Refusal> {
         let named = Named::read(end, self.name_from);
-        let subject = named.as_ref().map_or("(not readable)", |named| &named.subject).to_owned();
-        let issuer = self.issuer(end, between, now).map_err(|error| Refusal::of(subject.clone(), error))?;
+        let subject = named.as_ref().map_or("(not readable)", |named| &named.subject);
+        let issuer = self.issuer(end, between, now).map_err(|error| Refusal::of(subject, error))?;
         if !self.issuers.is_empty() && !issuer.iter().any(|issuer| self.issuers.contains(issuer)) {
             let shown = issuer.first().map(ToString::to_string).unwrap_or_default();
             return Err(Refusal {
-                subject,
-                why: format!("it was issued by {shown}, which is not among `issuers`"),
+                subject: subject.into(),
+                why: format!("it was issued by {shown}, which is not among `issuers`").into(),
                 fix: "add the thumbprint to `issuers` of the certificates, or give the host another certificate",
+                kind: "issuer_not_listed",
                 error: CertificateError::UnknownIssuer,
             });
         }
@@ -134,13 +137,14 @@ impl Trust {
         let (Some(named), Some(issuer), Some(machine), Some(key)) = (&named, issuer, machine, key) else {
             let shown = machine.unwrap_or_default();
             return Err(Refusal {
-                subject,
+                subject: subject.into(),
                 why: match machine {
-                    Some(_) => format!("`{}` is the name of no machine", shown.escape_debug()),
+                    Some(_) => format!("`{}` is the name of no machine", shown.escape_debug()).into(),
                     None => "it does not name a machine where `name_from` looks".into(),
                 },
                 fix: "issue it with the full name of the machine; `name_from` says whether that stands in the \
                       subject or in the DNS names",
+                kind: "no_name",
                 error: CertificateError::ApplicationVerificationFailure,
             });
         };
@@ -205,56 +209,64 @@ impl Refusal {
     pub fn finding(&self, address: IpAddr) -> Finding {
         Finding {
             what: format!("the certificate of {address} ({}) is not taken", self.subject.escape_debug()),
-            why: self.why.clone(),
+            why: self.why.to_string(),
             fix: self.fix.into(),
         }
     }
 
-    fn of(subject: String, error: webpki::Error) -> Self {
+    fn of(subject: &str, error: webpki::Error) -> Self {
         use webpki::Error as E;
-        let (error, why, fix) = match error {
+        let (kind, error, why, fix) = match error {
             E::UnknownIssuer => (
+                "unknown_issuer",
                 CertificateError::UnknownIssuer,
                 "it leads to none of our authorities".into(),
                 "add its authority to `ca`, or give the host a certificate of one that is there",
             ),
             E::CertExpired { .. } => (
+                "expired",
                 CertificateError::Expired,
                 "it has ended, or one between it and the authority has".into(),
                 "renew it; see also the clocks of both machines",
             ),
             E::CertNotValidYet { .. } => (
+                "not_valid_yet",
                 CertificateError::NotValidYet,
                 "it is not valid yet".into(),
                 "see the clocks of both machines",
             ),
             E::CertRevoked => (
+                "revoked",
                 CertificateError::Revoked,
                 "its authority has revoked it".into(),
                 "give the host a new certificate if it is to send again",
             ),
             E::CrlExpired { .. } => (
+                "revocation_list_expired",
                 CertificateError::ExpiredRevocationList,
                 "the list of what its authority has revoked is past its time".into(),
                 "fetch the list again from the authority and put it in the place of the old one in `crl`",
             ),
             E::RequiredEkuNotFoundContext(_) => (
+                "purpose",
                 CertificateError::InvalidPurpose,
                 "it was not made for client authentication".into(),
                 "issue it with the extended key usage Client Authentication",
             ),
             E::InvalidSignatureForPublicKey => (
+                "signature",
                 CertificateError::BadSignature,
                 "a signature in it is wrong".into(),
                 "see whether its authority has a new certificate of the same name, and add that to `ca`",
             ),
             other => (
+                "certificate",
                 CertificateError::ApplicationVerificationFailure,
-                format!("{other:?}"),
+                format!("{other:?}").into(),
                 "look at the certificate with `openssl x509 -text`",
             ),
         };
-        Self { subject, why, fix, error }
+        Self { subject: subject.into(), why, fix, kind, error }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::auth::basic::Passwords;
 use crate::auth::tls::{self, Identity};
 use crate::finding::Finding;
 use crate::source::Report;
+use crate::telemetry::metrics::EntranceMetrics;
 use ipnet::IpNet;
 use std::future::poll_fn;
 use std::io;
@@ -56,6 +57,7 @@ impl Entrance {
         report: Report,
         stop: CancellationToken,
     ) -> Result<(), Closed> {
+        let metrics = report.entrance(&REFUSALS, &tls::FAILURES);
         let site = self.site(service, report)?;
         let listeners = self.bind()?;
         let LimitsConfig { connections, connections_per_address, handshakes, handshakes_per_address, .. } =
@@ -66,6 +68,7 @@ impl Entrance {
             admission: Admission::new(crowd),
             proxies: self.proxies.clone(),
             handshake_timeout: self.limits.handshake_timeout.0,
+            metrics,
         });
         let mut connections = JoinSet::new();
         let mut refresh = tokio::time::interval(REFRESH);
@@ -142,33 +145,38 @@ struct Door<S> {
     admission: Arc<Admission>,
     proxies: Vec<IpNet>,
     handshake_timeout: Duration,
+    metrics: EntranceMetrics,
 }
+
+/// Why a connection is closed at once: the limits of that name, and `proxy_from`.
+const REFUSALS: [&str; 3] = ["connections", "connections_per_address", "proxy_header"];
 
 impl<S: Service> Door<S> {
     async fn pass(&self, mut stream: TcpStream, remote: SocketAddr, stop: &CancellationToken) {
         let address = remote.ip().to_canonical();
         let complaints = &self.site.complaints;
+        self.metrics.accepted.inc();
         let Some(_one) = self.admission.enter() else {
+            self.metrics.refused.count("connections");
             complaints.tell(address, "crowd", || crowded(address, self.admission.count(), "connections"));
             return;
         };
+        let _open = self.metrics.open();
         prepare(&stream);
         let is_proxy = self.proxies.iter().any(|network| network.contains(&address));
         let address = match is_proxy {
             false => address,
             true => match timeout(self.handshake_timeout, proxied(&mut stream)).await {
                 Ok(Ok(told)) => told.map_or(address, |told| told.ip().to_canonical()),
-                Ok(Err(why)) => return complaints.tell(address, "proxy", || no_header(address, &why)),
-                Err(_) => {
-                    return complaints.tell(address, "proxy", || no_header(address, "nothing came in time"));
-                }
+                Ok(Err(why)) => return self.without_header(address, &why),
+                Err(_) => return self.without_header(address, "nothing came in time"),
             },
         };
         let Some(place) = self.admission.place(address) else {
-            complaints.tell(address, "crowd", || {
-                let key = "connections_per_address";
-                crowded(address, self.admission.connections_per_address(), key)
-            });
+            let key = "connections_per_address";
+            self.metrics.refused.count(key);
+            complaints
+                .tell(address, "crowd", || crowded(address, self.admission.connections_per_address(), key));
             return;
         };
         let Some(tls) = &self.site.tls else {
@@ -180,6 +188,11 @@ impl<S: Service> Door<S> {
         connection::serve(&self.site, caller, stream, stop).await;
     }
 
+    fn without_header(&self, address: IpAddr, why: &str) {
+        self.metrics.refused.count("proxy_header");
+        self.site.complaints.tell(address, "proxy", || no_header(address, why));
+    }
+
     /// When it is its turn. A peer that only opens and closes, as health checks do, is no trouble.
     async fn shake(
         &self,
@@ -188,15 +201,25 @@ impl<S: Service> Door<S> {
         stream: TcpStream,
         address: IpAddr,
     ) -> Option<(TlsStream<TcpStream>, Option<Identity>)> {
-        let _turn = timeout(QUEUE_MAX, place.turn()).await.ok()??;
+        let late = || tls::Failed::Broken(io::ErrorKind::TimedOut.into());
+        let Ok(turn) = timeout(QUEUE_MAX, place.turn()).await else {
+            self.metrics.failed.count(late().kind());
+            return None;
+        };
+        let _turn = turn?;
         // Apart from the connection, which it is much larger than and shorter.
         let failed = match timeout(self.handshake_timeout, Box::pin(tls.accept(stream))).await {
-            Ok(Ok(shaken)) => return Some(shaken),
-            Ok(Err(failed)) if failed.is_hang_up() => return None,
+            Ok(Ok(shaken)) => {
+                self.metrics.handshakes.inc();
+                return Some(shaken);
+            }
             Ok(Err(failed)) => failed,
-            Err(_) => tls::Failed::Broken(io::ErrorKind::TimedOut.into()),
+            Err(_) => late(),
         };
-        self.site.complaints.tell(address, "tls", || failed.finding(address));
+        self.metrics.failed.count(failed.kind());
+        if !failed.is_hang_up() {
+            self.site.complaints.tell(address, "tls", || failed.finding(address));
+        }
         None
     }
 
