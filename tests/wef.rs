@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod crash;
+mod hosts;
 mod tls;
 
 use crate::support::host::{Host, Offered, bookmark, event, passwords};
