@@ -3,15 +3,16 @@
 //! One chore at a time. Where space comes from is in `space.rs`.
 
 use super::super::Position;
-use super::core::{CHECKPOINT_BYTES, Core, Prepared, SECOND, due, elapsed};
+use super::core::{CHECKPOINT_BYTES, Core, SECOND, Segment, due, elapsed};
 use super::cursor::CursorRecord;
 use super::file::{Disk, File};
-use super::segment::{SEGMENTS, SegmentHeader, segment_path};
+use super::prepare::{Reused, is_full, prepare, reuse};
+use super::segment::{SEGMENTS, segment_path};
 use super::slots::SlotWrite;
 use super::snapshot::SnapshotWrite;
 use crate::event::Timestamp;
 use crate::finding::Finding;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -23,10 +24,12 @@ pub(super) enum Chore {
         waiters: Vec<oneshot::Sender<io::Result<()>>>,
     },
     Snapshot(SnapshotWrite),
+    /// `reused`: takes the file of a segment that nobody needs any more.
     Prepare {
         number: u64,
         bytes: u64,
         header: Vec<u8>,
+        reused: Option<Reused>,
     },
     /// `settle`: the names removed before are not known to be gone for good.
     Remove {
@@ -46,26 +49,16 @@ impl Chore {
         match self {
             Self::Checkpoint { write, .. } => write.run(disk).map(Some),
             Self::Snapshot(write) => write.run(disk).map(|()| None),
-            Self::Prepare { number, bytes, header } => prepare(disk, *number, *bytes, header).map(Some),
+            Self::Prepare { number, bytes, header, reused: None } => {
+                prepare(disk, *number, *bytes, header).map(Some)
+            }
+            Self::Prepare { number, bytes, header, reused: Some(reused) } => {
+                reuse(disk, reused, *number, *bytes, header).map(Some)
+            }
             Self::Remove { number, settle } => remove(disk, *number, *settle).map(|()| None),
             Self::Trim { file, len, .. } => file.cut(*len).map(|()| None),
         }
     }
-}
-
-/// Created, allocated, its header on disk, its name durable.
-fn prepare(disk: &dyn Disk, number: u64, bytes: u64, header: &[u8]) -> io::Result<Arc<dyn File>> {
-    let path = segment_path(number);
-    let file = disk.create(&path, bytes)?;
-    let durable = file
-        .write_at(0, &mut [IoSlice::new(header)])
-        .and_then(|()| file.sync())
-        .and_then(|()| disk.sync_dir(SEGMENTS));
-    if let Err(error) = durable {
-        disk.remove(&path)?;
-        return Err(error);
-    }
-    Ok(file)
 }
 
 /// In order, whatever a crash does to names: where a segment ends is told by the next one's link, so a
@@ -108,10 +101,16 @@ impl Core {
                 self.end_checkpoint(&record, waiters, result, now);
             }
             Chore::Snapshot(write) => self.end_snapshot(&write, result.err(), now),
-            Chore::Prepare { number, bytes, .. } => self.end_prepare(number, bytes, result, now),
+            Chore::Prepare { number, bytes, reused, .. } => {
+                // What is left of it under its old name goes.
+                self.chores
+                    .abandoned
+                    .extend(reused.filter(|_| result.is_err()).map(|old| old.segment.number));
+                self.end_prepare(number, bytes, result, now);
+            }
             Chore::Remove { number, .. } => self.end_remove(number, result.err(), now),
             Chore::Trim { number, len, .. } => {
-                let end = |segment: &&mut super::core::Segment| segment.number == number;
+                let end = |segment: &&mut Segment| segment.number == number;
                 if let (Ok(_), Some(segment)) = (&result, self.segments.iter_mut().find(end)) {
                     segment.bytes = len;
                 }
@@ -119,7 +118,7 @@ impl Core {
         }
     }
 
-    fn checkpoint(&mut self, now: Timestamp) -> Option<Chore> {
+    pub(super) fn checkpoint(&mut self, now: Timestamp) -> Option<Chore> {
         let stopping = self.stopping;
         let index = self.outputs.iter().position(|output| {
             let stale = elapsed(output.written_at, now, SECOND)
@@ -189,7 +188,7 @@ impl Core {
         None
     }
 
-    fn remove(&mut self, now: Timestamp) -> Option<Chore> {
+    pub(super) fn remove(&mut self, now: Timestamp) -> Option<Chore> {
         let squeeze = std::mem::take(&mut self.chores.squeeze);
         if !due(self.chores.remove_retry_at, now) {
             return None;
@@ -202,16 +201,9 @@ impl Core {
         if self.is_active(front.number) || !self.is_read(front.last) {
             return None;
         }
-        let retain = self.options.retain;
-        let young = retain.age.is_none_or(|age| {
-            let nanos = i64::try_from(age.0.as_nanos()).unwrap_or(i64::MAX);
-            now.0.saturating_sub(front.last_at.0) < nanos
-        });
-        let read: u64 =
-            self.segments.iter().take_while(|one| self.is_read(one.last)).map(|one| one.bytes).sum();
-        let small = retain.size.is_none_or(|size| read <= size.0);
-        let retained = (retain.age.is_some() || retain.size.is_some()) && young && small;
-        if retained && !squeeze {
+        // One is kept back: the next segment takes its file.
+        let kept = self.is_retained(0, now) || (!self.stopping && !self.can_go(1, now));
+        if kept && !squeeze {
             return None;
         }
         Some(Chore::Remove { number: front.number, settle })
@@ -281,71 +273,6 @@ impl Core {
             fix: "free space or check the disk; until then segments stay, and nothing is lost".into(),
         });
     }
-
-    fn prepare_next(&mut self, now: Timestamp) -> Option<Chore> {
-        let wanted = self.chores.wanted_bytes.unwrap_or(0);
-        if let Some(prepared) = self.prepared.as_ref().filter(|prepared| prepared.capacity < wanted) {
-            self.chores.abandoned.push(prepared.number);
-            self.prepared = None;
-            return self.remove(now);
-        }
-        let idle = self.stopping && self.pending.is_empty();
-        if self.prepared.is_some() || idle || !due(self.chores.prepare_retry_at, now) {
-            return None;
-        }
-        let bytes = self.options.segment_bytes.max(wanted);
-        if self.chores.disk_full || self.used_bytes() + bytes > self.options.size_max {
-            if self.reclaim() {
-                let chore = self.checkpoint(now).or_else(|| self.remove(now));
-                // What could go cannot be deleted.
-                self.stats.full |= chore.is_none() && self.chores.remove_retry_at.is_some();
-                return chore;
-            }
-            if !self.chores.disk_full {
-                self.chores.prepare_retry_at = Some(now);
-                return None;
-            }
-        }
-        let number = self.next_number;
-        self.next_number += 1;
-        let header = SegmentHeader { epoch: self.epoch, number, node: self.node, salt: self.salt }.encode();
-        Some(Chore::Prepare { number, bytes, header })
-    }
-
-    fn end_prepare(
-        &mut self,
-        number: u64,
-        bytes: u64,
-        result: io::Result<Option<Arc<dyn File>>>,
-        now: Timestamp,
-    ) {
-        match result {
-            Ok(Some(file)) => {
-                self.prepared = Some(Prepared { number, file, capacity: bytes });
-                self.chores.names_settled = true;
-                self.chores.prepare_retry_at = None;
-                self.chores.disk_full = false;
-                self.stats.full = false;
-            }
-            Ok(None) => {}
-            Err(error) => {
-                self.chores.prepare_retry_at = Some(now);
-                self.chores.disk_full = is_full(&error);
-                if !self.stats.full {
-                    self.stats.full = true;
-                    self.note_finding(Finding {
-                        what: "basin: the next segment cannot be prepared, so intake will wait".into(),
-                        why: error.to_string(),
-                        fix: "free space on the basin's disk; reading goes on, and nothing is lost".into(),
-                    });
-                }
-            }
-        }
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The same error for one more who waits.

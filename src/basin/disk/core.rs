@@ -29,6 +29,7 @@ pub(super) struct Core {
     pub(super) options: Options,
     pub(super) node: [u8; 16],
     pub(super) epoch: u32,
+    /// Of this life; each segment has one of its own.
     pub(super) salt: u64,
     pub(super) next_sequence: u64,
     /// Last committed position, and the totals through it.
@@ -199,6 +200,13 @@ impl Core {
         let active = self.active.as_ref().filter(|active| !active.linked).map_or(0, |active| active.capacity);
         let prepared = self.prepared.as_ref().map_or(0, |prepared| prepared.capacity);
         listed + active + prepared + self.chores.abandoned.len() as u64 * self.options.segment_bytes
+    }
+
+    /// Its checksum differs from those of all other segments of this life, so that no frame that stood in
+    /// the same file before passes for one of this segment: CRC32C tells numbers apart that differ in
+    /// their low 32 bits.
+    pub(super) fn salt_of(&self, number: u64) -> u64 {
+        self.salt ^ number
     }
 
     pub(super) fn is_active(&self, number: u64) -> bool {

@@ -4,11 +4,11 @@ use super::chores::Chore;
 use super::core::{Core, Options, SECOND};
 use super::fake::{Fails, FakeDisk};
 use super::file::Disk;
-use super::frame::{Framed, HEADER_BYTES};
+use super::frame::{Framed, HEADER_BYTES, MAGIC};
 use super::group::Pending;
 use super::read::{Next, Place};
 use super::recovery::{self, Entropy};
-use super::segment::segment_path;
+use super::segment::{FRAMES_AT, Found, Scanner, segment_path};
 use super::stream::{Streams, Underway};
 use crate::basin::{Budget, Full, OutputSpec, Position, Retain, Start};
 use crate::event::receipt::{self, Settled};
@@ -312,4 +312,40 @@ fn one_copy_that_cannot_be_read_is_done_without_and_told() {
         disk.restart(true);
         assert!(open(&disk).findings.is_empty(), "{path} was made anew");
     }
+}
+
+#[test]
+fn frames_that_stood_in_a_file_before_are_none_of_its_next_segment() {
+    let disk = FakeDisk::new(1);
+    let streams = Streams::default();
+    let mut core = open(&disk);
+    // Three to a segment, until the second segment of the first file has one.
+    for number in 1..=7 {
+        let _kept = push(&mut core, &streams, number, 300 << 10);
+        work(&mut core, &disk);
+        read_all(&mut core, &disk);
+        work(&mut core, &disk);
+    }
+    let segment = core.segments.back().unwrap().clone();
+    let mut bytes = vec![0; segment.file.len().unwrap() as usize];
+    segment.file.read_at(0, &mut bytes).unwrap();
+    let heads = memchr::memmem::find_iter(&bytes, &MAGIC).count();
+    let mut scanner =
+        Scanner::new(Arc::clone(&segment.file), segment.salt, FRAMES_AT, segment.file.len().unwrap());
+    let mut frames = 0;
+    loop {
+        match scanner.next() {
+            Found::Frame { .. } => frames += 1,
+            Found::Damage(_) => {}
+            Found::End => break,
+        }
+    }
+    assert!(heads > frames, "it is a file that was used before: {heads} and {frames}");
+    // Its link, the batch, and the mark behind it.
+    assert_eq!((segment.last.sequence, frames), (7, 3));
+    drop(core);
+    disk.restart(true);
+    let core = open(&disk);
+    assert!(core.findings.is_empty(), "{:?}", core.findings);
+    assert_eq!(core.head, segment.last);
 }

@@ -342,6 +342,21 @@ impl File for FakeFile {
         }
         Ok(())
     }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        let mut guard = self.disk.world();
+        let world = &mut *guard;
+        world.tick()?;
+        world.refuses(|fails| fails.writes)?;
+        let used = world.used();
+        let Some(inode) = world.inodes.get_mut(&self.inode) else { return Ok(()) };
+        if used + len > world.space_max.saturating_add(inode.now.len() as u64) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        inode.now.resize(len as usize, 0);
+        inode.dirty.retain(|sector| sector * SECTOR < len as usize);
+        Ok(())
+    }
 }
 
 const SECTOR: usize = 512;

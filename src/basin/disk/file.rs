@@ -34,6 +34,8 @@ pub(super) trait File: Send + Sync {
     /// Returns when what was written is on the disk. Never called again after an error.
     fn sync(&self) -> io::Result<()>;
     fn cut(&self, len: u64) -> io::Result<()>;
+    /// Makes it `len` long; what it has stays, and space for the rest is taken from the disk now.
+    fn reserve(&self, len: u64) -> io::Result<()>;
 }
 
 /// A new file that is there with its content or not at all, whenever a crash comes: what is found
@@ -177,6 +179,13 @@ impl File for fs::File {
     fn cut(&self, len: u64) -> io::Result<()> {
         self.set_len(len)
     }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        if File::len(self)? > len {
+            self.set_len(len)?;
+        }
+        allocate(self, len)
+    }
 }
 
 /// Some file systems cannot reserve; there zeros are written, which also takes the space.
@@ -185,7 +194,7 @@ fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
             let zeros = vec![0; 1 << 20];
-            let mut at = 0;
+            let mut at = File::len(file)?;
             while at < len {
                 let count = zeros.len().min((len - at) as usize);
                 file.write_all_at(&zeros[..count], at)?;

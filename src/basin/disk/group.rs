@@ -33,6 +33,9 @@ pub(super) struct Group {
     number: u64,
     offset: u64,
     end: u64,
+    /// Zeros behind it, as many as there is room for: in a file that was used before they tell where the
+    /// frames end.
+    blank: usize,
     /// A link or mark frame before the batches.
     opening: Vec<u8>,
     frames: Vec<Placed>,
@@ -70,6 +73,7 @@ impl Group {
             parts.push(IoSlice::new(&frame.batch.text));
             parts.push(IoSlice::new(frame.padding()));
         }
+        parts.push(IoSlice::new(&[0; HEADER_BYTES][..self.blank]));
         self.file.write_at(self.offset, &mut parts)?;
         let start = Instant::now();
         self.file.sync()?;
@@ -114,8 +118,8 @@ impl Core {
         }
         let active = self.active.as_ref()?;
         let (file, number, capacity) = (Arc::clone(&active.file), active.number, active.capacity);
-        let (offset, mark) = (active.end, active.end);
-        let opening = if active.linked { Vec::new() } else { self.link(now) };
+        let (offset, mark, salt) = (active.end, active.end, self.salt_of(number));
+        let opening = if active.linked { Vec::new() } else { self.link(number, now) };
         let mut end = offset + opening.len() as u64;
         let mut through = self.totals;
         let mut frames = Vec::new();
@@ -128,13 +132,13 @@ impl Core {
             through = through.plus(pending.frame.batch.events.len() as u64, size);
             let position = Position { epoch: self.epoch, sequence: self.next_sequence };
             self.next_sequence += 1;
-            let salt = self.salt;
             let header = pending.frame.header(position.sequence, mark, now, through).encode(salt);
             frames.push(Placed { pending, header, position, through });
             end += size;
         }
         self.writing = true;
-        Some(Group { file, number, offset, end, opening, frames, through, at: now })
+        let blank = blank(end, capacity);
+        Some(Group { file, number, offset, end, blank, opening, frames, through, at: now })
     }
 
     /// Makes the group count, or closes its segment at the mark when it failed. Settle what comes
@@ -161,6 +165,7 @@ impl Core {
     }
 
     fn commit(&mut self, group: Group, now: Timestamp) -> Vec<Receipt> {
+        let salt = self.salt_of(group.number);
         let Some(active) = &mut self.active else { return Vec::new() };
         active.end = group.end;
         if let Some(last) = group.frames.last() {
@@ -172,7 +177,7 @@ impl Core {
             self.segments.push_back(Segment {
                 number: active.number,
                 epoch: self.epoch,
-                salt: self.salt,
+                salt,
                 file: Arc::clone(&active.file),
                 bytes: active.capacity,
                 end: active.end,
@@ -273,14 +278,17 @@ impl Core {
             self.unmarked = None;
             return None;
         }
-        let header = self.special(FrameKind::Mark, active.end, &[], now);
         let (file, number, offset) = (Arc::clone(&active.file), active.number, active.end);
+        let capacity = active.capacity;
+        let header = self.special(number, FrameKind::Mark, active.end, &[], now);
         self.writing = true;
+        let end = offset + header.len() as u64;
         Some(Group {
             file,
             number,
             offset,
-            end: offset + header.len() as u64,
+            end,
+            blank: blank(end, capacity),
             opening: header,
             frames: Vec::new(),
             through: self.totals,
@@ -288,14 +296,14 @@ impl Core {
         })
     }
 
-    fn link(&self, now: Timestamp) -> Vec<u8> {
+    fn link(&self, number: u64, now: Timestamp) -> Vec<u8> {
         let (previous, previous_end) =
             self.segments.back().map_or((0, 0), |segment| (segment.number, segment.end));
         let link = Link { previous, previous_end, last: self.head }.encode();
-        self.special(FrameKind::Link, FRAMES_AT, &link, now)
+        self.special(number, FrameKind::Link, FRAMES_AT, &link, now)
     }
 
-    fn special(&self, kind: FrameKind, mark: u64, payload: &[u8], now: Timestamp) -> Vec<u8> {
+    fn special(&self, number: u64, kind: FrameKind, mark: u64, payload: &[u8], now: Timestamp) -> Vec<u8> {
         let header = FrameHeader {
             kind,
             payload_bytes: payload.len() as u32,
@@ -306,7 +314,7 @@ impl Core {
             at: now,
             through: self.totals,
         };
-        let mut bytes = header.encode(self.salt).to_vec();
+        let mut bytes = header.encode(self.salt_of(number)).to_vec();
         bytes.extend_from_slice(payload);
         bytes
     }
@@ -322,6 +330,10 @@ impl Active {
         let link = if self.linked { 0 } else { (HEADER_BYTES + LINK_BYTES) as u64 };
         self.end + link + bytes <= self.capacity
     }
+}
+
+fn blank(end: u64, capacity: u64) -> usize {
+    HEADER_BYTES.min((capacity - end) as usize)
 }
 
 /// Bounds how long the first of a group waits for the last.

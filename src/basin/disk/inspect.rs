@@ -190,6 +190,8 @@ impl<'a> Visit<'a> {
                 Ok(header) => opened.push((number, file, header)),
                 Err(Flaw::Newer(found)) => return Err(self.newer(found)),
                 Err(Flaw::Empty) => {}
+                // Its file is just becoming another segment's.
+                Err(Flaw::Damaged) if self.disk.open(&path).is_err_and(|error| is_elsewhere(&error)) => {}
                 Err(Flaw::Damaged) => self.damaged(&path, "its frames cannot be told from noise"),
             }
         }
@@ -208,6 +210,10 @@ impl<'a> Visit<'a> {
             let known =
                 Known { file: Arc::clone(file), header: *header, end, is_last, committed: self.committed };
             let survey = survey(&known).map_err(io)?;
+            if SegmentHeader::read(&**file).map_err(io)? != Ok(*header) {
+                // Its file became another segment's meanwhile.
+                continue;
+            }
             let bytes = file.len().map_err(io)?;
             self.list(&path, bytes, &survey);
         }

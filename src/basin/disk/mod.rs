@@ -2,7 +2,7 @@
 //!
 //! | file | knows |
 //! |---|---|
-//! | `core.rs`, `group.rs`, `chores.rs`, `space.rs`, `read.rs`, `tail.rs`, `stream.rs` | the machine: no threads, no clock |
+//! | `core.rs`, `group.rs`, `chores.rs`, `prepare.rs`, `space.rs`, `read.rs`, `tail.rs`, `stream.rs` | the machine: no threads, no clock |
 //! | `recovery.rs`, `replay.rs`, `survey.rs`, `quarantine.rs` | what a crash or a bad disk left |
 //! | `segment.rs`, `frame.rs`, `cursor.rs`, `snapshot.rs`, `slots.rs`, `codec.rs` | bytes on disk |
 //! | `file.rs`, `lock.rs` | the disk itself |
@@ -28,6 +28,7 @@ pub(super) mod inspect;
 mod lock;
 #[cfg(test)]
 mod model;
+mod prepare;
 mod quarantine;
 mod read;
 mod reader;

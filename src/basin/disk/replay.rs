@@ -2,11 +2,13 @@
 
 use super::super::{BasinError, Position, State, apply};
 use super::core::Segment;
-use super::file::File;
+use super::file::{FRESH, File};
 use super::frame::{FrameHeader, Link, Totals};
 use super::quarantine::{self, QUARANTINE};
 use super::recovery::Opening;
-use super::segment::{Damage, FRAMES_AT, SEGMENTS, SegmentHeader, is_blank, segment_number, segment_path};
+use super::segment::{
+    BLANK_BYTES, Damage, FRAMES_AT, SEGMENTS, SegmentHeader, is_blank, segment_number, segment_path,
+};
 use super::slots::Flaw;
 use super::snapshot::Snapshot;
 use super::survey::{self, Known, Survey, survey};
@@ -137,12 +139,18 @@ fn candidates(
     replay: &mut Replay,
 ) -> Result<Vec<Candidate>, BasinError> {
     let list = |folder| opening.disk.list(folder).map_err(|source| opening.io("list", folder, source));
-    let mut numbers: Vec<u64> = list(SEGMENTS)?.iter().filter_map(|name| segment_number(name)).collect();
+    let names = list(SEGMENTS)?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     // A number whose segment is in quarantine is not used again.
     let set_aside =
         list(QUARANTINE)?.iter().filter_map(|name| name.get(..12)?.parse().ok()).max().unwrap_or(0);
     replay.next_number = numbers.last().copied().unwrap_or(0).max(set_aside) + 1;
+    // A crash came while a read segment became the next one. What stays goes at the next start.
+    let on_the_way = |name: &&String| name.strip_suffix(FRESH).and_then(segment_number).is_some();
+    for name in names.iter().filter(on_the_way) {
+        let _ = opening.disk.remove(&format!("{SEGMENTS}/{name}"));
+    }
     let mut files = Vec::new();
     for number in numbers {
         if let Some(file) = candidate(opening, number)? {
@@ -180,7 +188,7 @@ fn candidate(opening: &mut Opening<'_>, number: u64) -> Result<Option<Candidate>
         let file = disk.open(&path)?;
         let bytes = file.len()?;
         let header = SegmentHeader::read(&*file)?;
-        let blank = is_blank(&*file, FRAMES_AT, bytes.min(FRAMES_AT + 4096))?
+        let blank = is_blank(&*file, FRAMES_AT, bytes.min(FRAMES_AT + BLANK_BYTES as u64))?
             && (header.is_ok() || is_blank(&*file, FRAMES_AT, bytes)?);
         let link = match &header {
             Ok(header) => survey::link(&file, header)?,

@@ -3,8 +3,10 @@
 //! ```text
 //! 0     header: magic 8 │ format version u32 │ crc u32 │ epoch u32 │ 0 u32 │ number u64 │ node 16 │ salt u64
 //! 4096  the header once more
-//! 8192  frames, the first of them a link; then zeros up to the preallocated size
+//! 8192  frames, the first of them a link; then 64 zeros; then whatever was there before
 //! ```
+//!
+//! A file is used for one segment after another: what an older one left has another salt.
 //!
 //! Promise: reading ends, takes memory bounded by the file, and never panics, whatever the bytes.
 
@@ -269,6 +271,8 @@ fn next_block(offset: u64) -> u64 {
 pub(super) const SEGMENTS: &str = "segments";
 /// Where the frames begin.
 pub(super) const FRAMES_AT: u64 = 8192;
+/// Zeros behind the header of a segment that has no frames yet.
+pub(super) const BLANK_BYTES: usize = 4096;
 const SEGMENT_MAGIC: [u8; 8] = *b"FBYSEGMT";
 const SEGMENT_HEADER_BYTES: usize = 56;
 /// Another disk block than the first copy's.

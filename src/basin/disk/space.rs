@@ -6,6 +6,7 @@
 use super::super::{Full, Position};
 use super::core::Core;
 use super::frame::Totals;
+use crate::event::Timestamp;
 use crate::finding::Finding;
 
 impl Core {
@@ -46,6 +47,27 @@ impl Core {
             self.skip(index, front.last, front.through, front.number);
         }
         true
+    }
+
+    /// Everybody is done with this segment, and it need not be retained.
+    pub(super) fn can_go(&self, index: usize, now: Timestamp) -> bool {
+        let segment = self.segments.get(index);
+        segment.is_some_and(|one| !self.is_active(one.number) && self.is_read(one.last))
+            && !self.is_retained(index, now)
+    }
+
+    pub(super) fn is_retained(&self, index: usize, now: Timestamp) -> bool {
+        let retain = self.options.retain;
+        if retain.age.is_none() && retain.size.is_none() {
+            return false;
+        }
+        let from_here = || self.segments.iter().skip(index);
+        let young = retain.age.is_none_or(|age| {
+            let nanos = i64::try_from(age.0.as_nanos()).unwrap_or(i64::MAX);
+            from_here().next().is_some_and(|segment| now.0.saturating_sub(segment.last_at.0) < nanos)
+        });
+        let read: u64 = from_here().take_while(|one| self.is_read(one.last)).map(|one| one.bytes).sum();
+        young && retain.size.is_none_or(|size| read <= size.0)
     }
 
     fn skip(&mut self, index: usize, to: Position, through: Totals, number: u64) {

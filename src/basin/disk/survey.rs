@@ -10,7 +10,7 @@
 
 use super::super::Position;
 use super::file::File;
-use super::frame::{FrameHeader, FrameKind, Link, Totals, decode_bookmark};
+use super::frame::{FrameHeader, FrameKind, HEADER_BYTES, Link, Totals, decode_bookmark};
 use super::segment::{Damage, FRAMES_AT, Found, Scanner, SegmentHeader, is_blank};
 use crate::event::{Bookmark, Timestamp};
 use std::io;
@@ -144,11 +144,12 @@ fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<S
                 debug_assert!(offset < end, "a frame is not empty");
             }
             Item::Damage(damage) if damage.from >= mark && known.end.is_none() => {
-                // Blank space at the end of any segment, or a torn tail of the last.
-                let blank = is_blank(&*known.file, damage.from, limit);
-                if matches!(blank, Ok(true)) || known.is_last {
-                    survey.refused = damage.unreadable;
-                    survey.torn = !matches!(blank, Ok(true));
+                // The end of any segment, or a torn tail of the last.
+                let is_end = damage.to == limit && matches!(ends(known, damage.from, limit), Ok(true));
+                if is_end || known.is_last {
+                    // Behind the end it is no matter: nothing of this segment stands there.
+                    survey.refused = damage.unreadable && !is_end;
+                    survey.torn = !is_end;
                     break;
                 }
                 survey.end = damage.to;
@@ -167,7 +168,7 @@ fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<S
                 ends_damaged = true;
                 survey.rot.push(Damage { to, ..damage });
                 survey.end = to;
-                survey.torn |= to < damage.to && !is_blank(&*known.file, to, limit)?;
+                survey.torn |= to < damage.to && !ends(known, to, limit)?;
             }
         }
     }
@@ -182,6 +183,11 @@ fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<S
         survey.last = Some((known.committed, totals, at));
     }
     Ok(survey)
+}
+
+/// The zeros that every group leaves behind it stand there.
+fn ends(known: &Known, at: u64, limit: u64) -> io::Result<bool> {
+    is_blank(&*known.file, at, limit.min(at + HEADER_BYTES as u64))
 }
 
 /// The batch that stood where now only its header is whole.

@@ -70,6 +70,7 @@ fn run(seed: u64) {
     assert!(seen.crashes > 100 && seen.closes > 20 && seen.kept > 1000 && seen.delivered > 1000, "{seen:?}");
     assert!(seen.write_failures > 10 && seen.lost > 10 && seen.full > 10 && seen.skipped > 0, "{seen:?}");
     assert!(seen.from_disk > 100 && seen.refused > 10 && seen.rotted > 10 && seen.retained > 10, "{seen:?}");
+    assert!(seen.reused > 100, "{seen:?}");
     assert!(seen.forgotten > 5 && seen.oldest > 5 && seen.newest > 5 && seen.unopened > 5, "{seen:?}");
 }
 
@@ -89,6 +90,7 @@ struct Seen {
     full: u64,
     skipped: u64,
     retained: u64,
+    reused: u64,
     forgotten: u64,
     oldest: u64,
     newest: u64,
@@ -261,25 +263,38 @@ impl Model {
     /// A segment with frames goes when all have read it, and when it is not to be retained.
     fn check_removal(&mut self) {
         let (now, retain) = (self.now, self.retain);
-        let Some(Chore::Remove { number, .. }) = &self.chore else { return };
         let core = self.core.as_ref().unwrap();
-        let Some(front) = core.segments.iter().find(|segment| segment.number == *number) else { return };
-        assert_eq!(core.segments.front().unwrap().number, *number, "the oldest goes first");
+        let oldest = core.segments.front();
+        let (front, reused) = match (&self.chore, oldest) {
+            (Some(Chore::Remove { number, .. }), Some(oldest)) => {
+                if core.segments.iter().all(|segment| segment.number != *number) {
+                    return;
+                }
+                assert_eq!(oldest.number, *number, "the oldest goes first");
+                (oldest, None)
+            }
+            (Some(Chore::Prepare { reused: Some(reused), .. }), oldest) => {
+                let number = reused.segment.number;
+                assert!(oldest.is_none_or(|oldest| oldest.number > number), "the oldest goes first");
+                (&reused.segment, Some(&reused.segment))
+            }
+            _ => return,
+        };
+        let number = front.number;
         assert!(front.last <= core.snapshot.durable, "its bookmarks are in a durable snapshot");
         for output in &core.outputs {
             assert!(front.last <= output.durable, "{} has not read segment {number}", output.name);
         }
         self.log.removed = self.log.removed.max(front.last);
         let young = retain.age.is_some_and(|age| now - front.last_at.0 < age.0.as_nanos() as i64);
-        let read = core.segments.iter().take_while(|segment| core.is_read(segment.last));
+        let read = reused.into_iter().chain(&core.segments).take_while(|segment| core.is_read(segment.last));
         let small = retain.size.is_some_and(|size| read.map(|segment| segment.bytes).sum::<u64>() <= size.0);
         if young || small {
             let space = core.options.size_max.saturating_sub(core.used_bytes());
-            assert!(
-                self.short || core.chores.disk_full || space < SEGMENT_BYTES,
-                "segment {number} was to be retained"
-            );
+            let is_squeezed = self.short || core.chores.disk_full || space < SEGMENT_BYTES;
+            assert!(is_squeezed && reused.is_none(), "segment {number} was to be retained");
         }
+        self.seen.reused += u64::from(reused.is_some());
         self.seen.retained += u64::from((retain.age.is_some() || retain.size.is_some()) && !young && !small);
     }
 
