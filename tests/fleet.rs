@@ -1,6 +1,8 @@
 //! The demo as a newcomer runs it, and the fleet's own verdict on what it left behind.
 
+use crate::support::host::passwords;
 use crate::support::process::{forebay, told};
+use crate::wef::{Site, WEC};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
@@ -46,4 +48,32 @@ fn the_demo_loses_and_alters_nothing_and_goes_on_where_it_ended() {
     std::fs::write(&path, second).unwrap();
     let (code, verdict) = json(folder.path(), &verify);
     assert_eq!((code, &verdict["lost"], &verdict["altered"]), (Some(1), &1.into(), &1.into()), "{verdict}");
+}
+
+#[test]
+fn what_simulated_hosts_sent_is_found_in_every_kind_of_output() {
+    let site = Site::new(
+        "[source.dc.wef.subscription.all]\nquery.channels = { Security = '*', System = '*', Application = '*' }\n",
+        "",
+    );
+    site.add(
+        "[output.framed]\nformat.xml.framing = 'length'\nsink.file.path = './framed/events.bin'\n\
+         [output.archive]\nsink.evtx.path = './archive/{computer}.evtx'\n\
+         [output.elastic]\nformat.ecs = {}\nsink.file.path = './elastic/events.jsonl.gz'\nsink.file.compression = 'gzip'\n",
+    );
+    let names: Vec<String> = (0..3).map(|number| format!("ws-{number:05}.fleet.example")).collect();
+    passwords(&site.path().join("passwords"), &names);
+    let running = site.run();
+    let url = format!("http://127.0.0.1:{}{WEC}", site.port);
+    let fleet = ["fleet", &url, "-n", "3", "--password", "opensesame", "--ledger", "ledger"];
+    let (code, report) =
+        json(site.path(), &[&fleet[..], &["--events", "600", "--existing", "200", "-o", "json"]].concat());
+    assert_eq!((code, report["acknowledged"].as_u64()), (Some(0), Some(600)), "{report}");
+    running.stop();
+    assert_eq!(running.code(), Some(0), "{}", told(site.path()));
+    for (output, is_compared) in [("out", true), ("framed", true), ("archive", true), ("elastic", false)] {
+        let (code, verdict) = json(site.path(), &["fleet", "verify", "ledger", output, "-o", "json"]);
+        assert_eq!((code, &verdict["delivered"]), (Some(0), &600.into()), "{output}: {verdict}");
+        assert_eq!(verdict["compared"], if is_compared { 600 } else { 0 }, "{output}: {verdict}");
+    }
 }

@@ -33,7 +33,7 @@ enum Command {
 struct VerifyArgs {
     /// The ledger that the fleet wrote
     ledger: PathBuf,
-    /// Files of the output, or folders of them: JSON or ECS lines, or XML
+    /// Files of the output, or folders of them: JSON or ECS lines, XML in any framing, or `.evtx`
     #[arg(required = true)]
     outputs: Vec<PathBuf>,
     /// How the result is printed
@@ -215,9 +215,15 @@ pub(super) fn verdict(ledger: &Path, outputs: &[PathBuf]) -> Result<Verdict, Fai
         (Err(error), None) => return Err(Failure::io("read", ledger, &error)),
     };
     for output in outputs {
-        verify.output(output).map_err(|error| Failure::io("read", output, &error))?;
+        verify.output(output, &log).map_err(|error| Failure::io("read", output, &error))?;
     }
     Ok(verify.finish())
+}
+
+/// The events of an event log.
+fn log(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let wrong = |why| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", path.display()));
+    events::log(&std::fs::read(path)?).map_err(wrong)
 }
 
 fn warn(text: &str) {

@@ -50,7 +50,7 @@ pub use plan::{Faults, Pace, Plan, PlanError, Settings};
 pub use pool::{Origin, Pool};
 pub use report::{Cost, Latency, Report, Second, page};
 pub use schedule::Schedule;
-pub use verify::{Verdict, Verify};
+pub use verify::{ReadLog, Verdict, Verify};
 
 use host::{Host, Shared};
 use ledger::{Entry, Ledger};

@@ -1,7 +1,8 @@
 //! A ledger beside an output: what was lost, what came twice, out of order or altered.
 //!
 //! Events are known by computer, channel and record id, in whatever shape they were written. What they must
-//! look like is told from the ledger: in `xml`, and in `json` of ours, every letter is compared.
+//! look like is told from the ledger: in `xml`, and in `json` of ours, every letter is compared. What comes out
+//! of an event log was written anew, so there all values are compared, and not how they were quoted.
 
 mod lines;
 mod shape;
@@ -49,6 +50,9 @@ pub struct Verdict {
 
 /// Most examples that are told.
 const EXAMPLES_MAX: usize = 10;
+
+/// The events of an event log, as text.
+pub type ReadLog<'r> = &'r dyn Fn(&Path) -> io::Result<Vec<Vec<u8>>>;
 
 /// A ledger that outputs are held against.
 pub struct Verify {
@@ -122,30 +126,38 @@ impl Verify {
         Ok(Self { pool, head, sheets, by_name, judge: Judge::default(), verdict: Verdict::default() })
     }
 
-    /// Reads a file of an output, or all files below a folder.
+    /// Reads a file of an output, or all files below a folder; `log` reads those that are event logs.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn output(&mut self, path: &Path) -> io::Result<()> {
+    pub fn output(&mut self, path: &Path, log: ReadLog<'_>) -> io::Result<()> {
         if path.is_dir() {
             let entries: io::Result<Vec<PathBuf>> =
                 std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect();
             let mut entries = entries?;
             entries.sort();
-            return entries.iter().try_for_each(|path| self.output(path));
+            return entries.iter().try_for_each(|path| self.output(path, log));
         }
         for sheet in &mut self.sheets {
             sheet.newest.clear();
         }
+        if path.extension().is_some_and(|ending| ending == "evtx") {
+            for text in log(path)? {
+                let found = self.judge.identify_logged(&text);
+                self.event(&text, found);
+            }
+            return Ok(());
+        }
         let mut lines = Lines::open(path)?;
         while let Some(line) = lines.next()? {
-            self.line(line);
+            let found = self.judge.identify(line);
+            self.event(line, found);
         }
         Ok(())
     }
 
-    fn line(&mut self, line: &[u8]) {
-        let Some(found) = self.judge.identify(line) else {
+    fn event(&mut self, line: &[u8], found: Option<Known>) {
+        let Some(found) = found else {
             self.verdict.unreadable += 1;
             return example(&mut self.verdict, || "a line holds no event".into());
         };

@@ -6,7 +6,6 @@ use crate::fleet::ledger::{Ledger, Names};
 use crate::fleet::pool::Origin;
 use crate::format::{FormatConfig, Meta};
 use crate::wsman::Subscription;
-use std::io::Write as _;
 
 const EVENTS: u64 = 40;
 
@@ -69,12 +68,24 @@ fn output(path: &Path, format: &str) -> Vec<String> {
 }
 
 fn verdict(ledger: &Path, lines: &[String]) -> Verdict {
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    of_file(ledger, lines.as_bytes()).unwrap()
+}
+
+/// Of a file with these bytes, in a folder.
+fn of_file(ledger: &Path, bytes: &[u8]) -> io::Result<Verdict> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("events.out");
-    let mut file = std::fs::File::create(&path).unwrap();
-    lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
+    std::fs::write(folder.path().join("events.out"), bytes).unwrap();
     let mut verify = Verify::open(ledger, pool).unwrap();
-    verify.output(folder.path()).unwrap();
+    verify.output(folder.path(), &|_| unreachable!("it is no event log"))?;
+    Ok(verify.finish())
+}
+
+/// Of an event log that holds these.
+fn of_log(ledger: &Path, texts: &[String]) -> Verdict {
+    let mut verify = Verify::open(ledger, pool).unwrap();
+    let texts: Vec<Vec<u8>> = texts.iter().map(|text| text.clone().into_bytes()).collect();
+    verify.output(Path::new("archive/a.evtx"), &|_| Ok(texts.clone())).unwrap();
     verify.finish()
 }
 
@@ -96,6 +107,49 @@ fn a_whole_output_of_any_format_is_good() {
         assert_eq!(verdict.compared, if is_compared { acknowledged } else { 0 }, "{format}");
         assert!(acknowledged > 30 && verdict.sent > acknowledged);
     }
+}
+
+#[test]
+fn events_behind_their_lengths_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = ledger(folder.path());
+    let framed = |lines: &[String]| {
+        let frame = |line: &String| [&(line.len() as u32).to_be_bytes(), line.as_bytes()].concat();
+        lines.iter().flat_map(frame).collect::<Vec<u8>>()
+    };
+    for format in ["xml.framing = 'length'", "json = {}"] {
+        let mut lines = output(&ledger, format);
+        // Whatever stands in it, its length says where it ends.
+        lines.iter_mut().for_each(|line| *line = line.trim_end().to_owned());
+        let bytes = framed(&lines);
+        let good = of_file(&ledger, &bytes).unwrap();
+        assert!(good.is_good() && good.compared == lines.len() as u64, "{format}: {good}");
+        for cut in [1, lines.last().unwrap().len() + 1] {
+            let torn = of_file(&ledger, &bytes[..bytes.len() - cut]).unwrap();
+            assert_eq!((torn.is_good(), torn.lost + torn.altered), (false, 1), "{format}: {torn}");
+        }
+    }
+    let wrong = of_file(&ledger, &[0, 0xff, 0xff, 0xff, b'<']).unwrap();
+    assert_eq!((wrong.unreadable, wrong.delivered), (1, 0));
+    assert!(of_file(&ledger, &[0, 0, 0, 1, b'<', 2, 0, 0, 0]).unwrap_err().to_string().contains("33554432"));
+}
+
+#[test]
+fn what_an_event_log_says_in_other_quotes_is_the_same_and_another_value_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = ledger(folder.path());
+    let mut texts = output(&ledger, "xml.framing = 'none'");
+    let namespace = "http://schemas.microsoft.com/win/2004/08/events/event";
+    let quoted = |quote| format!("xmlns={quote}{namespace}{quote}");
+    for text in &mut texts {
+        *text = text.trim_end().replacen(&quoted('\''), &quoted('"'), 1);
+        assert!(text.contains(&quoted('"')));
+    }
+    let good = of_log(&ledger, &texts);
+    assert!(good.is_good() && good.compared == texts.len() as u64, "{good}");
+    texts[5] = texts[5].replace("Microsoft", "Macrosoft");
+    let altered = of_log(&ledger, &texts);
+    assert_eq!((altered.altered, altered.lost), (1, 0), "{altered}");
 }
 
 #[test]

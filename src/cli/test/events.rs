@@ -48,7 +48,11 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     Ok(events)
 }
 
-fn log(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+/// Texts of the events of an event log.
+///
+/// # Errors
+/// Why one cannot be read.
+pub(in crate::cli) fn log(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let (mut events, mut decoder, mut wrong) = (Vec::new(), Decoder::new(), None);
     for chunk in bytes.get(FILE_HEADER_BYTES..).unwrap_or_default().chunks(CHUNK_BYTES) {
         // What is not used yet is blank.

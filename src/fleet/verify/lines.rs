@@ -1,5 +1,5 @@
-//! The events of an output file, one at a time: a line of JSON, or an `<Event>` whether or not it stands on
-//! one line. Compressed files are read by their ending.
+//! The events of an output file, one at a time: a line of JSON, an `<Event>` whether or not it stands on one
+//! line, or as many bytes as stand before it in four. Compressed files are read by their ending.
 
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 const END: &[u8] = b"</Event>";
-/// Longest event that is put together from lines.
+/// Longest event that is put together from lines, or said to be there.
 const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 pub(super) struct Lines {
@@ -15,6 +15,8 @@ pub(super) struct Lines {
     /// Read, and handed out up to `at`.
     buffer: Vec<u8>,
     at: usize,
+    /// Each has its length before it: the first of a file begins with a byte that no text has.
+    has_lengths: bool,
 }
 
 impl Lines {
@@ -25,10 +27,15 @@ impl Lines {
             Some("zst") => Box::new(zstd::stream::read::Decoder::new(file)?),
             _ => Box::new(file),
         };
-        Ok(Self { input: Box::new(BufReader::with_capacity(1 << 17, input)), buffer: Vec::new(), at: 0 })
+        let mut input = BufReader::with_capacity(1 << 17, input);
+        let has_lengths = input.fill_buf()?.first() == Some(&0);
+        Ok(Self { input: Box::new(input), buffer: Vec::new(), at: 0, has_lengths })
     }
 
     pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.has_lengths {
+            return self.counted();
+        }
         loop {
             let left = self.buffer[self.at..].trim_ascii_start();
             self.at = self.buffer.len() - left.len();
@@ -60,6 +67,26 @@ impl Lines {
                 None => {}
             }
         }
+    }
+
+    /// The next one with its length before it. One that is torn at the end is handed out as it is.
+    fn counted(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.read(4)? < 4 {
+            return Ok((!self.buffer.is_empty()).then_some(&self.buffer));
+        }
+        let length = self.buffer[..].try_into().map_or(0, u32::from_be_bytes);
+        if length as usize > EVENT_BYTES_MAX {
+            let why = format!("an event is said to have {length} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        self.read(length.into())?;
+        Ok(Some(&self.buffer))
+    }
+
+    /// So many bytes, or fewer at the end.
+    fn read(&mut self, bytes: u64) -> io::Result<usize> {
+        self.buffer.clear();
+        self.input.by_ref().take(bytes).read_to_end(&mut self.buffer)
     }
 
     fn more(&mut self) -> io::Result<usize> {

@@ -9,6 +9,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     Xml,
+    /// XML that was made of what an event log holds.
+    Logged,
     /// Our own JSON, of which we know what it must look like.
     Json,
     /// JSON of any other kind.
@@ -65,6 +67,11 @@ impl Judge {
         Some(Known { shape, computer: system.computer?, channel: system.channel?, record })
     }
 
+    /// An event that was read from an event log.
+    pub(super) fn identify_logged(&self, text: &[u8]) -> Option<Known> {
+        of_xml(text, Shape::Logged)
+    }
+
     /// Whether it says what the text says; `None` where we do not know what it should look like.
     pub(super) fn is_same(&mut self, line: &[u8], known: &Known, text: &str) -> Option<bool> {
         if known.shape == Shape::Xml && line == text.as_bytes() {
@@ -74,7 +81,7 @@ impl Judge {
         let event = XmlEvent::parse(text.as_bytes()).ok()?;
         let format = match known.shape {
             Shape::Xml => &mut self.xml,
-            Shape::Json => &mut self.json,
+            Shape::Json | Shape::Logged => &mut self.json,
             Shape::Other => return None,
         };
         format.event(&event, &Meta::default(), &mut self.out).ok()?;
@@ -84,7 +91,13 @@ impl Judge {
                 let members = self.out.strip_suffix(b"}").unwrap_or(&self.out);
                 line.strip_prefix(members).is_some_and(|rest| rest.starts_with(b",\"Forebay\":{"))
             }
-            _ => line == self.out,
+            Shape::Logged => {
+                let found = XmlEvent::parse(line).ok()?;
+                let sent = self.out.len();
+                format.event(&found, &Meta::default(), &mut self.out).ok()?;
+                self.out[..sent] == self.out[sent..]
+            }
+            Shape::Xml | Shape::Other => line == self.out,
         })
     }
 }
