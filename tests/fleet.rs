@@ -1,7 +1,7 @@
 //! The demo as a newcomer runs it, and the fleet's own verdict on what it left behind.
 
 use crate::support::host::passwords;
-use crate::support::process::{forebay, told};
+use crate::support::process::{Process, forebay, told};
 use crate::wef::{Site, WEC};
 use serde_json::Value;
 use std::path::Path;
@@ -75,5 +75,42 @@ fn what_simulated_hosts_sent_is_found_in_every_kind_of_output() {
         let (code, verdict) = json(site.path(), &["fleet", "verify", "ledger", output, "-o", "json"]);
         assert_eq!((code, &verdict["delivered"]), (Some(0), &600.into()), "{output}: {verdict}");
         assert_eq!(verdict["compared"], if is_compared { 600 } else { 0 }, "{output}: {verdict}");
+    }
+}
+
+#[test]
+fn strangers_stay_outside_and_torn_events_arrive_raw_while_the_good_ones_are_served() {
+    let site = Site::bare(
+        "tls.certificate = 'certificates/server.pem'\ntls.key = 'certificates/server.key'\n\
+         auth.certificate.ca = ['certificates/ca.pem']\n",
+    );
+    site.write("[source.dc.wef.subscription.all]\nquery.channels = { Security = '*', System = '*' }\n", "");
+    site.add(
+        "[output.framed]\nformat.xml.framing = 'length'\nsink.file.path = './framed/events.bin'\n\
+         [output.elastic]\nformat.ecs = {}\nsink.file.path = './elastic/events.jsonl'\n",
+    );
+    let url = format!("https://localhost:{}{WEC}", site.port);
+    let mint = ["fleet", &url, "--certificates", "certificates", "--mint-only"];
+    assert_eq!(Process::start(forebay(site.path(), &mint)).code(), Some(0));
+    let running = site.run();
+    let fleet = ["fleet", &url, "-n", "3", "--certificates", "certificates", "--ledger", "ledger"];
+    let faults = ["--fault-torn", "0.5", "--fault-certificate", "0.5", "--fault-malformed", "0.2"];
+    let rest = ["--events", "600", "--existing", "200", "--batch", "10", "-o", "json"];
+    let (code, report) = json(site.path(), &[&fleet[..], &faults, &rest].concat());
+    assert_eq!((code, report["acknowledged"].as_u64()), (Some(0), Some(600)), "{report}");
+    assert_eq!((&report["wrong_acks"], &report["failures"]), (&0.into(), &0.into()), "{report}");
+    let told_of = report["faults"].as_object().unwrap();
+    let torn = told_of["torn event among good ones, acknowledged"].as_u64().unwrap();
+    for stranger in
+        ["certificate of another CA, refused", "expired certificate, refused", "no certificate, refused"]
+    {
+        assert!(told_of.contains_key(stranger), "{stranger}: {report}");
+    }
+    running.stop();
+    assert_eq!(running.code(), Some(0), "{}", told(site.path()));
+    for (output, compared) in [("out", 600), ("framed", 600), ("elastic", torn)] {
+        let (code, verdict) = json(site.path(), &["fleet", "verify", "ledger", output, "-o", "json"]);
+        assert_eq!((code, &verdict["delivered"]), (Some(0), &600.into()), "{output}: {verdict}");
+        assert_eq!(verdict["compared"], compared, "{output}: {verdict}");
     }
 }

@@ -1,11 +1,11 @@
 //! The next delivery of a stream: which events it holds, and its body.
 
-use super::form::{Hole, Wire};
+use super::form::{Form, Hole, Wire};
 use super::host::{Duty, Host};
 use super::http::Outgoing;
 use super::ledger::Entry;
 use super::message::Caller;
-use super::template::Filling;
+use super::template::{Filling, torn};
 use crate::wsman::BookmarkList;
 use crate::wsman::charset::Charset;
 use crate::wsman::subscription::{Content, Encoding};
@@ -27,6 +27,8 @@ pub(super) struct Batch {
     pub(super) numbers: Vec<u64>,
     /// One event was larger than any envelope and is left out.
     pub(super) oversize: u64,
+    /// One of them that is not well-formed.
+    pub(super) torn: Option<u64>,
 }
 
 impl Batch {
@@ -118,8 +120,15 @@ impl Batch {
             for &n in &self.numbers {
                 let (_, record) = pool.place(n);
                 let filling = Filling { record, time: log.time(n), computer: &host.name };
+                let template = &pool.templates[pool.template(host.number, n) as usize];
                 wire.fixed(&duty.task.event_open);
-                pool.templates[pool.template(host.number, n) as usize].put(filling, rendered, &mut wire);
+                if self.torn == Some(n) {
+                    let mut text = String::new();
+                    template.write(filling, rendered, &mut text);
+                    wire.fixed(&Form::new(&[&torn(&text)], &[]));
+                } else {
+                    template.put(filling, rendered, &mut wire);
+                }
                 wire.fixed(&duty.task.event_close);
             }
             wire.fixed(tail);

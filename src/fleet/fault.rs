@@ -1,8 +1,11 @@
 //! What hosts do wrong on purpose.
 
+use super::batch::Batch;
 use super::dice::Dice;
 use super::form::compress;
+use super::host::{Duty, Host};
 use super::http::{Delivery, Outgoing};
+use super::ledger::Entry;
 use super::message::{Caller, Task};
 use super::plan::Faults;
 use crate::wsman::charset::{self, Charset};
@@ -65,6 +68,17 @@ pub(super) fn beside(faults: &Faults, dice: &mut Dice) -> Option<Fault> {
         Some(dice.pick(&MALFORMED))
     } else {
         dice.chance(faults.oversize).then_some(Fault::Oversize)
+    }
+}
+
+/// Chooses an event of a batch to be sent torn. Only where events stand in CDATA: elsewhere the envelope would
+/// be torn too.
+pub(super) fn tear(batch: &mut Batch, host: &Host, duty: &Duty, dice: &mut Dice) {
+    let chance = host.shared.plan.settings.faults.torn;
+    if duty.task.subscription.cdata && !batch.numbers.is_empty() && dice.chance(chance) {
+        let event = dice.pick(&batch.numbers);
+        batch.torn = Some(event);
+        host.shared.ledger.write(&Entry::Torn { host: host.number, event });
     }
 }
 

@@ -7,6 +7,7 @@
 //! A 12 0 0 50                          host 12, subscription 0: 0..50 were acknowledged
 //! U 12 0 50 100                        … were sent; no Ack came
 //! D 12 0 0 50                          … were sent once more, after their Ack
+//! T 12 7                               event 7 of host 12 was sent with an element that is never closed
 //! ```
 //! Events themselves are not in it: they follow from the seed, the host and their number, so the ledger
 //! takes some bytes per batch and still says every event letter by letter. Lines are written as it
@@ -87,6 +88,7 @@ pub(super) enum Entry {
     Stream(u32, Stream),
     Log { host: u32, events: Range<u64>, time: u64 },
     Sent { host: u32, stream: u32, events: Range<u64>, fate: Fate },
+    Torn { host: u32, event: u64 },
 }
 
 /// The ledger as it is being written; without a file it only numbers the subscriptions.
@@ -124,7 +126,7 @@ impl Ledger {
                             log.restore(events.start, events.end, time);
                         }
                     }
-                    Entry::Sent { .. } => {}
+                    Entry::Sent { .. } | Entry::Torn { .. } => {}
                 }
             }
             let file = File::options().read(true).append(true).open(path)?;
@@ -176,6 +178,7 @@ impl Inner {
             Entry::Log { host, events, time } => {
                 writeln!(file, "L {host} {} {} {time}", events.start, events.end)
             }
+            Entry::Torn { host, event } => writeln!(file, "T {host} {event}"),
             Entry::Sent { host, stream, events, fate } => {
                 let letter = match fate {
                     Fate::Acknowledged => 'A',
@@ -244,6 +247,9 @@ impl Entry {
             let (from, to, time) = (next()?, next()?, next()?);
             return Some(Self::Log { host, events: from..to, time });
         }
+        if kind == "T" {
+            return Some(Self::Torn { host, event: next()? });
+        }
         let fate = match kind {
             "A" => Fate::Acknowledged,
             "U" => Fate::Unanswered,
@@ -276,9 +282,15 @@ mod tests {
         let path = folder.path().join("ledger");
         let stream = Stream { name: "a b".into(), query: "<QueryList/>".into(), rendered: true };
         let log = Entry::Log { host: 2, events: 0..5, time: 9 };
+        let torn = Entry::Torn { host: 2, event: 1 };
         let sent = |fate, events| Entry::Sent { host: 2, stream: 0, events, fate };
-        let entries =
-            [log, sent(Fate::Acknowledged, 0..3), sent(Fate::Unanswered, 3..5), sent(Fate::SentAgain, 0..1)];
+        let entries = [
+            log,
+            torn,
+            sent(Fate::Acknowledged, 0..3),
+            sent(Fate::Unanswered, 3..5),
+            sent(Fate::SentAgain, 0..1),
+        ];
         let (ledger, logs) = Ledger::open(&path, &head()).unwrap();
         assert_eq!((logs.len(), logs[2].len(), ledger.stream(&stream), ledger.stream(&stream)), (3, 0, 0, 0));
         entries.iter().for_each(|entry| ledger.write(entry));

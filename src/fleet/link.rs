@@ -3,6 +3,7 @@
 
 use super::host::Host;
 use super::http::{Answer, Connection, Delivery, HttpError, Outgoing, Socket};
+use super::stranger::Stranger;
 use super::target::Target;
 use crate::wsman::charset::Charset;
 use base64::Engine as _;
@@ -46,29 +47,46 @@ impl Link {
             format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{password}", self.host.name)))
         });
         request.head(&self.target, charset.name(), sldc, authorization.as_deref());
+        let tls = self.host.tls.as_ref();
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => self.connect(tls).await?,
         };
         let was_used = connection.was_used;
         let mut exchanged = connection.exchange(&request, how, limit).await;
         let is_stale = matches!(exchanged, Err(HttpError::Closed | HttpError::Broken(_)));
         if was_used && is_stale {
-            exchanged = self.connect().await?.exchange(&request, how, limit).await;
+            exchanged = self.connect(tls).await?.exchange(&request, how, limit).await;
         }
         let (answer, connection) = exchanged?;
         self.connection = connection;
         Ok(answer)
     }
 
-    async fn connect(&self) -> Result<Connection, HttpError> {
-        let connected = timeout(CONNECT_TIMEOUT, self.open()).await;
+    /// The same way once, as somebody who is not to be let in.
+    pub(super) async fn intrude(
+        &self,
+        stranger: Stranger,
+        mut request: Outgoing,
+        charset: Charset,
+    ) -> Result<Answer, HttpError> {
+        let plan = &self.host.shared.plan;
+        let tls = plan.tls.as_ref().map(|tls| tls.of_stranger(stranger, &self.host.name)).transpose();
+        let tls = tls.map_err(|error| HttpError::Tls(io::Error::other(error)))?;
+        request.head(&self.target, charset.name(), false, None);
+        let connection = self.connect(tls.as_ref()).await?;
+        let exchanged = connection.exchange(&request, Delivery::Whole, plan.settings.timeout).await?;
+        Ok(exchanged.0)
+    }
+
+    async fn connect(&self, config: Option<&Arc<ClientConfig>>) -> Result<Connection, HttpError> {
+        let connected = timeout(CONNECT_TIMEOUT, self.open(config)).await;
         let socket = connected.map_err(|_| HttpError::Connect(io::ErrorKind::TimedOut.into()))??;
         self.host.shared.meter.tally(|tally| tally.connections += 1);
         Ok(Connection::new(socket))
     }
 
-    async fn open(&self) -> Result<Box<dyn Socket>, HttpError> {
+    async fn open(&self, config: Option<&Arc<ClientConfig>>) -> Result<Box<dyn Socket>, HttpError> {
         let settings = &self.host.shared.plan.settings;
         let Target { host, port, is_tls, .. } = &self.target;
         let to = match settings.connect {
@@ -80,7 +98,7 @@ impl Link {
             count => Some(settings.from[self.host.number as usize % count]),
         };
         let stream = tcp(to, from).await.map_err(HttpError::Connect)?;
-        match (&self.host.tls, is_tls) {
+        match (config, is_tls) {
             (Some(config), true) => tls(stream, host, config).await.map_err(HttpError::Tls),
             (None, true) => {
                 let why = "the subscription is to be delivered by TLS, and the host has no certificate";

@@ -8,9 +8,10 @@
 //!
 //! Not for production: the CA's key lies beside its certificate.
 
+use super::stranger::Stranger;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -101,15 +102,21 @@ impl Mint {
     }
 
     /// Certificate and key of a host, by the name of its machine.
-    fn client(&self, machine: &str) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), MintError> {
+    fn client(&self, machine: &str, is_expired: bool) -> Result<Shown, MintError> {
         let mut params = CertificateParams::new(vec![machine.to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, machine);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if is_expired {
+            params.not_after = date_time_ymd(2020, 1, 1);
+        }
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
         Ok((certificate, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
     }
 }
+
+/// What somebody shows.
+type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 /// How hosts sign in by TLS.
 pub(super) struct ClientTls {
@@ -139,14 +146,32 @@ impl ClientTls {
     /// The configuration of one host, with a certificate of its own. No session is ever resumed: Windows
     /// presents its certificate on each connection.
     pub(super) fn of_host(&self, machine: &str) -> Result<Arc<ClientConfig>, MintError> {
-        let (certificate, key) = self.mint.client(machine)?;
+        self.config(Some(self.mint.client(machine, false)?))
+    }
+
+    /// That of somebody who claims to be this host.
+    pub(super) fn of_stranger(
+        &self,
+        stranger: Stranger,
+        machine: &str,
+    ) -> Result<Arc<ClientConfig>, MintError> {
+        self.config(match stranger {
+            Stranger::OtherAuthority => Some(Mint::new()?.client(machine, false)?),
+            Stranger::Expired => Some(self.mint.client(machine, true)?),
+            Stranger::Nobody => None,
+        })
+    }
+
+    fn config(&self, shown: Option<Shown>) -> Result<Arc<ClientConfig>, MintError> {
         let tls = |error: rustls::Error| MintError::Tls(error.to_string());
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+        let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(tls)?
-            .with_webpki_verifier(Arc::clone(&self.verifier))
-            .with_client_auth_cert(vec![certificate], key)
-            .map_err(tls)?;
+            .with_webpki_verifier(Arc::clone(&self.verifier));
+        let mut config = match shown {
+            Some((certificate, key)) => config.with_client_auth_cert(vec![certificate], key).map_err(tls)?,
+            None => config.with_no_client_auth(),
+        };
         config.resumption = Resumption::disabled();
         Ok(Arc::new(config))
     }

@@ -13,8 +13,8 @@
 //! | `form`, `message`, `batch` | what a host says, as Windows writes it, cheaply |
 //! | `target`, `http`, `link`, `mint` | how it gets there: HTTP/1.1, TLS, certificates made on the fly |
 //! | `host`, `stream`, `outcome` | one host; one subscription of it; what an answer means |
-//! | `schedule`, `fault`, `plan` | what a run is to do |
-//! | `ledger`, `verify` | what was sent, and what an output made of it |
+//! | `schedule`, `fault`, `stranger`, `plan` | what a run is to do |
+//! | `ledger`, `open`, `verify` | what was sent, and what an output made of it |
 //! | `meter`, `watch`, `report` | what it came to |
 //!
 //! Promise: all events follow from the seed; what was acknowledged is in the ledger, letter by letter.
@@ -33,11 +33,13 @@ mod log;
 mod message;
 mod meter;
 mod mint;
+mod open;
 mod outcome;
 mod plan;
 mod pool;
 mod report;
 mod schedule;
+mod stranger;
 mod stream;
 mod target;
 mod template;

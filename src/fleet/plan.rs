@@ -81,6 +81,10 @@ pub struct Faults {
     pub duplicate: f64,
     /// A message is sent that is none, beside the delivery.
     pub malformed: f64,
+    /// One event of the delivery is not well-formed, among good ones.
+    pub torn: f64,
+    /// A connection is tried beside the delivery, with a certificate that is not to be taken.
+    pub certificate: f64,
     /// A body is sent that is too large.
     pub oversize: f64,
     /// The delivery comes drop by drop.

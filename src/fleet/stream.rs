@@ -19,12 +19,13 @@ use super::http::{Delivery, Outgoing};
 use super::ledger::{Entry, Fate};
 use super::link::Link;
 use super::message::{self, Caller};
+use super::open::Open;
 use super::outcome::Outcome;
 use super::plan::Pace;
+use super::stranger::Stranger;
 use super::target::Target;
 use crate::wsman::charset;
 use crate::wsman::{BookmarkList, Guid};
-use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -180,7 +181,8 @@ impl Stream {
             if granted == 0 {
                 return Err(Ended::Spent);
             }
-            let batch = Batch::next(&self.host, &self.duty, self.at, limit, granted);
+            let mut batch = Batch::next(&self.host, &self.duty, self.at, limit, granted);
+            fault::tear(&mut batch, &self.host, &self.duty, &mut self.dice);
             let shared = Arc::clone(&self.host.shared);
             shared.give_back(granted - batch.events());
             if batch.oversize > 0 {
@@ -221,6 +223,9 @@ impl Stream {
         open.settle(Fate::Acknowledged);
         let meter = &self.host.shared.meter;
         meter.acknowledged(batch.events(), bytes, due.elapsed());
+        if batch.torn.is_some() {
+            meter.fault("torn event among good ones, acknowledged");
+        }
         if self.dice.chance(self.host.shared.plan.settings.faults.duplicate) {
             let mut again = Open::new(Arc::clone(&self.host), self.duty.number, batch.range.clone());
             again.settle(Fate::SentAgain);
@@ -303,6 +308,9 @@ impl Stream {
     /// Sends what is no message of Windows, where the plan asks for it.
     async fn misbehave(&mut self) {
         let faults = self.host.shared.plan.settings.faults;
+        if let Some(stranger) = Stranger::beside(&faults, &mut self.dice) {
+            self.intrude(stranger).await;
+        }
         let Some(fault) = fault::beside(&faults, &mut self.dice) else { return };
         let mut dice = Dice::new(self.dice.roll());
         let mut body =
@@ -317,6 +325,17 @@ impl Stream {
             Outcome::Failed(why) => why,
         };
         self.host.shared.meter.fault(&format!("{fault}, answered by {answered}"));
+    }
+
+    async fn intrude(&mut self, stranger: Stranger) {
+        let [message, operation] = [self.dice.guid(), self.dice.guid()];
+        let caller = Caller { machine: &self.host.name, session: self.session, message, operation };
+        let request = self.body_of(&self.duty.task.heartbeat(caller));
+        let called = stranger.call(&self.link, request, charset_of(&self.duty), message);
+        let (what, is_mistake) = called.await;
+        let meter = &self.host.shared.meter;
+        meter.fault(&what);
+        meter.tally(|tally| tally.wrong_acks += u64::from(is_mistake));
     }
 
     /// The host shuts down. The End behind it says SLDC and is plain, as Windows does it.
@@ -345,31 +364,6 @@ impl Stream {
                 charset::encode(text, charset, out);
             }
         })
-    }
-}
-
-/// Events that are under way: whatever ends the stream, the ledger hears of them.
-struct Open {
-    host: Arc<Host>,
-    stream: u32,
-    events: Range<u64>,
-    fate: Fate,
-}
-
-impl Open {
-    fn new(host: Arc<Host>, stream: u32, events: Range<u64>) -> Self {
-        Self { host, stream, events, fate: Fate::Unanswered }
-    }
-
-    fn settle(&mut self, fate: Fate) {
-        self.fate = fate;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let (host, stream, events) = (self.host.number, self.stream, self.events.clone());
-        self.host.shared.ledger.write(&Entry::Sent { host, stream, events, fate: self.fate });
     }
 }
 

@@ -81,6 +81,12 @@ impl Template {
     }
 }
 
+/// The text of an event with an element in it that is never closed: System can be read, and no more.
+pub(super) fn torn(text: &str) -> String {
+    let end = text.rfind("</").unwrap_or(text.len());
+    format!("{}<torn>{}", &text[..end], &text[end..])
+}
+
 /// Time and record id as they are written, one behind the other.
 struct Numbers {
     text: String,

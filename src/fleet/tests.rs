@@ -457,6 +457,7 @@ fn faults_lose_nothing_and_are_told() {
             duplicate: 0.1,
             malformed: 0.2,
             oversize: 0.02,
+            torn: 0.3,
             skew: 0.5,
             skew_by: Duration::from_secs(3600),
             ..Faults::default()
@@ -465,8 +466,30 @@ fn faults_lose_nothing_and_are_told() {
         let (report, verdict) = run_and_verify(&fake, settings).await;
         assert_eq!((verdict.lost, verdict.altered, verdict.delivered), (0, 0, 700), "{verdict}");
         assert_eq!((report.wrong_acks, report.failures), (0, 0), "{report}");
-        assert!(report.faults.len() >= 5, "{report}");
+        assert!(report.faults.len() >= 6, "{report}");
+        assert!(report.faults.contains_key("torn event among good ones, acknowledged"), "{report}");
         assert!(verdict.duplicated > 0);
+    });
+}
+
+#[test]
+fn an_event_that_was_sent_torn_has_to_arrive_torn() {
+    test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake::start(|_| Say::Ack).await;
+        let faults = Faults { torn: 1.0, ..Faults::default() };
+        let settings = Settings { events: Some(100), batch: 10, faults, ..settings(2, &folder) };
+        let path = settings.ledger.clone().unwrap();
+        let (report, verdict) = run_and_verify(&fake, settings).await;
+        assert!(verdict.is_good() && verdict.compared == 100, "{verdict}");
+        assert_eq!(report.faults["torn event among good ones, acknowledged"], report.batches, "{report}");
+        let mend = |change: &dyn Fn(&str) -> String| {
+            let mut state = fake.state.lock().unwrap();
+            let (_, text) = state.events.iter_mut().find(|(_, text)| text.contains("<torn>")).unwrap();
+            *text = change(text);
+        };
+        mend(&|text| text.replace("<torn>", ""));
+        assert_eq!((verified(&fake, &path).altered, verified(&fake, &path).lost), (1, 0));
     });
 }
 

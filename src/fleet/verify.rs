@@ -10,7 +10,7 @@ mod shape;
 use super::ledger::{self, Entry, Fate, Head, Stream};
 use super::log::Log;
 use super::pool::Pool;
-use super::template::Filling;
+use super::template::{Filling, torn};
 use lines::Lines;
 use serde::Serialize;
 use shape::{Judge, Known};
@@ -83,6 +83,8 @@ struct Marks {
     found: u8,
     raw: bool,
     rendered: bool,
+    /// Sent with an element that is never closed.
+    torn: bool,
 }
 
 impl Verify {
@@ -106,13 +108,19 @@ impl Verify {
                         sheet.log.restore(events.start, events.end, time);
                     }
                 }
+                Entry::Torn { host, event } => {
+                    if let Some(sheet) = sheets.get_mut(host as usize) {
+                        sheet.reach(event + 1);
+                        sheet.events[event as usize].torn = true;
+                    }
+                }
                 Entry::Sent { host, stream, events, fate } => {
                     let Some(sheet) = sheets.get_mut(host as usize) else { continue };
                     let Some((of, wanted)) = wanted.get(stream as usize) else { continue };
                     if !sheet.streams.contains(&stream) {
                         sheet.streams.push(stream);
                     }
-                    sheet.events.resize(sheet.events.len().max(events.end as usize), Marks::default());
+                    sheet.reach(events.end);
                     for n in events {
                         if wanted.get(pool.template(host, n) as usize).copied().unwrap_or_default() {
                             sheet.events[n as usize].note(fate, of.rendered);
@@ -195,9 +203,13 @@ impl Verify {
         for (_, rendered) in forms.iter().filter(|(was_sent, _)| *was_sent) {
             let mut text = String::new();
             template.write(filling, *rendered, &mut text);
-            match self.judge.is_same(line, &found, &text) {
-                Some(is_same) => same = Some(same.unwrap_or_default() || is_same),
-                None => return,
+            let whole = (!marks.torn || marks.came_again()).then_some(&text);
+            let torn = marks.torn.then(|| torn(&text));
+            for text in whole.into_iter().chain(&torn) {
+                match self.judge.is_same(line, &found, text) {
+                    Some(is_same) => same = Some(same.unwrap_or_default() || is_same),
+                    None => return,
+                }
             }
         }
         self.verdict.compared += 1;
@@ -237,7 +249,19 @@ impl Verify {
     }
 }
 
+impl Sheet {
+    /// There are so many events at least.
+    fn reach(&mut self, len: u64) {
+        self.events.resize(self.events.len().max(len as usize), Marks::default());
+    }
+}
+
 impl Marks {
+    /// Sent in several deliveries: not all need have been torn.
+    fn came_again(self) -> bool {
+        self.extra > 0 || self.acknowledged > 1
+    }
+
     fn note(&mut self, fate: Fate, rendered: bool) {
         match fate {
             Fate::Acknowledged => self.acknowledged = self.acknowledged.saturating_add(1),

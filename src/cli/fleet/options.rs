@@ -134,6 +134,13 @@ pub(super) struct Options {
     /// Beside so many deliveries, a message that is none
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Faults")]
     fault_malformed: f64,
+    /// Of the deliveries, with one event among the good ones that is not well-formed
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Faults")]
+    fault_torn: f64,
+    /// Beside so many deliveries, a connection with a certificate that must not be taken: of another CA,
+    /// expired, or none; with https
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Faults")]
+    fault_certificate: f64,
     /// Beside so many deliveries, a body that is too large
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Faults")]
     fault_oversize: f64,
@@ -194,6 +201,10 @@ impl Options {
         if self.hosts == 0 || self.batch == 0 {
             return Err(Failure::new(Exit::Usage, "there is at least one host, and one event in a batch"));
         }
+        if self.fault_certificate > 0.0 && !self.url.starts_with("https:") {
+            let why = "`--fault-certificate` is for an https address: certificates are shown over TLS only";
+            return Err(Failure::new(Exit::Usage, why));
+        }
         let origin = if self.replay.is_empty() {
             Origin::Generated { variants: self.variants }
         } else {
@@ -224,6 +235,8 @@ impl Options {
                 unheard: self.fault_unheard,
                 duplicate: self.fault_duplicate,
                 malformed: self.fault_malformed,
+                torn: self.fault_torn,
+                certificate: self.fault_certificate,
                 oversize: self.fault_oversize,
                 slow: self.fault_slow,
                 skew: self.fault_skew,

@@ -13,6 +13,8 @@ enum Shape {
     Logged,
     /// Our own JSON, of which we know what it must look like.
     Json,
+    /// The text of what a collector could not read, in JSON.
+    Raw,
     /// JSON of any other kind.
     Other,
 }
@@ -21,6 +23,8 @@ enum Shape {
 #[derive(Debug)]
 pub(super) struct Known {
     shape: Shape,
+    /// Text of a raw one.
+    raw: Option<String>,
     pub(super) computer: String,
     pub(super) channel: String,
     pub(super) record: u64,
@@ -53,10 +57,12 @@ impl Judge {
             return of_xml(line, Shape::Xml);
         }
         let line: Line = serde_json::from_slice(line).ok()?;
-        if let Some(raw) = line.forebay.as_ref().and_then(|forebay| forebay.raw.as_ref()) {
-            return of_xml(raw.as_bytes(), Shape::Other);
-        }
         let shape = if line.forebay.is_some() { Shape::Json } else { Shape::Other };
+        let original = line.elastic.filter(|_| line.winlog.is_none()).and_then(|elastic| elastic.original);
+        if let Some(raw) = line.forebay.and_then(|forebay| forebay.raw).or(original) {
+            let known = of_xml(raw.as_bytes(), Shape::Raw);
+            return known.map(|known| Known { raw: Some(raw), ..known });
+        }
         let event = line.event.and_then(|event| event.system);
         let system = line.system.or(event).or(line.winlog)?;
         let record = match system.record? {
@@ -64,7 +70,7 @@ impl Judge {
             serde_json::Value::String(text) => text.parse().ok()?,
             _ => return None,
         };
-        Some(Known { shape, computer: system.computer?, channel: system.channel?, record })
+        Some(Known { shape, raw: None, computer: system.computer?, channel: system.channel?, record })
     }
 
     /// An event that was read from an event log.
@@ -77,14 +83,19 @@ impl Judge {
         if known.shape == Shape::Xml && line == text.as_bytes() {
             return Some(true);
         }
+        if let Some(raw) = &known.raw {
+            return Some(raw == text);
+        }
         self.out.clear();
         let event = XmlEvent::parse(text.as_bytes()).ok()?;
         let format = match known.shape {
             Shape::Xml => &mut self.xml,
             Shape::Json | Shape::Logged => &mut self.json,
-            Shape::Other => return None,
+            Shape::Raw | Shape::Other => return None,
         };
-        format.event(&event, &Meta::default(), &mut self.out).ok()?;
+        if format.event(&event, &Meta::default(), &mut self.out).is_err() {
+            return Some(false);
+        }
         Some(match known.shape {
             // What was known beside the event follows it in the same object.
             Shape::Json => {
@@ -97,7 +108,7 @@ impl Judge {
                 format.event(&found, &Meta::default(), &mut self.out).ok()?;
                 self.out[..sent] == self.out[sent..]
             }
-            Shape::Xml | Shape::Other => line == self.out,
+            Shape::Xml | Shape::Raw | Shape::Other => line == self.out,
         })
     }
 }
@@ -112,6 +123,7 @@ fn of_xml(text: &[u8], shape: Shape) -> Option<Known> {
     };
     Some(Known {
         shape,
+        raw: None,
         computer: text(header.computer)?,
         channel: text(header.channel)?,
         record: text(header.record_id)?.parse().ok()?,
@@ -128,12 +140,20 @@ struct Line {
     winlog: Option<System>,
     #[serde(rename = "Forebay")]
     forebay: Option<Forebay>,
+    #[serde(rename = "event")]
+    elastic: Option<Elastic>,
 }
 
 #[derive(Deserialize)]
 struct Nested {
     #[serde(rename = "System")]
     system: Option<System>,
+}
+
+#[derive(Deserialize)]
+struct Elastic {
+    /// The text of what could not be read.
+    original: Option<String>,
 }
 
 #[derive(Deserialize)]
