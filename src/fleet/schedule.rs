@@ -3,6 +3,9 @@
 //! A rate is a curve of events per second over time, for all hosts together. Batches are numbered through
 //! and dealt to the hosts in turn, so that hosts with few events do not all send at once; the time of a
 //! batch is where the area below the curve reaches its number of events.
+//!
+//! The events of a batch come one by one since the one before. Where that takes longer than the subscription
+//! lets its first event wait (`MaxTime`), what is there is delivered in time, and the batch goes in parts.
 
 use std::time::Duration;
 
@@ -37,6 +40,23 @@ pub struct Schedule {
     stretches: Vec<Stretch>,
     /// The stretches are repeated instead.
     repeats: bool,
+}
+
+/// Where a host is: deliveries before this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Turn {
+    batch: u64,
+    part: u64,
+}
+
+/// A delivery of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    /// After the start.
+    pub(super) at: Duration,
+    /// Events that the host has had by then.
+    pub(super) events: u64,
+    pub(super) next: Turn,
 }
 
 /// Longest that anything lasts here: ten years.
@@ -86,8 +106,33 @@ impl Schedule {
         self.repeats.then(|| Duration::from_secs_f64(seconds))
     }
 
-    /// When the host's nth batch is due.
-    pub fn batch_due(&self, host: u32, hosts: u32, nth: u64, events: u64) -> Option<Duration> {
+    /// A host's delivery, in batches of `events` of which none waits for longer than `time_max`.
+    pub(super) fn turn(
+        &self,
+        turn: Turn,
+        (host, hosts): (u32, u32),
+        events: u64,
+        time_max: Duration,
+    ) -> Option<Due> {
+        let full = self.batch_due(host, hosts, turn.batch, events)?;
+        // Nobody says since when the first one has been filling.
+        let since = turn
+            .batch
+            .checked_sub(1)
+            .map_or(Some(full), |before| self.batch_due(host, hosts, before, events))?;
+        let filling = full.saturating_sub(since).as_secs_f64();
+        let parts = ((filling / time_max.as_secs_f64()).ceil() as u64).clamp(1, events.max(1));
+        let part = turn.part + 1;
+        let is_last = part >= parts;
+        Some(Due {
+            at: since + Duration::from_secs_f64(filling * part as f64 / parts as f64),
+            events: turn.batch * events + events * part / parts,
+            next: if is_last { Turn { batch: turn.batch + 1, part: 0 } } else { Turn { part, ..turn } },
+        })
+    }
+
+    /// When the host's nth batch is full.
+    fn batch_due(&self, host: u32, hosts: u32, nth: u64, events: u64) -> Option<Duration> {
         self.due((nth * u64::from(hosts) + u64::from(host)).saturating_mul(events))
     }
 }
@@ -131,5 +176,27 @@ mod tests {
         let schedule = Schedule::steady(1000.0);
         let due = |host, nth| schedule.batch_due(host, 10, nth, 50).unwrap().as_secs_f64();
         assert_eq!([due(0, 0), due(1, 0), due(9, 0), due(0, 1)], [0.0, 0.05, 0.45, 0.5]);
+    }
+
+    /// Seconds, and events by then, of a host's first deliveries.
+    fn turns(schedule: &Schedule, time_max: f64, count: usize) -> Vec<(f64, u64)> {
+        let mut turn = Turn::default();
+        let next = || {
+            let due = schedule.turn(turn, (1, 2), 4, Duration::from_secs_f64(time_max)).unwrap();
+            turn = due.next;
+            (due.at.as_secs_f64(), due.events)
+        };
+        std::iter::repeat_with(next).take(count).collect()
+    }
+
+    #[test]
+    fn a_batch_that_fills_slowly_goes_in_parts_and_no_event_is_left_out() {
+        // A batch of the host each eight seconds.
+        let slow = Schedule::steady(1.0);
+        assert_eq!(turns(&slow, 8.0, 3), [(4.0, 4), (12.0, 8), (20.0, 12)]);
+        assert_eq!(turns(&slow, 2.5, 6), [(4.0, 4), (6.0, 5), (8.0, 6), (10.0, 7), (12.0, 8), (14.0, 9)]);
+        assert_eq!(turns(&slow, 4.0, 4), [(4.0, 4), (8.0, 6), (12.0, 8), (16.0, 10)]);
+        // No event is cut in two.
+        assert_eq!(turns(&slow, 0.0, 4), [(4.0, 4), (6.0, 5), (8.0, 6), (10.0, 7)]);
     }
 }

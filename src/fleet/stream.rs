@@ -22,6 +22,7 @@ use super::message::{self, Caller};
 use super::open::Open;
 use super::outcome::Outcome;
 use super::plan::Pace;
+use super::schedule::Turn;
 use super::stranger::Stranger;
 use super::target::Target;
 use crate::wsman::charset;
@@ -136,24 +137,25 @@ impl Stream {
         let settings = self.host.shared.plan.settings.clone();
         let heartbeat = settings.heartbeat.unwrap_or(self.duty.task.subscription.heartbeat);
         let sends = self.duty.wanted.iter().any(|wanted| *wanted);
-        let (mut spoke, mut nth) = (Instant::now(), 0);
+        let time_max = self.duty.task.subscription.max_time;
+        let (mut spoke, mut turn) = (Instant::now(), Turn::default());
         loop {
+            let place = (self.host.number, settings.hosts);
+            let planned = match &settings.pace {
+                Pace::Open(schedule) if sends => schedule.turn(turn, place, settings.batch, time_max),
+                _ => None,
+            };
             let due = match &settings.pace {
-                _ if !sends => None,
-                Pace::Closed => Some(Instant::now()),
-                Pace::Idle => None,
-                Pace::Open(schedule) => schedule
-                    .batch_due(self.host.number, settings.hosts, nth, settings.batch)
-                    .map(|due| self.host.shared.started + due),
+                Pace::Closed if sends => Some(Instant::now()),
+                _ => planned.map(|planned| self.host.shared.started + planned.at),
             };
             let silent = spoke + heartbeat;
             let done = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Stopped,
                 () = sleep_until(due.unwrap_or(silent)), if due.is_some_and(|due| due <= silent) => {
-                    let limit = matches!(settings.pace, Pace::Open(_))
-                        .then(|| self.host.before + (nth + 1) * settings.batch);
-                    nth += 1;
+                    let limit = planned.map(|planned| self.host.before + planned.events);
+                    turn = planned.map_or(turn, |planned| planned.next);
                     self.send(limit, due.unwrap_or(silent), stop).await
                 }
                 () = sleep_until(silent) => self.heartbeat(stop).await,

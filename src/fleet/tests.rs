@@ -509,6 +509,25 @@ fn an_open_loop_counts_latency_from_when_a_batch_was_due() {
 }
 
 #[test]
+fn an_event_waits_no_longer_than_its_subscription_says() {
+    test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake::start(|_| Say::Ack).await;
+        fake.subscription.lock().unwrap().max_time = Duration::from_millis(250);
+        // A batch takes five seconds to fill.
+        let pace = Pace::Open(Schedule::steady(10.0));
+        let settings = Settings { events: Some(60), batch: 50, pace, ..settings(1, &folder) };
+        let (report, verdict) = run_and_verify(&fake, settings).await;
+        assert!(verdict.is_good() && verdict.delivered == 60, "{verdict}");
+        assert!(
+            (4..=7).contains(&report.batches),
+            "the first at once, then two or three events each: {report}"
+        );
+        assert!(report.seconds < 3.0, "{report}");
+    });
+}
+
+#[test]
 fn the_ledger_hears_of_what_was_under_way_at_the_end() {
     test(async {
         let folder = tempfile::tempdir().unwrap();

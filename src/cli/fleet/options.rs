@@ -72,7 +72,8 @@ pub(super) struct Options {
     /// Without it each host sends its next batch when the last is acknowledged
     #[arg(long, value_name = "EVENTS/S", help_heading = "Pace")]
     rate: Option<f64>,
-    /// Most events of a delivery; the subscription may say less
+    /// Most events of a delivery; the subscription may say less. At a rate that does not fill it within the
+    /// subscription's MaxTime, what is there is sent in time
     #[arg(long, default_value_t = 50, help_heading = "Pace")]
     batch: u64,
     /// Reach the rate evenly over this time
