@@ -87,6 +87,8 @@ fn strangers_stay_outside_and_torn_events_arrive_raw_while_the_good_ones_are_ser
     site.write("[source.dc.wef.subscription.all]\nquery.channels = { Security = '*', System = '*' }\n", "");
     site.add(
         "[output.framed]\nformat.xml.framing = 'length'\nsink.file.path = './framed/events.bin'\n\
+         [output.joined]\nformat.xml.framing = 'none'\nsink.file.path = './joined/events.xml'\n\
+         [output.lines]\nformat.xml = {}\nsink.file.path = './lines/events.xml'\n\
          [output.elastic]\nformat.ecs = {}\nsink.file.path = './elastic/events.jsonl'\n",
     );
     let url = format!("https://localhost:{}{WEC}", site.port);
@@ -108,7 +110,9 @@ fn strangers_stay_outside_and_torn_events_arrive_raw_while_the_good_ones_are_ser
     }
     running.stop();
     assert_eq!(running.code(), Some(0), "{}", told(site.path()));
-    for (output, compared) in [("out", 600), ("framed", 600), ("elastic", torn)] {
+    for (output, compared) in
+        [("out", 600), ("framed", 600), ("joined", 600), ("lines", 600), ("elastic", torn)]
+    {
         let (code, verdict) = json(site.path(), &["fleet", "verify", "ledger", output, "-o", "json"]);
         assert_eq!((code, &verdict["delivered"]), (Some(0), &600.into()), "{output}: {verdict}");
         assert_eq!(verdict["compared"], compared, "{output}: {verdict}");

@@ -38,5 +38,5 @@ pub use receipt::{Outcome, Receipt, Settled};
 pub use template::{Instance, Template};
 pub use time::Timestamp;
 pub use value::Value;
-pub use visit::{Event, EventError, Part, Visitor, local_name};
+pub use visit::{Event, EventError, Ignore, Part, Visitor, local_name};
 pub use xml::XmlEvent;

@@ -85,6 +85,17 @@ pub trait Visitor<'a> {
     }
 }
 
+/// Listens to nothing: a walk then only says whether all is as it should be.
+pub struct Ignore;
+
+impl<'a> Visitor<'a> for Ignore {
+    fn start(&mut self, _: &'a [u8]) {}
+    fn attribute(&mut self, _: &'a [u8], _: Value<'a>) {}
+    fn text(&mut self, _: Value<'a>) {}
+    fn end(&mut self) {}
+    fn data(&mut self, _: Value<'a>, _: Value<'a>) {}
+}
+
 /// Why an event cannot be read. It travels on raw, with this beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{what} at byte {at} of the event")]

@@ -36,7 +36,7 @@ pub use glance::Glance;
 pub use repair::recover;
 pub use scan::is_name;
 
-use super::{Event, EventError, Header, Part, Visitor};
+use super::{Event, EventError, Header, Ignore, Part, Visitor};
 
 /// Deepest nesting of elements that is read, `Event` being the first.
 pub const DEPTH_MAX: usize = 64;
@@ -112,7 +112,7 @@ impl<'a> Event<'a> for XmlEvent<'a> {
 /// # Errors
 /// When it is not well formed, or no event.
 pub fn check(text: &[u8]) -> Result<(), EventError> {
-    XmlEvent::parse(text)?.walk(Part::Body, &mut walk::Ignore)
+    XmlEvent::parse(text)?.walk(Part::Body, &mut Ignore)
 }
 
 const fn error<T>(at: usize, what: &'static str) -> Result<T, EventError> {

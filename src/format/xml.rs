@@ -13,9 +13,13 @@
 use super::{Framing, Meta};
 use crate::event::canonical::XmlWriter;
 use crate::event::text::{Place, xml_from_text};
-use crate::event::{Event, EventError, Part};
+use crate::event::{Event, EventError, Ignore, Part};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// What could not be read as an event begins and ends so.
+pub const RAW_START: &str = "<Undecodable ";
+pub const RAW_END: &str = "</Undecodable>";
 
 /// `format.xml = {}`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -62,7 +66,7 @@ impl Xml {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the event cannot be rendered; `out` is then as it was. Text is passed on unread.
+    /// When the event cannot be read to its end; `out` is then as it was.
     pub fn event<'a, E: Event<'a>>(
         &mut self,
         event: &E,
@@ -70,6 +74,8 @@ impl Xml {
         out: &mut Vec<u8>,
     ) -> Result<(), EventError> {
         if let Some(text) = event.canonical() {
+            // One that is not well formed would take its neighbours with it.
+            event.walk(Part::Body, &mut Ignore)?;
             self.put(text, out);
             return Ok(());
         }
@@ -90,11 +96,12 @@ impl Xml {
     /// Appends what could not be read as an event. Bytes that are not UTF-8 read as U+FFFD.
     pub fn raw(&mut self, text: &[u8], error: &str, _: &Meta<'_>, out: &mut Vec<u8>) {
         let start = out.len();
-        out.extend_from_slice(b"<Undecodable Error='");
+        out.extend_from_slice(RAW_START.as_bytes());
+        out.extend_from_slice(b"Error='");
         xml_from_text(error.as_bytes(), Place::Attribute, out);
         out.extend_from_slice(b"'>");
         xml_from_text(String::from_utf8_lossy(text).as_bytes(), Place::Content, out);
-        out.extend_from_slice(b"</Undecodable>");
+        out.extend_from_slice(RAW_END.as_bytes());
         if self.framing == Framing::Line && has_line_end(&out[start..]) {
             let written = out.split_off(start);
             one_line(&written, out);
@@ -239,6 +246,16 @@ mod tests {
     #[test]
     fn a_section_does_not_end_in_what_opens_it() {
         check(FramingConfig::Line, "<!--> a\n<b> --><?>\n<c>?><Event/>", "<!--> a <b> --><?> <c>?><Event/>");
+    }
+
+    #[test]
+    fn what_is_wrong_behind_system_takes_no_neighbour_with_it() {
+        for torn in ["<Event><System/><a></Event>", "<Event><System/></Event><a>", "<Event><System/>&#1"] {
+            let mut out = b"kept".to_vec();
+            let event = XmlEvent::parse(torn.as_bytes()).unwrap();
+            let read = Xml::new(&Config::default()).event(&event, &Meta::default(), &mut out);
+            assert!(read.is_err() && out == b"kept", "{torn}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a collector on an open port meets: each has the right answer and one finding that names the peer;
 //! nothing of a body is logged, and hosts that do nothing wrong do not notice.
 
+use super::crash::number;
 use super::{LOGONS, Site, WEC, batch, findings, only};
 use crate::support::host::{self, Host, Offered, Response, bookmark, sldc, utf16};
 use crate::support::process::{eventually, told};
@@ -541,17 +542,31 @@ fn half_a_request_and_silence_holds_nobody_up_and_ends() {
     assert_eq!(running.code(), Some(0));
 }
 
+/// So many as `FOREBAY_IDLE` says.
 #[test]
 fn hundreds_of_idle_connections_keep_nobody_out() {
     let site = Site::new(LOGONS, "");
     let running = site.run();
     let mut good = site.host("pc1.example.org");
     let to = only(good.enumerate(WEC));
-    let idle: Vec<TcpStream> = (0..800).map(|_| good.connect().unwrap()).collect();
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let (before, count) = (resident(), number("FOREBAY_IDLE", 800));
+    let mut somebody = site.host("pc2.example.org");
+    let idle = (0..count).map(|number| {
+        somebody.address = [127, 0, 3, (number % 200) as u8].into();
+        somebody.connect().unwrap()
+    });
+    let idle: Vec<TcpStream> = idle.collect();
     let mut other = site.host("pc2.example.org");
     assert_eq!(only(other.enumerate(WEC)).version, to.version);
     let one = batch(&good, 1..=1);
     assert!(good.deliver(&to, &one, &bookmark("Security", 1)).unwrap().is_ack());
+    let each = resident().saturating_sub(before) as f64 / count as f64;
+    println!("{each:.1} KiB for each of {count} idle connections");
     drop(idle);
     assert_eq!(findings(&told(site.path())), [] as [String; 0]);
     running.stop();

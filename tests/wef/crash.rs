@@ -110,7 +110,7 @@ fn under_load(site: &Site, meanwhile: impl FnOnce(&Ledger) -> Process) -> Ledger
 }
 
 /// How much of it: what is usual, or what the environment says.
-fn number(name: &str, usual: u64) -> u64 {
+pub(super) fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |number| number.parse().unwrap())
 }
 

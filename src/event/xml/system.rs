@@ -6,10 +6,10 @@
 
 use super::glance::Glance;
 use super::scan::{check_utf8, find, skip_space, stands};
-use super::walk::{Child, Ignore, Tag, aside, child, element, quoted, start_tag};
+use super::walk::{Child, Tag, aside, child, element, quoted, start_tag};
 use super::{EVENT_XMLNS, Outline, error};
 use crate::event::header::Seen;
-use crate::event::{EventError, Header, Value, Visitor, local_name};
+use crate::event::{EventError, Header, Ignore, Value, Visitor, local_name};
 
 /// System as Windows writes it, or None.
 pub(super) fn predicted(text: &[u8]) -> Option<(Header<'_>, Outline)> {

@@ -288,7 +288,7 @@ fn an_enormous_line_is_read_in_linear_time() {
         text.push_str(close);
         text.push_str("</Event>");
         if let Ok(event) = XmlEvent::parse(text.as_bytes()) {
-            let _ = event.walk(Part::Body, &mut walk::Ignore);
+            let _ = event.walk(Part::Body, &mut Ignore);
         }
     }
 }

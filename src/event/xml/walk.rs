@@ -2,7 +2,7 @@
 
 use super::scan::{check_utf8, find, find_either, is_blank, is_space, name_end, skip_space, stands};
 use super::{ATTRIBUTES_MAX, DEPTH_MAX, Outline, error};
-use crate::event::{EventError, Value, Visitor};
+use crate::event::{EventError, Ignore, Value, Visitor};
 
 pub(super) fn system<'a, V: Visitor<'a>>(
     text: &'a [u8],
@@ -352,15 +352,4 @@ fn nothing_follows(text: &[u8], mut at: usize) -> Result<(), EventError> {
             _ => return error(at, "something follows the end of the event"),
         }
     }
-}
-
-/// Listens to nothing.
-pub(super) struct Ignore;
-
-impl<'a> Visitor<'a> for Ignore {
-    fn start(&mut self, _: &'a [u8]) {}
-    fn attribute(&mut self, _: &'a [u8], _: Value<'a>) {}
-    fn text(&mut self, _: Value<'a>) {}
-    fn end(&mut self) {}
-    fn data(&mut self, _: Value<'a>, _: Value<'a>) {}
 }

@@ -1,12 +1,15 @@
 //! The events of an output file, one at a time: a line of JSON, an `<Event>` whether or not it stands on one
 //! line, or as many bytes as stand before it in four. Compressed files are read by their ending.
 
+use crate::format::xml;
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-const END: &[u8] = b"</Event>";
+/// How elements begin that are events, and how those end.
+const EVENTS: [(&[u8], &[u8]); 2] =
+    [(b"<Event", b"</Event>"), (xml::RAW_START.as_bytes(), xml::RAW_END.as_bytes())];
 /// Longest event that is put together from lines, or said to be there.
 const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -47,11 +50,13 @@ impl Lines {
                 }
                 continue;
             }
-            let is_xml = left.starts_with(b"<Event");
-            let end = match memchr::memmem::find(left, END) {
-                Some(at) if is_xml => Some(at + END.len()),
-                _ if is_xml && left.len() < EVENT_BYTES_MAX => None,
-                _ => Some(memchr::memchr(b'\n', left).unwrap_or(left.len())),
+            let element = EVENTS.iter().find(|(start, _)| left.starts_with(start));
+            let end = match element {
+                Some((_, end)) => match memchr::memmem::find(left, end) {
+                    None if left.len() < EVENT_BYTES_MAX => None,
+                    at => Some(at.map_or(left.len(), |at| at + end.len())),
+                },
+                None => Some(memchr::memchr(b'\n', left).unwrap_or(left.len())),
             };
             match end {
                 Some(end) => {

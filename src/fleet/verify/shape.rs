@@ -1,5 +1,6 @@
 //! One event of an output: which it is, and whether it is still what was sent.
 
+use crate::event::text::decode_xml;
 use crate::event::{Event, Value, XmlEvent};
 use crate::format::{Format, Meta, json, xml};
 use serde::Deserialize;
@@ -13,7 +14,7 @@ enum Shape {
     Logged,
     /// Our own JSON, of which we know what it must look like.
     Json,
-    /// The text of what a collector could not read, in JSON.
+    /// The text of what a collector could not read.
     Raw,
     /// JSON of any other kind.
     Other,
@@ -53,6 +54,13 @@ impl Default for Judge {
 
 impl Judge {
     pub(super) fn identify(&self, line: &[u8]) -> Option<Known> {
+        if line.starts_with(xml::RAW_START.as_bytes()) {
+            let text = line.strip_suffix(xml::RAW_END.as_bytes())?;
+            let escaped = &text[memchr::memchr(b'>', text)? + 1..];
+            let mut raw = Vec::with_capacity(escaped.len());
+            decode_xml(escaped, &mut raw);
+            return of_raw(String::from_utf8(raw).ok()?);
+        }
         if line.starts_with(b"<") {
             return of_xml(line, Shape::Xml);
         }
@@ -60,8 +68,7 @@ impl Judge {
         let shape = if line.forebay.is_some() { Shape::Json } else { Shape::Other };
         let original = line.elastic.filter(|_| line.winlog.is_none()).and_then(|elastic| elastic.original);
         if let Some(raw) = line.forebay.and_then(|forebay| forebay.raw).or(original) {
-            let known = of_xml(raw.as_bytes(), Shape::Raw);
-            return known.map(|known| Known { raw: Some(raw), ..known });
+            return of_raw(raw);
         }
         let event = line.event.and_then(|event| event.system);
         let system = line.system.or(event).or(line.winlog)?;
@@ -111,6 +118,11 @@ impl Judge {
             Shape::Xml | Shape::Raw | Shape::Other => line == self.out,
         })
     }
+}
+
+fn of_raw(raw: String) -> Option<Known> {
+    let known = of_xml(raw.as_bytes(), Shape::Raw)?;
+    Some(Known { raw: Some(raw), ..known })
 }
 
 fn of_xml(text: &[u8], shape: Shape) -> Option<Known> {
