@@ -114,6 +114,16 @@ impl FakeDisk {
         guard.inodes.get_mut(&number).unwrap().bad.insert(offset as usize / BLOCK);
     }
 
+    /// All of it can be read again.
+    pub(super) fn mend(&self, path: &str) {
+        let mut guard = self.world();
+        if let Some(number) = guard.names.get(path).copied()
+            && let Some(inode) = guard.inodes.get_mut(&number)
+        {
+            inode.bad.clear();
+        }
+    }
+
     /// Room for so many bytes more than are used now.
     pub(super) fn leave_space(&self, bytes: Option<u64>) {
         let mut world = self.world();

@@ -29,6 +29,7 @@ use super::fake::{Fails, FakeDisk, Random};
 use super::file::Disk;
 use super::group::Group;
 use super::read::Next;
+use super::segment::segment_path;
 use super::stream::Streams;
 use crate::basin::{Full, Retain};
 use crate::event::Timestamp;
@@ -240,6 +241,11 @@ impl Model {
     fn keep(&mut self) {
         let now = self.now();
         if let Some(chore) = self.chore.take() {
+            if let Chore::Prepare { reused: Some(reused), .. } = &chore {
+                // A torn write over a block that was bad before and that nobody had noticed is one fault too
+                // many: such a log asks for a human.
+                self.disk.mend(&segment_path(reused.segment.number));
+            }
             let result = chore.run(&self.disk);
             if self.disk.is_crashed() {
                 return;
