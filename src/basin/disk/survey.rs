@@ -145,11 +145,10 @@ fn judge(known: &Known, items: Vec<Item>, mark: u64, limit: u64) -> io::Result<S
             }
             Item::Damage(damage) if damage.from >= mark && known.end.is_none() => {
                 // The end of any segment, or a torn tail of the last.
-                let ended = ends(known, damage.from, limit);
-                let is_end = damage.to == limit && matches!(ended, Ok(true));
+                let is_end = damage.to == limit && matches!(ends(known, damage.from, limit), Ok(true));
                 if is_end || known.is_last {
-                    // A bad block further on is no matter: it may be older than this segment.
-                    survey.refused = damage.unreadable && (damage.header.is_some() || ended.is_err());
+                    // Behind the end it is no matter: nothing of this segment stands there.
+                    survey.refused = damage.unreadable && !is_end;
                     survey.torn = !is_end;
                     break;
                 }
