@@ -197,7 +197,7 @@ impl Basin {
         }
     }
 
-    /// What went wrong since the last call.
+    /// What went wrong since the last call; it is in the log already.
     pub fn take_findings(&self) -> Vec<Finding> {
         match &self.kind {
             Kind::Disk(disk) => disk.take_findings(),

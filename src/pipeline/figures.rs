@@ -44,7 +44,8 @@ impl Figures {
 
     /// Tells all of it; returns how many events the slowest output is behind.
     pub(super) fn tell(&mut self, basin: &Basin) -> u64 {
-        basin.take_findings().into_iter().for_each(|finding| self.status.finding(finding));
+        // The basin wrote them to the log when it made them.
+        basin.take_findings().into_iter().for_each(|finding| self.status.keep(finding));
         self.reports.iter().flat_map(Report::take_fresh).for_each(|finding| self.status.keep(finding));
         let stats = basin.stats();
         let before = std::mem::replace(&mut self.told, stats.clone());

@@ -70,7 +70,7 @@ impl Status {
     /// Notes a finding: counted, kept for whoever asks, and logged when it is new.
     pub fn finding(&self, finding: Finding) {
         if !self.lock().iter().any(|noted| noted.finding == finding) {
-            tracing::warn!(why = %finding.why, fix = %finding.fix, "{}", finding.what);
+            tracing::warn!(what = %finding.what, why = %finding.why, fix = %finding.fix, "finding");
         }
         self.keep(finding);
     }

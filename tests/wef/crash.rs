@@ -4,10 +4,10 @@
 //! How long the kills go on is said by the environment: `FOREBAY_KILLS` in number, at most `FOREBAY_PAUSE`
 //! milliseconds apart, with `FOREBAY_HOSTS` hosts, 50 at most.
 
-use super::{LOGONS, PLAIN, Site, WEC, batch, events_of, only};
+use super::{LOGONS, PLAIN, Site, WEC, batch, events_of, findings, only};
 use crate::support::dice::Dice;
 use crate::support::host::{Host, bookmark};
-use crate::support::process::{Process, eventually, told};
+use crate::support::process::{Process, eventually, free_port, http_get, told};
 use crate::support::small_disk::SmallDisk;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -92,9 +92,9 @@ fn under_load(site: &Site, meanwhile: impl FnOnce(&Ledger) -> Process) -> Ledger
             let (ledger, stop) = (&ledger, &stop);
             scope.spawn(move || push(host, ledger, stop));
         }
-        let running = meanwhile(&ledger);
-        stop.store(true, Ordering::Relaxed);
-        running
+        // Also where a test fails, which would wait for its hosts otherwise.
+        let _stops = Stops(&stop);
+        meanwhile(&ledger)
     });
     running.stop();
     assert_eq!(running.code(), Some(0), "{}", told(site.path()));
@@ -107,6 +107,15 @@ fn under_load(site: &Site, meanwhile: impl FnOnce(&Ledger) -> Process) -> Ledger
         ledger.refused.load(Ordering::Relaxed)
     );
     ledger
+}
+
+/// Ends the hosts when it is dropped.
+struct Stops<'s>(&'s AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// How much of it: what is usual, or what the environment says.
@@ -151,6 +160,8 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_while_the_disk_is_full() {
     site.place = disk.path().to_str().unwrap().to_owned();
     site.has_passwords();
     site.write(&format!("hold_max = '1s'\n{LOGONS}"), "");
+    let http = free_port();
+    site.add(&format!("[http]\nlisten = '127.0.0.1:{http}'\n"));
     let mut dice = Dice::new("killed while the disk is full");
     under_load(&site, |_| {
         for round in 0..rounds(6) {
@@ -158,7 +169,11 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_while_the_disk_is_full() {
             std::thread::sleep(moment(&mut dice));
             disk.fill();
             if round == 0 {
-                eventually("nothing more can be kept", || told(site.path()).contains("intake will wait"));
+                let told = || findings(&told(site.path()));
+                let is_no_room = |what: &String| what.ends_with("intake will wait");
+                eventually("nothing more can be kept", || told().iter().any(is_no_room));
+                let line = || format!("forebay_findings_total {}\n", told().len());
+                eventually("what was found is told once", || http_get(http, "/metrics").contains(&line()));
             }
             std::thread::sleep(moment(&mut dice));
             if dice.within(0..2) == 0 {

@@ -214,7 +214,7 @@ impl Core {
     }
 
     pub(super) fn note_finding(&mut self, finding: Finding) {
-        tracing::warn!(what = %finding.what, why = %finding.why, fix = %finding.fix, "basin");
+        tracing::warn!(what = %finding.what, why = %finding.why, fix = %finding.fix, "finding");
         if self.findings.len() == FINDINGS_MAX {
             self.findings.pop_front();
         }
