@@ -4,7 +4,7 @@
 //! the one that runs, over its control socket.
 //! Must not know: how the log is laid out.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, Shape};
 use crate::basin::{self, BasinError, Listing};
 use crate::event::Timestamp;
 use crate::telemetry::control;
@@ -43,12 +43,6 @@ enum Verb {
         #[arg(long, value_name = "SOCKET")]
         socket: Option<PathBuf>,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Shape {
-    Text,
-    Json,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //!
 //! Promise: exits 78 when the file is wrong, 69 when it is right and something cannot be opened.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, Shape};
 use crate::config::{self, Checked, Process, Severity};
 use crate::finding::Finding;
 use crate::pipeline;
@@ -24,14 +24,6 @@ pub(super) struct Args {
     /// How to write the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Shape,
-}
-
-/// For people or for scripts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Shape {
-    #[default]
-    Text,
-    Json,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {

@@ -5,7 +5,8 @@
 //! A second demo in the same folder goes on where the first one ended, as hosts and collector do.
 //! Must not know: how hosts speak, how a pipeline runs.
 
-use super::fleet::{Shape, json, progress, verdict};
+use super::Shape;
+use super::fleet::{json, progress, verdict};
 use super::{Exit, Failure, check, print, run};
 use crate::config::Severity;
 use crate::fleet::{self, Mint, Names, Origin, Pace, Plan, Pool, Schedule, Settings};

@@ -6,7 +6,7 @@
 mod options;
 
 use super::test::events;
-use super::{Exit, Failure, print};
+use super::{Exit, Failure, Shape, print};
 use crate::fleet::{self, FleetError, Mint, Plan, PlanError, Pool, Report, Second, Verdict, Verify};
 use options::Options;
 use std::io::{self, IsTerminal, Write};
@@ -39,16 +39,6 @@ struct VerifyArgs {
     /// How the result is printed
     #[arg(short, long, value_enum, default_value_t)]
     output: Shape,
-}
-
-/// How a result is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Shape {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object
-    Json,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {

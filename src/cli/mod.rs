@@ -54,6 +54,16 @@ enum Command {
     Completion(completion::Args),
 }
 
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Shape {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
 /// Parses the command line of this process and does what it says.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

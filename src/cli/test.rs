@@ -25,8 +25,8 @@ mod case;
 mod diff;
 pub(super) mod events;
 
-use super::check::{self, Shape};
 use super::{Exit, Failure};
+use super::{Shape, check};
 use crate::config::{self, Severity, SourceFile};
 use serde_json::json;
 use std::fmt::Write as _;

@@ -1,6 +1,6 @@
 //! What can be typed behind `forebay fleet`.
 
-use super::Shape;
+use crate::cli::Shape;
 use crate::cli::{Exit, Failure};
 use crate::fleet::{Faults, Mint, Names, Origin, Pace, Schedule, Settings};
 use crate::units::Span;
