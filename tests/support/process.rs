@@ -1,6 +1,7 @@
 //! `forebay` as a process of a test: started, waited for with a deadline, sent signals, killed.
 
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -38,8 +39,19 @@ impl Process {
     }
 
     pub(crate) fn kill(mut self) {
+        self.kill_traced();
         self.0.kill().unwrap();
         self.0.wait().unwrap();
+    }
+
+    /// What a tracer started goes on without it.
+    fn kill_traced(&self) {
+        let id = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)) {
+            // It may just have ended.
+            let _ = kill_process(child, Signal::KILL);
+        }
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -92,6 +104,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It has ended unless the test failed.
+        if self.is_running() {
+            self.kill_traced();
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
