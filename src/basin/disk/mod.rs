@@ -179,10 +179,11 @@ impl DiskBasin {
     pub(super) async fn close(self) {
         self.shared.stop();
         let ended = self.handle.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((writer, keeper)) = ended {
+        for (ended, thread) in ended.into_iter().flatten() {
             // A thread that panicked dropped its end: there is nothing left to wait for.
-            let _ = writer.await;
-            let _ = keeper.await;
+            let _ = ended.await;
+            // All it has left is to go.
+            let _ = thread.join();
         }
     }
 }
@@ -199,10 +200,13 @@ struct Shared {
     lock: Mutex<Option<Lock>>,
 }
 
+/// A thread, and what tells that it is done.
+type Running = (oneshot::Receiver<()>, thread::JoinHandle<()>);
+
 /// Stops the threads when the last `Basin` is gone without `close`.
 struct Handle {
     shared: Arc<Shared>,
-    ended: Mutex<Option<(oneshot::Receiver<()>, oneshot::Receiver<()>)>>,
+    ended: Mutex<Option<[Running; 2]>>,
 }
 
 impl Drop for Handle {
@@ -299,19 +303,20 @@ impl Evict for Shared {
     }
 }
 
-fn start_threads(shared: &Arc<Shared>) -> io::Result<(oneshot::Receiver<()>, oneshot::Receiver<()>)> {
+/// Writer and keeper.
+fn start_threads(shared: &Arc<Shared>) -> io::Result<[Running; 2]> {
     let start = |name: &str, work: fn(&Shared)| {
         let shared = Arc::clone(shared);
         let (ended, end) = oneshot::channel();
-        thread::Builder::new().name(name.into()).spawn(move || {
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
             work(&shared);
             drop(shared);
             // Whoever closes may have stopped waiting.
             let _ = ended.send(());
         })?;
-        io::Result::Ok(end)
+        io::Result::Ok((end, thread))
     };
-    Ok((start("basin-writer", Shared::write)?, start("basin-keeper", Shared::keep)?))
+    Ok([start("basin-writer", Shared::write)?, start("basin-keeper", Shared::keep)?])
 }
 
 fn entropy() -> io::Result<Entropy> {
