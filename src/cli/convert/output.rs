@@ -114,10 +114,10 @@ impl Output {
                 turn += 1;
             }
             self.turn.store(turn, Ordering::Release);
-            // Telling costs a call of the kernel even where nobody listens.
-            if state.waiting > 0 {
-                self.turned.notify_all();
-            }
+        }
+        // Telling costs a call of the kernel even where nobody listens.
+        if state.waiting > 0 && (last || state.stopped) {
+            self.turned.notify_all();
         }
         if state.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
