@@ -272,4 +272,24 @@ mod tests {
             in_order(threads, &runs.repeat(2));
         }
     }
+
+    #[test]
+    fn who_waits_for_a_turn_hears_that_nothing_can_be_written() {
+        let output = Output::new(Some(Path::new("/dev/full")), false, &Feed::new(&[]).unwrap(), 2).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| {
+                let mut page = Page::new();
+                page.out.resize(PAGE_BYTES_MAX, 0);
+                output.write(1, &mut page, false)
+            });
+            while output.lock().waiting == 0 {
+                std::thread::yield_now();
+            }
+            let mut page = Page::new();
+            page.out.push(0);
+            assert!(output.write(0, &mut page, false).is_break());
+            assert!(waits.join().unwrap().is_break());
+        });
+        assert!(output.finish().failed.is_some());
+    }
 }
