@@ -10,6 +10,7 @@ pub mod filter;
 pub mod finding;
 pub mod fleet;
 pub mod format;
+pub mod kerberos;
 pub mod pipeline;
 pub mod sink;
 pub mod source;

@@ -14,7 +14,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("filter", &["event"]),
     ("format", &["event"]),
     ("wsman", &["event"]),
-    ("auth", &["event", "wsman", "units", "finding"]),
+    ("kerberos", &["event", "finding"]),
+    ("auth", &["event", "kerberos", "wsman", "units", "finding"]),
     ("fleet", &["event", "filter", "format", "wsman"]),
     ("telemetry", &["units", "finding", "basin"]),
     ("basin", &["event", "units", "finding", "telemetry"]),
@@ -58,7 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that only see bytes: fuzzed and replayed without a runtime.
-const PURE: &[&str] = &["event", "evtx", "filter", "format", "wsman"];
+const PURE: &[&str] = &["event", "evtx", "filter", "format", "wsman", "kerberos"];
 const IMPURE_WORDS: &[&str] = &[
     "tokio",
     "std::fs",

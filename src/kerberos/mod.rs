@@ -1,0 +1,24 @@
+//! Kerberos, as far as bytes go: what tokens say in clear, keytabs, sealed messages, and why a handshake
+//! failed.
+//!
+//! | file | what |
+//! |---|---|
+//! | `token` | what a peer offers, and what of it is in clear: SPNEGO, AP-REQ, NTLM |
+//! | `krb_error` | KRB-ERROR, both ways |
+//! | `name`, `etype`, `der` | names, encryption types, the encoding |
+//!
+//! Everything foreign is bounded, and an error says what was found and where. Keys are wiped when they go,
+//! and are in no debug output.
+//! Pure. Must not know: the Kerberos library, files, sockets, clocks, HTTP.
+
+mod der;
+pub mod etype;
+pub mod krb_error;
+pub mod name;
+pub mod token;
+
+pub use der::DerError;
+pub use etype::Etype;
+pub use krb_error::KrbError;
+pub use name::Name;
+pub use token::Token;
