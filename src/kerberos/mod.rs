@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `token` | what a peer offers, and what of it is in clear: SPNEGO, AP-REQ, NTLM |
 //! | `krb_error` | KRB-ERROR, both ways |
+//! | `keytab`, `key` | the keys of a file |
 //! | `name`, `etype`, `der` | names, encryption types, the encoding |
 //!
 //! Everything foreign is bounded, and an error says what was found and where. Keys are wiped when they go,
@@ -13,12 +14,16 @@
 
 mod der;
 pub mod etype;
+pub mod key;
+pub mod keytab;
 pub mod krb_error;
 pub mod name;
 pub mod token;
 
 pub use der::DerError;
 pub use etype::Etype;
+pub use key::Key;
+pub use keytab::Keytab;
 pub use krb_error::KrbError;
 pub use name::Name;
 pub use token::Token;
