@@ -20,7 +20,8 @@ impl Key {
         self.etype
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// The secret itself.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
