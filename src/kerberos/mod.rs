@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `token` | what a peer offers, and what of it is in clear: SPNEGO, AP-REQ, NTLM |
 //! | `krb_error` | KRB-ERROR, both ways |
+//! | `crypto` | encryption with AES, in place |
 //! | `keytab`, `key` | the keys of a file |
 //! | `name`, `etype`, `der` | names, encryption types, the encoding |
 //!
@@ -12,6 +13,7 @@
 //! and are in no debug output.
 //! Pure. Must not know: the Kerberos library, files, sockets, clocks, HTTP.
 
+pub mod crypto;
 mod der;
 pub mod etype;
 pub mod key;
