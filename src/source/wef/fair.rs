@@ -33,12 +33,17 @@ impl Shares {
         Self { shared: Arc::new(Shared { bytes_max, line: Mutex::default() }) }
     }
 
+    /// What is free now, when nobody waits.
+    pub(super) fn try_take(&self, bytes: u64) -> Option<Share> {
+        let is_free = self.shared.lock().take_free(bytes, self.shared.bytes_max);
+        is_free.then(|| Share { shared: Arc::clone(&self.shared), bytes })
+    }
+
     /// Waits until it is this demand's turn.
     pub(super) async fn take(&self, host: &str, bytes: u64) -> Share {
         let waiting = {
             let mut line = self.shared.lock();
-            if line.waiting.is_empty() && line.fits(bytes, self.shared.bytes_max) {
-                line.out += bytes;
+            if line.take_free(bytes, self.shared.bytes_max) {
                 return Share { shared: Arc::clone(&self.shared), bytes };
             }
             let (granted, grant) = oneshot::channel();
@@ -56,6 +61,10 @@ impl Shares {
 }
 
 impl Share {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Gives back what is above `bytes`.
     pub(super) fn shrink_to(&mut self, bytes: u64) {
         let surplus = self.bytes.saturating_sub(bytes);
@@ -164,6 +173,12 @@ impl Shared {
 impl Line {
     fn fits(&self, bytes: u64, bytes_max: u64) -> bool {
         self.out == 0 || self.out.saturating_add(bytes) <= bytes_max
+    }
+
+    fn take_free(&mut self, bytes: u64, bytes_max: u64) -> bool {
+        let is_free = self.waiting.is_empty() && self.fits(bytes, bytes_max);
+        self.out += if is_free { bytes } else { 0 };
+        is_free
     }
 
     fn enqueue(&mut self, host: &str, demand: Demand) -> (u64, u64) {

@@ -7,12 +7,17 @@
 //! Bodies up to `SMALL_BYTES` are read without waiting: heartbeats, requests for subscriptions and
 //! SubscriptionEnd are among them, and what they cost is bounded by the number of connections.
 //!
-//! Promise: whoever holds room and waits for nobody else's can always end; who waits for more holds little.
-//! Must not know: HTTP, messages.
+//! First demands have three quarters of the budget. Who holds room and needs more than is free there, because
+//! its body expands to more than most do, is alone in taking that from the last quarter: did such wait for
+//! each other, all would wait for ever.
+//!
+//! Promise: one of those who hold room can always end. Must not know: HTTP, messages.
 
 use super::fair::{Share, Shares};
 use super::turns::{Turn, Turns};
 use crate::basin::{Budget, Permit};
+use std::sync::Arc;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// Memory for requests; clones share it.
 #[derive(Clone)]
@@ -20,6 +25,8 @@ pub(super) struct Rooms {
     turns: Turns,
     shares: Shares,
     budget: Budget,
+    /// Of the last quarter.
+    more: Arc<Mutex<()>>,
 }
 
 /// Memory for one request, given back when dropped.
@@ -28,12 +35,15 @@ pub(super) struct Room {
     held: Option<(Share, Permit)>,
     /// One of its host's.
     _turn: Option<Turn>,
+    /// Held while it has more than its share.
+    alone: Option<OwnedMutexGuard<()>>,
 }
 
 impl Rooms {
     pub(super) fn new(budget: Budget) -> Self {
         // The rest is for bodies that expand to more than was thought, and for other sources.
-        Self { turns: Turns::default(), shares: Shares::new(budget.max().0 / 4 * 3), budget }
+        let shares = Shares::new(budget.max().0 / 4 * 3);
+        Self { turns: Turns::default(), shares, budget, more: Arc::default() }
     }
 
     /// Waits for room for a body of so many bytes and for its events.
@@ -48,16 +58,28 @@ impl Rooms {
 
     /// Makes sure that there is room for `bytes` in all.
     pub(super) async fn grow(&self, host: &str, room: &mut Room, bytes: usize) {
-        if room.bytes() < bytes {
-            let more = self.take(host, bytes - room.bytes()).await;
-            room.join(more);
+        let Some(more) = bytes.checked_sub(room.bytes()).filter(|more| *more > 0) else { return };
+        let Some((share, permit)) = &mut room.held else {
+            room.held = self.take(host, more).await.held;
+            return;
+        };
+        if let Some(free) = self.shares.try_take(more as u64)
+            && let Some(reserved) = self.budget.try_reserve(more)
+        {
+            share.join(free);
+            permit.join(reserved);
+            return;
         }
+        if room.alone.is_none() {
+            room.alone = Some(Arc::clone(&self.more).lock_owned().await);
+        }
+        permit.join(self.budget.reserve(more).await);
     }
 
     async fn take(&self, host: &str, bytes: usize) -> Room {
         let share = self.shares.take(host, bytes as u64).await;
         let permit = self.budget.reserve(bytes).await;
-        Room { held: Some((share, permit)), _turn: None }
+        Room { held: Some((share, permit)), ..Room::default() }
     }
 }
 
@@ -71,24 +93,16 @@ impl Room {
         if let Some((share, permit)) = &mut self.held {
             permit.shrink_to(bytes);
             share.shrink_to(bytes as u64);
-        }
-    }
-
-    fn join(&mut self, more: Room) {
-        match (&mut self.held, more.held) {
-            (Some((share, permit)), Some((more_share, more_permit))) => {
-                share.join(more_share);
-                permit.join(more_permit);
+            if permit.bytes() as u64 <= share.bytes() {
+                self.alone = None;
             }
-            (held @ None, more) => *held = more,
-            (Some(_), None) => {}
         }
     }
 }
 
 /// Bodies of this size are read at once.
 pub(super) const SMALL_BYTES: usize = 8 * 1024;
-/// Event text for each byte of a body, as a rule: Windows compresses UTF-16 to a third.
+/// Event text for each byte of a body, and some more: Windows compresses UTF-16 to a third.
 const EXPANSION: usize = 2;
 
 #[cfg(test)]
@@ -131,6 +145,36 @@ mod tests {
         assert_eq!((room.bytes(), rooms.shares.out()), (20 * KIB, 20 * KIB as u64));
         drop(room);
         assert_eq!(rooms.shares.out(), 0);
+    }
+
+    #[tokio::test]
+    async fn all_that_need_more_than_they_were_given_get_it_one_after_the_other() {
+        let budget = Budget::new(ByteSize::mib(1));
+        let rooms = Rooms::new(budget.clone());
+        let mut held = Vec::new();
+        for host in ["a", "b", "c"] {
+            held.push((host, rooms.admit(host, 80 * KIB).await));
+        }
+        assert_eq!(rooms.shares.out(), 720 * KIB as u64);
+        let (first_host, mut first) = held.remove(0);
+        rooms.grow(first_host, &mut first, 400 * KIB).await;
+        let (second_host, mut second) = held.remove(0);
+        {
+            let mut growing = pin!(rooms.grow(second_host, &mut second, 300 * KIB));
+            assert!(poll(growing.as_mut()).is_pending(), "there would be room, and the first may need it");
+            first.shrink_to(240 * KIB);
+            assert!(poll(growing.as_mut()).is_ready(), "the first is within its share again");
+        }
+        let (third_host, mut third) = held.remove(0);
+        {
+            let mut growing = pin!(rooms.grow(third_host, &mut third, 300 * KIB));
+            assert!(poll(growing.as_mut()).is_pending());
+            rooms.grow(second_host, &mut second, 340 * KIB).await;
+            drop(second);
+            assert!(poll(growing.as_mut()).is_ready());
+        }
+        drop((first, third));
+        assert_eq!((rooms.shares.out(), budget.used()), (0, 0));
     }
 
     #[tokio::test]

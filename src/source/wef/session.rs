@@ -198,11 +198,12 @@ impl Collector {
 
     /// Off the worker when it is long.
     async fn read(&self, peer: &Peer, request: &mut Incoming<'_>) -> Result<Message, Reply> {
+        let charset = request.charset_hint.and_then(Charset::from_name);
         let expanded = expanded_bytes(&request.body, request.is_sldc).min(self.limits.expanded_bytes_max);
         let address = peer.address.to_string();
         let host = peer.principal.as_ref().map_or(&*address, |principal| principal.machine.as_str());
         if expanded > SMALL_EXPANDED_BYTES {
-            let bytes = request.body.len() + expanded;
+            let bytes = request.body.len() + text_bytes(expanded, charset);
             let grown = self.rooms.grow(host, &mut request.room, bytes);
             let grown = tokio::time::timeout_at(request.arrived + self.limits.hold_max, grown).await;
             if grown.is_err() {
@@ -215,7 +216,6 @@ impl Collector {
         let machine = peer.principal.as_ref().filter(|_| self.trust != Trust::Relay);
         let machine = machine.map(|principal| principal.machine.clone());
         let (body, is_sldc) = (request.body.clone(), request.is_sldc);
-        let charset = request.charset_hint.and_then(Charset::from_name);
         let bytes_max = self.limits.expanded_bytes_max;
         let read = move || {
             let body = Body { bytes: &body, is_sldc, charset, bytes_max };
@@ -314,6 +314,14 @@ fn expanded_bytes(body: &[u8], is_sldc: bool) -> usize {
     match body.last_chunk::<{ sldc::TRAILER_BYTES }>() {
         Some(trailer) if is_sldc => u32::from_le_bytes(*trailer) as usize,
         _ => body.len(),
+    }
+}
+
+/// Text of a body that expands to so much: most of it is ASCII. What is longer grows when that is known.
+fn text_bytes(expanded: usize, charset: Option<Charset>) -> usize {
+    match charset {
+        Some(Charset::Utf8) => expanded,
+        Some(Charset::Utf16) | None => expanded / 2,
     }
 }
 
