@@ -5,6 +5,8 @@
 //! | `machine` | one key per machine, whatever form its name has |
 //! | `basic` | user and password |
 //! | `certificate`, `tls` | the name in a certificate; whose certificates are taken |
+//! | `handshake` | a handshake in tokens, and what it proved |
+//! | `gss` | that of Kerberos, by the library of MIT |
 //! | `files` | files that are noticed when they change |
 //!
 //! Promise: what a machine says of itself is never its key; only what it proved is.
@@ -13,6 +15,8 @@
 pub mod basic;
 mod certificate;
 mod files;
+pub mod gss;
+pub mod handshake;
 pub mod machine;
 pub mod tls;
 

@@ -1,0 +1,162 @@
+//! Our side of a handshake that a host begins: a keytab, and what came before.
+//!
+//! The library opens the keytab for each handshake, so a new one counts from the moment it is there; it should
+//! be put in place by a rename. Any key in it opens a ticket, whatever name the ticket has, because hosts write
+//! names as they like; a list of services is therefore held against the names that the key has in the keytab.
+//! Must not know: HTTP, why a handshake failed beyond what the library says.
+
+use super::context::Context;
+use super::library::{Credential, Library, Mechanism, Trouble};
+use super::replay::{Authenticator, ReplayProtection, ReplaySettings, Seen, authenticator};
+use super::{conclude, fitting};
+use crate::auth::handshake::{Cause, Failure, SecurityContext, Step};
+use crate::kerberos::Keytab;
+use crate::kerberos::keytab::{Entry, KEYTAB_BYTES_MAX};
+use crate::kerberos::token::Spnego;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use thiserror::Error;
+
+/// What a listener accepts with.
+#[derive(Clone, Debug)]
+pub struct AcceptorSettings {
+    pub keytab: PathBuf,
+    pub replay: ReplaySettings,
+    /// Services whose tickets are taken, as `HTTP/wec.corp.example@CORP.EXAMPLE`; none are all in the keytab.
+    pub services: Vec<String>,
+}
+
+/// Why nothing can be accepted.
+#[derive(Debug, Error)]
+pub enum AcceptorError {
+    #[error("keytab {path} cannot be read")]
+    Keytab { path: PathBuf, source: io::Error },
+    #[error("{path:?} cannot be given to the Kerberos library: there is a zero byte in it")]
+    Path { path: PathBuf },
+    #[error("the Kerberos library makes no credential of keytab {path}: {trouble}")]
+    Credential { path: PathBuf, trouble: Trouble },
+}
+
+/// What accepts on one listener. Any number of handshakes may be under way.
+pub struct Acceptor {
+    library: Library,
+    credential: Credential,
+    keytab: PathBuf,
+    services: Box<[String]>,
+    protection: ReplayProtection,
+    seen: Mutex<Seen>,
+}
+
+impl Acceptor {
+    pub fn new(library: Library, settings: AcceptorSettings) -> Result<Self, AcceptorError> {
+        let AcceptorSettings { keytab: path, replay, services } = settings;
+        // The library makes a credential also of a file that is not there.
+        File::open(&path).map_err(|source| AcceptorError::Keytab { path: path.clone(), source })?;
+        let protection = ReplayProtection::choose(&replay);
+        let keytab = argument("FILE:", &path)?;
+        let cache = match protection.library_cache() {
+            Some(file) => argument("file2:", file)?,
+            None => c"none:".into(),
+        };
+        let credential = library
+            .acquire(None, true, &[(c"keytab", &keytab), (c"rcache", &cache)])
+            .map_err(|trouble| AcceptorError::Credential { path: path.clone(), trouble })?;
+        let (services, seen) = (services.into(), Mutex::new(Seen::new(&replay)));
+        Ok(Self { library, credential, keytab: path, services, protection, seen })
+    }
+
+    /// What notices replays.
+    pub const fn replay_protection(&self) -> &ReplayProtection {
+        &self.protection
+    }
+
+    /// A handshake with whoever connected.
+    pub fn context(self: &Arc<Self>) -> Accepting {
+        Accepting {
+            acceptor: self.clone(),
+            context: Some(Context::new(self.library.clone())),
+            legs: 0,
+            mechanism: Mechanism::Kerberos,
+            authenticator: None,
+        }
+    }
+
+    /// Whether a ticket that opened with the key of this name is for us.
+    fn serves(&self, name: &str) -> bool {
+        let is_listed = |name: &str| self.services.iter().any(|listed| listed.eq_ignore_ascii_case(name));
+        self.services.is_empty() || is_listed(name) || self.aliases(name).iter().any(|name| is_listed(name))
+    }
+
+    /// The other names in the keytab of the keys that have this one.
+    fn aliases(&self, name: &str) -> Vec<String> {
+        let name_of = |entry: &Entry| format!("{}@{}", entry.principal, entry.realm);
+        let mut bytes = Vec::new();
+        let file = File::open(&self.keytab);
+        let read = file.and_then(|file| file.take(KEYTAB_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+        let Some(keytab) = read.ok().and_then(|_| Keytab::parse(&bytes).ok()) else { return Vec::new() };
+        let (named, others): (Vec<_>, Vec<_>) =
+            keytab.entries.into_iter().partition(|entry| name_of(entry) == name);
+        let shares = |entry: &Entry| named.iter().any(|named| named.key == entry.key);
+        others.iter().filter(|entry| shares(entry)).map(name_of).collect()
+    }
+
+    /// Enters a handshake that was good, once.
+    fn enter(&self, authenticator: Option<Authenticator>) -> Result<(), Cause> {
+        if self.protection.library_cache().is_some() {
+            return Ok(());
+        }
+        let authenticator = authenticator.ok_or(Cause::NoAuthenticator)?;
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).enter(authenticator, Instant::now())
+    }
+}
+
+/// A handshake with one host, on one connection.
+pub struct Accepting {
+    acceptor: Arc<Acceptor>,
+    /// None once it has ended.
+    context: Option<Context>,
+    legs: u32,
+    mechanism: Mechanism,
+    authenticator: Option<Authenticator>,
+}
+
+impl SecurityContext for Accepting {
+    fn step(&mut self, token: &[u8], bindings: Option<&[u8]>) -> Result<Step, Failure> {
+        let mut context = self.context.take().ok_or(Cause::Over)?;
+        if token.is_empty() {
+            return Err(Cause::Empty.into());
+        }
+        fitting(token, &mut self.legs)?;
+        if matches!(Spnego::find(token), Ok(Some(_))) {
+            self.mechanism = Mechanism::Spnego;
+        }
+        self.authenticator = authenticator(token).or(self.authenticator);
+        let leg = context.accept(&self.acceptor.credential, token, bindings);
+        match leg.is_last {
+            Err(trouble) => Err(Failure { cause: trouble.into(), token: leg.token }),
+            Ok(false) => {
+                self.context = Some(context);
+                Ok(Step { token: leg.token, established: None })
+            }
+            Ok(true) => {
+                let established = conclude(context, self.mechanism, true)?;
+                if !self.acceptor.serves(&established.service) {
+                    return Err(Cause::Service { service: established.service }.into());
+                }
+                self.acceptor.enter(self.authenticator)?;
+                Ok(Step { token: leg.token, established: Some(Box::new(established)) })
+            }
+        }
+    }
+}
+
+/// A path as the library takes it.
+fn argument(kind: &str, path: &Path) -> Result<CString, AcceptorError> {
+    CString::new([kind.as_bytes(), path.as_os_str().as_bytes()].concat())
+        .map_err(|_| AcceptorError::Path { path: path.into() })
+}

@@ -1,0 +1,96 @@
+//! Kerberos by the library of MIT, which is loaded when it is needed and need not be there otherwise.
+//!
+//! ```text
+//! Acceptor  (keytab, replays) ─► Accepting  ─┐
+//!                                            ├─ step ─► Established ─► keys (AES) | LibrarySeal
+//! Initiator (cache or keytab) ─► Initiating ─┘
+//! ```
+//! | file | what |
+//! |---|---|
+//! | `acceptor` | a listener's side of handshakes |
+//! | `initiator` | the side that begins them |
+//! | `replay` | each handshake counts once |
+//! | `seal` | messages that stay with the library |
+//! | `library`, `context` | all that is unsafe: the calls of C, and who owns what |
+//! | `abi` | what its headers declare |
+//!
+//! Chosen: a thin binding of our own over a crate, because those throw the tokens of errors away, have no
+//! credential with a keytab of its own, or need C headers and libclang to build.
+//! Mechanisms are Kerberos and, around it, SPNEGO; whatever else is installed is not asked.
+//! Environment and `krb5.conf` are read by the library as always; its `permitted_enctypes` also limits which
+//! tickets are accepted.
+//! Must not know: HTTP, machines.
+
+mod abi;
+mod acceptor;
+mod context;
+mod initiator;
+mod library;
+mod replay;
+mod seal;
+
+pub use acceptor::{Accepting, Acceptor, AcceptorError, AcceptorSettings};
+pub use initiator::{Identity, Initiating, Initiator, InitiatorError};
+pub use library::{Library, Mechanism, Missing, Trouble};
+pub use replay::{ReplayProtection, ReplaySettings};
+pub use seal::{LibrarySeal, SealError, Sealed};
+
+use super::handshake::{
+    Cause, Established, Flags, LEGS_MAX, LucidKeys, NAME_BYTES_MAX, REQUIRED, Seal, TOKEN_BYTES_MAX, UNWANTED,
+};
+use context::{Context, Facts};
+use std::time::Duration;
+
+/// Whether this token may be looked at, which counts it.
+fn fitting(token: &[u8], legs: &mut u32) -> Result<(), Cause> {
+    *legs += 1;
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Cause::Long { bytes: token.len() });
+    }
+    if *legs > LEGS_MAX { Err(Cause::Endless) } else { Ok(()) }
+}
+
+/// Judges a context whose last leg is done, and takes its keys if we can seal with them.
+fn conclude(context: Context, mechanism: Mechanism, is_acceptor: bool) -> Result<Established, Cause> {
+    let Facts { initiator, acceptor, lifetime_seconds, is_kerberos, flags } = context.facts()?;
+    if !is_kerberos {
+        return Err(Cause::Mechanism);
+    }
+    let flags = Flags(flags);
+    if let Some((_, missing)) = REQUIRED.into_iter().find(|(flag, _)| !flags.has(*flag)) {
+        return Err(Cause::Lacks { missing });
+    }
+    if let Some((_, unwanted)) = UNWANTED.into_iter().find(|(flag, _)| flags.has(*flag)) {
+        return Err(Cause::Unwanted { unwanted });
+    }
+    let (initiator, acceptor) = (name(initiator)?, name(acceptor)?);
+    let (peer, service) = if is_acceptor { (initiator, acceptor) } else { (acceptor.clone(), acceptor) };
+    let lifetime = Duration::from_secs(lifetime_seconds.into());
+    Ok(Established { peer, service, mechanism, flags, lifetime, seal: seal(context)? })
+}
+
+fn name(bytes: Vec<u8>) -> Result<Box<str>, Cause> {
+    if bytes.len() > NAME_BYTES_MAX {
+        return Err(Cause::Name);
+    }
+    String::from_utf8(bytes).map(String::into_boxed_str).map_err(|_| Cause::Name)
+}
+
+fn seal(context: Context) -> Result<Seal, Cause> {
+    let Some(etype) = context.etype()?.filter(|etype| etype.is_aes()) else {
+        return Ok(Seal::Library(LibrarySeal::new(context)));
+    };
+    let exported = context.export()?;
+    if !exported.is_cfx {
+        return Err(Cause::Keys { etype });
+    }
+    let keys = LucidKeys {
+        key: exported.key,
+        acceptor_subkey: exported.acceptor_subkey,
+        send_sequence: exported.send_sequence,
+        receive_sequence: exported.receive_sequence,
+        is_initiator: exported.is_initiator,
+        ends_at: exported.ends_at,
+    };
+    Ok(Seal::Keys(keys))
+}

@@ -1,0 +1,60 @@
+//! Messages sealed by the library, in the layout of WinRM: a token in front, and ciphertext.
+
+use super::context::Context;
+use super::library::Trouble;
+use std::fmt;
+use thiserror::Error;
+
+/// A context that the library keeps, and its messages.
+pub struct LibrarySeal(Context);
+
+/// A sealed message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub token: Vec<u8>,
+    /// Padding included, so it may be longer than the plain text.
+    pub data: Vec<u8>,
+}
+
+/// Why a message cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SealError {
+    #[error(transparent)]
+    Library(#[from] Trouble),
+    #[error("the message is signed but not sealed")]
+    NotSealed,
+    #[error("the message came before, or is out of its order")]
+    Order,
+}
+
+impl LibrarySeal {
+    pub(super) const fn new(context: Context) -> Self {
+        Self(context)
+    }
+
+    pub fn wrap(&mut self, plain: &[u8]) -> Result<Sealed, Trouble> {
+        let mut data = plain.to_vec();
+        let (token, padding) = self.0.wrap(&mut data)?;
+        data.extend_from_slice(&padding);
+        Ok(Sealed { token, data })
+    }
+
+    /// Opens in place; the plain text is that many bytes at the beginning of `data`. After an error the
+    /// connection is of no use any more.
+    pub fn unwrap(&mut self, token: &mut [u8], data: &mut [u8]) -> Result<usize, SealError> {
+        let opened = self.0.unwrap(token, data)?;
+        if !opened.is_sealed {
+            return Err(SealError::NotSealed);
+        }
+        if opened.order != 0 {
+            return Err(SealError::Order);
+        }
+        Ok(opened.plain_bytes)
+    }
+}
+
+impl fmt::Debug for LibrarySeal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LibrarySeal")
+    }
+}

@@ -1,0 +1,188 @@
+//! A handshake in tokens, and what it proved: the same for both sides and for whichever library does it.
+//!
+//! ```text
+//! Initiator                            Acceptor
+//! step(nothing) ─► token ──── AP-REQ ────► step(token) ─► token, established
+//! step(token)   ◄─────────── AP-REP ──────────┘
+//!    └► established
+//! ```
+//!
+//! A context belongs to one connection and is not used again once it has failed. What is established has
+//! proved both sides to each other and can seal messages; less is a failure, whatever the peer asked for.
+//! Steps are blocking calls of some 100 µs, an initiator's may also wait for a key distribution centre: callers
+//! take a blocking thread for them. Contexts may go from thread to thread in between.
+//! Must not know: HTTP, which machine a name stands for.
+
+use super::gss::{LibrarySeal, Mechanism, Trouble};
+use crate::kerberos::{Etype, Key};
+use std::fmt;
+use std::ops::BitOr;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Longest token that is taken; Windows sends up to 64 KiB for accounts in many groups.
+pub const TOKEN_BYTES_MAX: usize = 128 << 10;
+/// Most tokens of one handshake. Kerberos needs one, within SPNEGO at most three.
+pub const LEGS_MAX: u32 = 4;
+/// Longest name of a peer or service.
+pub const NAME_BYTES_MAX: usize = 1024;
+
+/// One side of a handshake.
+pub trait SecurityContext: Send {
+    /// Takes the token of the peer, and gives what is to be sent to it. An initiator begins with an empty one.
+    ///
+    /// `bindings` is what the connection below is known by: the application data of RFC 5929,
+    /// `tls-server-end-point:` and the hash of the certificate. A peer that has bindings must have the same.
+    fn step(&mut self, token: &[u8], bindings: Option<&[u8]>) -> Result<Step, Failure>;
+}
+
+/// What a step brought.
+#[derive(Debug)]
+pub struct Step {
+    /// For the peer; empty if it is to be told nothing.
+    pub token: Vec<u8>,
+    pub established: Option<Box<Established>>,
+}
+
+/// Who the peer is, and how messages are sealed.
+#[derive(Debug)]
+pub struct Established {
+    /// Principal and realm, as `WIN10$@CORP.EXAMPLE`.
+    pub peer: Box<str>,
+    /// Principal and realm of whoever accepted. On that side it is the name under which the key that opened the
+    /// ticket stands in the keytab, which may be another than was asked for.
+    pub service: Box<str>,
+    pub mechanism: Mechanism,
+    pub flags: Flags,
+    /// Until the ticket ends.
+    pub lifetime: Duration,
+    pub seal: Seal,
+}
+
+/// What a context can do, by the bits of RFC 2744.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Flags(pub u32);
+
+impl Flags {
+    pub const DELEGATED: Self = Self(1);
+    pub const MUTUAL: Self = Self(2);
+    pub const REPLAY: Self = Self(4);
+    pub const SEQUENCE: Self = Self(8);
+    pub const CONFIDENTIAL: Self = Self(16);
+    pub const INTEGRITY: Self = Self(32);
+    pub const ANONYMOUS: Self = Self(64);
+    /// Both had bindings, and the same.
+    pub const BOUND: Self = Self(0x800);
+    /// Three legs and another layout of messages, as DCE has it.
+    pub const DCE: Self = Self(0x1000);
+
+    pub const fn has(self, all: Self) -> bool {
+        self.0 & all.0 == all.0
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Flags({:#x})", self.0)
+    }
+}
+
+/// What seals messages.
+#[derive(Debug)]
+pub enum Seal {
+    /// The keys of AES types, which are sealed with in our own code.
+    Keys(LucidKeys),
+    /// The library, for all others.
+    Library(LibrarySeal),
+}
+
+/// What a context of RFC 4121 seals with. The library's own context is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LucidKeys {
+    /// The key that the context began with.
+    pub key: Key,
+    /// The key that the acceptor chose; it seals both ways if there is one.
+    pub acceptor_subkey: Option<Key>,
+    /// Of the first message that is sent.
+    pub send_sequence: u64,
+    /// Of the first token that came, which within SPNEGO may have been its signature.
+    pub receive_sequence: u64,
+    pub is_initiator: bool,
+    /// Seconds since 1970.
+    pub ends_at: u32,
+}
+
+impl LucidKeys {
+    /// The one that seals.
+    pub fn sealing(&self) -> &Key {
+        self.acceptor_subkey.as_ref().unwrap_or(&self.key)
+    }
+}
+
+/// A handshake that failed.
+#[derive(Debug, Error)]
+#[error("{cause}")]
+pub struct Failure {
+    pub cause: Cause,
+    /// For the peer, if there is anything to be told: KRB-ERROR in its framing.
+    pub token: Vec<u8>,
+}
+
+/// Why a handshake failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Cause {
+    #[error(transparent)]
+    Library(#[from] Trouble),
+    #[error("the token is empty")]
+    Empty,
+    #[error("a token of {bytes} bytes; {TOKEN_BYTES_MAX} are the most")]
+    Long { bytes: usize },
+    #[error("the handshake did not end after {LEGS_MAX} tokens")]
+    Endless,
+    #[error("this handshake has ended")]
+    Over,
+    #[error("the peer proved itself by another mechanism than Kerberos")]
+    Mechanism,
+    #[error("the peer did not ask for {missing}")]
+    Lacks { missing: &'static str },
+    #[error("the peer asked for {unwanted}")]
+    Unwanted { unwanted: &'static str },
+    #[error("the name of the peer or the service is no UTF-8 of at most {NAME_BYTES_MAX} bytes")]
+    Name,
+    #[error("the ticket is for {service}, which is not among the services of this listener")]
+    Service { service: Box<str> },
+    #[error("the token came before: it is a replay")]
+    Replay,
+    #[error(
+        "{entries} handshakes within {window_seconds} s are remembered against replay, and no more can be"
+    )]
+    ReplayCacheFull { entries: usize, window_seconds: u64 },
+    #[error("the token has no Kerberos authenticator where one belongs")]
+    NoAuthenticator,
+    #[error("the context has no keys of RFC 4121 although its encryption type ({etype}) is of it")]
+    Keys { etype: Etype },
+}
+
+impl From<Cause> for Failure {
+    fn from(cause: Cause) -> Self {
+        Self { cause, token: Vec::new() }
+    }
+}
+
+/// What every established context must be able to do, with the name of each.
+pub(super) const REQUIRED: [(Flags, &str); 3] = [
+    (Flags::MUTUAL, "proof of the service (mutual authentication)"),
+    (Flags::CONFIDENTIAL, "confidentiality"),
+    (Flags::INTEGRITY, "integrity"),
+];
+/// What none may have.
+pub(super) const UNWANTED: [(Flags, &str); 2] =
+    [(Flags::ANONYMOUS, "anonymity"), (Flags::DCE, "a handshake as DCE has it")];
