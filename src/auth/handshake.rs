@@ -167,8 +167,8 @@ pub enum Cause {
     ReplayCacheFull { entries: usize, window_seconds: u64 },
     #[error("the token has no Kerberos authenticator where one belongs")]
     NoAuthenticator,
-    #[error("the context has no keys of RFC 4121 although its encryption type ({etype}) is of it")]
-    Keys { etype: Etype },
+    #[error("messages cannot be sealed with the key agreed on{}", etype.map(|etype| format!(", {etype}")).unwrap_or_default())]
+    Etype { etype: Option<Etype> },
 }
 
 impl From<Cause> for Failure {

@@ -77,12 +77,14 @@ fn name(bytes: Vec<u8>) -> Result<Box<str>, Cause> {
 }
 
 fn seal(context: Context) -> Result<Seal, Cause> {
-    let Some(etype) = context.etype()?.filter(|etype| etype.is_aes()) else {
-        return Ok(Seal::Library(LibrarySeal::new(context)));
-    };
+    let etype = context.etype()?.ok_or(Cause::Etype { etype: None })?;
+    let unknown = Cause::Etype { etype: Some(etype) };
+    if !etype.is_aes() {
+        return LibrarySeal::new(context, etype).map(Seal::Library).ok_or(unknown);
+    }
     let exported = context.export()?;
     if !exported.is_cfx {
-        return Err(Cause::Keys { etype });
+        return Err(unknown);
     }
     let keys = LucidKeys {
         key: exported.key,

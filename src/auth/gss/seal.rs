@@ -2,11 +2,18 @@
 
 use super::context::Context;
 use super::library::Trouble;
+use crate::kerberos::Etype;
 use std::fmt;
 use thiserror::Error;
 
 /// A context that the library keeps, and its messages.
-pub struct LibrarySeal(Context);
+pub struct LibrarySeal {
+    context: Context,
+    etype: Etype,
+}
+
+const CAMELLIA128: Etype = Etype(25);
+const CAMELLIA256: Etype = Etype(26);
 
 /// A sealed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +35,14 @@ pub enum SealError {
 }
 
 impl LibrarySeal {
-    pub(super) const fn new(context: Context) -> Self {
-        Self(context)
+    /// None for types whose messages it cannot lay out: those older than RC4.
+    pub(super) fn new(context: Context, etype: Etype) -> Option<Self> {
+        matches!(etype, Etype::RC4 | CAMELLIA128 | CAMELLIA256).then_some(Self { context, etype })
     }
 
     pub fn wrap(&mut self, plain: &[u8]) -> Result<Sealed, Trouble> {
         let mut data = plain.to_vec();
-        let (token, padding) = self.0.wrap(&mut data)?;
+        let (token, padding) = self.context.wrap(&mut data)?;
         data.extend_from_slice(&padding);
         Ok(Sealed { token, data })
     }
@@ -42,19 +50,21 @@ impl LibrarySeal {
     /// Opens in place; the plain text is that many bytes at the beginning of `data`. After an error the
     /// connection is of no use any more.
     pub fn unwrap(&mut self, token: &mut [u8], data: &mut [u8]) -> Result<usize, SealError> {
-        let opened = self.0.unwrap(token, data)?;
+        let opened = self.context.unwrap(token, data)?;
         if !opened.is_sealed {
             return Err(SealError::NotSealed);
         }
         if opened.order != 0 {
             return Err(SealError::Order);
         }
-        Ok(opened.plain_bytes)
+        // RFC 4757 has one byte of padding, a 1; MS-WSMV says that there is none. Text in UTF-16 does not end so.
+        let padding = self.etype == Etype::RC4 && data[..opened.plain_bytes].ends_with(&[1]);
+        Ok(opened.plain_bytes - usize::from(padding))
     }
 }
 
 impl fmt::Debug for LibrarySeal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LibrarySeal")
+        write!(f, "LibrarySeal({})", self.etype)
     }
 }
