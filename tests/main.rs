@@ -14,6 +14,7 @@ mod fixtures;
 mod fleet;
 mod glance;
 mod json_schema;
+mod kerberos;
 mod late_output;
 mod order_of_writes;
 #[allow(dead_code, reason = "the bench uses the rest")]

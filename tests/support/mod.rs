@@ -3,6 +3,7 @@
 pub(crate) mod authority;
 pub(crate) mod dice;
 pub(crate) mod host;
+pub(crate) mod lab;
 pub(crate) mod live_log;
 pub(crate) mod once;
 pub(crate) mod process;

@@ -1,0 +1,107 @@
+//! Handshakes with tickets of a real key distribution centre.
+
+mod accepted;
+
+use crate::support::lab::{Client, Lab};
+use forebay::auth::gss::{
+    Accepting, Acceptor, AcceptorSettings, Identity, Initiating, Initiator, Library, Mechanism,
+    ReplaySettings,
+};
+use forebay::auth::handshake::{Cause, Established, Failure, SecurityContext};
+use forebay::kerberos::token::Content;
+use forebay::kerberos::{Etype, KrbError, Token};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+/// The lab, where the library is there as well.
+fn lab(test: &str) -> Option<(Arc<Lab>, Library)> {
+    match Library::load(Library::NAME) {
+        Ok(library) => Lab::start(test).map(|lab| (lab, library)),
+        Err(missing) => {
+            println!("SKIP {test}: {missing}");
+            None
+        }
+    }
+}
+
+/// Accepts with this keytab, and remembers in memory.
+fn acceptor(library: &Library, keytab: &Path) -> Arc<Acceptor> {
+    acceptor_with(library, keytab, ReplaySettings::default(), &[])
+}
+
+fn acceptor_with(
+    library: &Library,
+    keytab: &Path,
+    replay: ReplaySettings,
+    services: &[&str],
+) -> Arc<Acceptor> {
+    let services = services.iter().map(|&service| service.into()).collect();
+    let settings = AcceptorSettings { keytab: keytab.into(), replay, services };
+    Arc::new(Acceptor::new(library.clone(), settings).unwrap())
+}
+
+/// A client that is about to begin with a ticket it has.
+fn initiating(library: &Library, client: &Client, service: &str, mechanism: Mechanism) -> Initiating {
+    initiating_with(library, client, service, mechanism, &[])
+}
+
+fn initiating_with(
+    library: &Library,
+    client: &Client,
+    service: &str,
+    mechanism: Mechanism,
+    etypes: &[Etype],
+) -> Initiating {
+    let identity = Identity::Cache { name: client.cache_name() };
+    let initiator = Initiator::new(library.clone(), &identity, etypes).unwrap();
+    initiator.context(service, mechanism).unwrap()
+}
+
+/// The first token of a client that has a ticket.
+fn token(library: &Library, client: &Client, service: &str, mechanism: Mechanism) -> Vec<u8> {
+    initiating(library, client, service, mechanism).step(&[], None).unwrap().token
+}
+
+/// Both sides until both are done: what the acceptor has, and what the initiator has.
+fn shake_hands(
+    (acceptor, our_bindings): (&mut Accepting, Option<&[u8]>),
+    (initiator, their_bindings): (&mut Initiating, Option<&[u8]>),
+) -> Result<[Box<Established>; 2], Failure> {
+    let mut ours = None;
+    let mut theirs = initiator.step(&[], their_bindings)?;
+    while !theirs.token.is_empty() {
+        let answer = acceptor.step(&theirs.token, our_bindings)?;
+        ours = answer.established.or(ours);
+        if theirs.established.is_some() {
+            break;
+        }
+        theirs = initiator.step(&answer.token, their_bindings)?;
+    }
+    Ok([ours.unwrap(), theirs.established.unwrap()])
+}
+
+/// The token alone, on a connection of its own.
+fn accept(acceptor: &Arc<Acceptor>, token: &[u8]) -> Result<Box<Established>, Failure> {
+    acceptor.context().step(token, None).map(|step| step.established.expect("one leg is enough"))
+}
+
+/// What the client is told in the token of a failure.
+#[track_caller]
+fn krb_error(failure: &Failure) -> KrbError {
+    match Token::peek(&failure.token).map(|token| token.content) {
+        Ok(Content::Error(error)) => *error,
+        other => panic!("{failure}: {other:?}"),
+    }
+}
+
+/// Runs another test in a process that is all its own, where it finds `arguments` in its environment.
+#[track_caller]
+fn in_its_own_process(mut command: Command, test: &str, arguments: &[(&str, &str)]) -> String {
+    command.args(["--exact", test, "--nocapture"]).envs(arguments.iter().copied());
+    let output = command.output().unwrap();
+    let told =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && told.contains("1 passed"), "{test}: {told}");
+    told
+}
