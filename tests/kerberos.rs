@@ -1,6 +1,10 @@
 //! Handshakes with tickets of a real key distribution centre.
 
 mod accepted;
+mod curl;
+mod mutated;
+mod refused;
+mod replayed;
 
 use crate::support::lab::{Client, Lab};
 use forebay::auth::gss::{

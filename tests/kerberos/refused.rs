@@ -1,0 +1,101 @@
+//! What is refused, and what is said of it: to us, and to the client.
+
+use super::*;
+use crate::support::lab::{AES256, RC4};
+use forebay::auth::gss::AcceptorError;
+use forebay::auth::handshake::TOKEN_BYTES_MAX;
+use forebay::kerberos::krb_error::code;
+use std::fs;
+
+/// The code that the client is told and a part of the text that we are, for either mechanism.
+#[track_caller]
+fn check(lab: &Arc<Lab>, library: &Library, service: &str, keytab: &Path, expected: (i32, &str)) {
+    let (acceptor, client) = (acceptor(library, keytab), lab.client());
+    client.ticket(service);
+    for mechanism in [Mechanism::Kerberos, Mechanism::Spnego] {
+        let failure = accept(&acceptor, &token(library, &client, service, mechanism)).unwrap_err();
+        let error = krb_error(&failure);
+        assert_eq!(error.code, expected.0, "{mechanism:?}: {failure}");
+        assert!(failure.to_string().contains(expected.1), "{mechanism:?}: {failure}");
+        assert!(matches!(&failure.cause, Cause::Library(trouble) if trouble.major >> 16 == 13));
+    }
+}
+
+#[test]
+fn a_ticket_for_a_service_that_is_not_in_the_keytab() {
+    let Some((lab, library)) = lab("a_ticket_for_a_service_that_is_not_in_the_keytab") else { return };
+    let (asked, other) = (lab.service(&[AES256]), lab.service(&[AES256]));
+    let keytab = lab.keytab(&[&other]);
+    check(&lab, &library, &asked, &keytab, (code::NOT_US, "not found in keytab"));
+}
+
+#[test]
+fn a_ticket_of_a_newer_key_than_that_in_the_keytab() {
+    let Some((lab, library)) = lab("a_ticket_of_a_newer_key_than_that_in_the_keytab") else { return };
+    let service = lab.service(&[AES256]);
+    let keytab = lab.keytab(&[&service]);
+    lab.change_key(&service);
+    check(&lab, &library, &service, &keytab, (code::BAD_KEY_VERSION, "keytab is likely out of date"));
+}
+
+#[test]
+fn a_key_that_is_another_under_the_same_name_and_version() {
+    let Some((lab, library)) = lab("a_key_that_is_another_under_the_same_name_and_version") else { return };
+    let service = lab.service(&[AES256]);
+    let keytab = lab.keytab(&[&service]);
+    let mut bytes = fs::read(&keytab).unwrap();
+    // The version of the key ends the file, four bytes long; the key is in front of it.
+    let last = bytes.len() - 5;
+    bytes[last] ^= 1;
+    fs::write(&keytab, bytes).unwrap();
+    check(&lab, &library, &service, &keytab, (code::BAD_INTEGRITY, "cannot decrypt ticket"));
+}
+
+#[test]
+fn a_ticket_of_an_encryption_type_that_is_not_in_the_keytab() {
+    let Some((lab, library)) = lab("a_ticket_of_an_encryption_type_that_is_not_in_the_keytab") else {
+        return;
+    };
+    let service = lab.service(&[RC4]);
+    let keytab = lab.keytab(&[&service]);
+    lab.administer(&format!("cpw -randkey -e {AES256}:normal {service}\nmodprinc -kvno 1 {service}\n"));
+    let said = "found in keytab but not with enctype aes256-cts";
+    check(&lab, &library, &service, &keytab, (code::BAD_KEY_VERSION, said));
+}
+
+#[test]
+fn a_keytab_that_went_away() {
+    let Some((lab, library)) = lab("a_keytab_that_went_away") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let keytab = lab.keytab(&[&service]);
+    let acceptor = acceptor(&library, &keytab);
+    client.ticket(&service);
+    fs::remove_file(&keytab).unwrap();
+    let failure = accept(&acceptor, &token(&library, &client, &service, Mechanism::Kerberos)).unwrap_err();
+    assert!(failure.to_string().contains(&format!("Key table file '{}' not found", keytab.display())));
+    let settings =
+        AcceptorSettings { keytab: keytab.clone(), replay: ReplaySettings::default(), services: Vec::new() };
+    let Err(AcceptorError::Keytab { path, .. }) = Acceptor::new(library, settings) else {
+        panic!("it began")
+    };
+    assert_eq!(path, keytab);
+}
+
+#[test]
+fn what_is_no_token_of_kerberos() {
+    let Some((lab, library)) = lab("what_is_no_token_of_kerberos") else { return };
+    let acceptor = acceptor(&library, &lab.keytab(&[&lab.service(&[AES256])]));
+    let refused = |token: &[u8]| acceptor.context().step(token, None).unwrap_err().cause;
+    assert_eq!(refused(b""), Cause::Empty);
+    let bytes = TOKEN_BYTES_MAX + 1;
+    assert_eq!(refused(&vec![0x60; bytes]), Cause::Long { bytes });
+    let ntlm = b"NTLMSSP\0\x01\0\0\0\x97\x82\x08\xe2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    // SPNEGO that offers NTLM and nothing else.
+    let offer = b"\x60\x1c\x06\x06\x2b\x06\x01\x05\x05\x02\xa0\x12\x30\x10\xa0\x0e\x30\x0c\x06\x0a\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a";
+    for token in [&b"hello"[..], &[0; 1], &[0x60; 40], &[0x6e; 40], &[0xff; TOKEN_BYTES_MAX], ntlm, offer] {
+        let mut context = acceptor.context();
+        let failure = context.step(token, None).unwrap_err();
+        assert!(matches!(failure.cause, Cause::Library(_)), "{failure}");
+        assert_eq!(context.step(token, None).unwrap_err().cause, Cause::Over);
+    }
+}

@@ -1,0 +1,109 @@
+//! A token that comes a second time.
+
+use super::*;
+use crate::support::lab::AES256;
+use forebay::auth::gss::ReplayProtection;
+use forebay::kerberos::krb_error::code;
+use std::path::PathBuf;
+use std::thread;
+
+fn with_file(file: PathBuf) -> ReplaySettings {
+    ReplaySettings { file: Some(file), ..ReplaySettings::default() }
+}
+
+#[test]
+fn a_token_counts_once_whatever_remembers_it() {
+    let Some((lab, library)) = lab("a_token_counts_once_whatever_remembers_it") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let keytab = lab.keytab(&[&service]);
+    client.ticket(&service);
+    let (file, absent) = (lab.fresh("replays"), lab.folder().join("absent/replays"));
+    for replay in [with_file(file.clone()), with_file(absent.clone()), ReplaySettings::default()] {
+        let acceptor = acceptor_with(&library, &keytab, replay, &[]);
+        let is_file = match acceptor.replay_protection() {
+            ReplayProtection::File(used) => *used == file,
+            ReplayProtection::MemoryInsteadOf { file, reason } => {
+                assert!(*file == absent && reason.contains("No such file"), "{reason}");
+                false
+            }
+            ReplayProtection::Memory => false,
+        };
+        for mechanism in [Mechanism::Kerberos, Mechanism::Spnego] {
+            let token = token(&library, &client, &service, mechanism);
+            assert!(accept(&acceptor, &token).is_ok());
+            let again = accept(&acceptor, &token).unwrap_err();
+            if is_file {
+                assert!(again.to_string().contains("replay"), "{again}");
+                assert_eq!(krb_error(&again).code, code::REPEAT);
+            } else {
+                assert_eq!(again.cause, Cause::Replay);
+            }
+        }
+    }
+}
+
+#[test]
+fn other_framing_makes_no_other_token() {
+    let Some((lab, library)) = lab("other_framing_makes_no_other_token") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let acceptor = acceptor(&library, &lab.keytab(&[&service]));
+    client.ticket(&service);
+    let negotiated = token(&library, &client, &service, Mechanism::Spnego);
+    assert!(accept(&acceptor, &negotiated).is_ok());
+    // The framed token of Kerberos within: `60 82 length, OID, 01 00, 6e …`.
+    let request = negotiated.windows(4).position(|four| four == [1, 0, 0x6e, 0x82]).unwrap();
+    let framed = &negotiated[request - 15..];
+    assert_eq!((framed[0], &framed[4..6]), (0x60, &[6, 9][..]));
+    assert_eq!(accept(&acceptor, framed).unwrap_err().cause, Cause::Replay);
+    // Of the options only those of mutual authentication and user to user mean anything.
+    let mut changed = framed.to_vec();
+    let options = changed.windows(4).position(|four| four == [0xa2, 7, 3, 5]).unwrap() + 5;
+    changed[options] ^= 1;
+    assert_eq!(accept(&acceptor, &changed).unwrap_err().cause, Cause::Replay);
+}
+
+#[test]
+fn of_many_at_once_one_is_accepted() {
+    let Some((lab, library)) = lab("of_many_at_once_one_is_accepted") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let keytab = lab.keytab(&[&service]);
+    client.ticket(&service);
+    for replay in [with_file(lab.fresh("replays")), ReplaySettings::default()] {
+        let acceptor = acceptor_with(&library, &keytab, replay, &[]);
+        for _ in 0..20 {
+            let token = token(&library, &client, &service, Mechanism::Kerberos);
+            let attempt = || accept(&acceptor, &token).is_ok();
+            let accepted = thread::scope(|scope| {
+                let attempts: Vec<_> = (0..8).map(|_| scope.spawn(attempt)).collect();
+                attempts.into_iter().map(|one| usize::from(one.join().unwrap())).sum::<usize>()
+            });
+            assert_eq!(accepted, 1);
+        }
+    }
+}
+
+#[test]
+fn a_file_remembers_over_a_restart() {
+    let Some((lab, library)) = lab("a_file_remembers_over_a_restart") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let (keytab, file) = (lab.keytab(&[&service]), lab.fresh("replays"));
+    client.ticket(&service);
+    let token = token(&library, &client, &service, Mechanism::Kerberos);
+    let life = || acceptor_with(&library, &keytab, with_file(file.clone()), &[]);
+    assert!(accept(&life(), &token).is_ok());
+    assert_eq!(krb_error(&accept(&life(), &token).unwrap_err()).code, code::REPEAT);
+}
+
+#[test]
+fn what_cannot_be_remembered_is_refused() {
+    let Some((lab, library)) = lab("what_cannot_be_remembered_is_refused") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let keytab = lab.keytab(&[&service]);
+    client.ticket(&service);
+    let replay = ReplaySettings { entries_max: 1, ..ReplaySettings::default() };
+    let acceptor = acceptor_with(&library, &keytab, replay, &[]);
+    let fresh = || token(&library, &client, &service, Mechanism::Kerberos);
+    assert!(accept(&acceptor, &fresh()).is_ok());
+    let full = Cause::ReplayCacheFull { entries: 1, window_seconds: 600 };
+    assert_eq!(accept(&acceptor, &fresh()).unwrap_err().cause, full);
+}
