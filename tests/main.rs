@@ -15,6 +15,7 @@ mod fleet;
 mod glance;
 mod json_schema;
 mod kerberos;
+mod kerberos_vectors;
 mod late_output;
 mod order_of_writes;
 #[allow(dead_code, reason = "the bench uses the rest")]

@@ -186,4 +186,4 @@ fn derived(key: &Key, usage: Usage) -> Result<(Keys, usize), CryptoError> {
 
 #[cfg(test)]
 #[path = "crypto_tests.rs"]
-mod tests;
+pub(super) mod tests;

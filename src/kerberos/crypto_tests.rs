@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-pub(super) fn hex(text: &str) -> Vec<u8> {
+pub(in crate::kerberos) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.chunks(2).map(byte).collect()

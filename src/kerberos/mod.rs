@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `token` | what a peer offers, and what of it is in clear: SPNEGO, AP-REQ, NTLM |
 //! | `krb_error` | KRB-ERROR, both ways |
+//! | `seal` | sealed messages of a context |
 //! | `crypto` | encryption with AES, in place |
 //! | `keytab`, `key` | the keys of a file |
 //! | `name`, `etype`, `der` | names, encryption types, the encoding |
@@ -20,6 +21,7 @@ pub mod key;
 pub mod keytab;
 pub mod krb_error;
 pub mod name;
+pub mod seal;
 pub mod token;
 
 pub use der::DerError;
@@ -28,4 +30,5 @@ pub use key::Key;
 pub use keytab::Keytab;
 pub use krb_error::KrbError;
 pub use name::Name;
+pub use seal::Sealer;
 pub use token::Token;
