@@ -14,6 +14,8 @@
 //! Must not know: HTTP, which machine a name stands for.
 
 use super::gss::{LibrarySeal, Mechanism, Trouble};
+use crate::kerberos::crypto::CryptoError;
+use crate::kerberos::seal::{ContextKey, Role, Sealer};
 use crate::kerberos::{Etype, Key};
 use std::fmt;
 use std::ops::BitOr;
@@ -124,6 +126,17 @@ impl LucidKeys {
     /// The one that seals.
     pub fn sealing(&self) -> &Key {
         self.acceptor_subkey.as_ref().unwrap_or(&self.key)
+    }
+
+    /// What seals and opens the messages of this context from now on.
+    ///
+    /// # Errors
+    /// When the key is not as long as its type has it.
+    pub fn sealer(&self) -> Result<Sealer, CryptoError> {
+        let is_of_acceptor = self.acceptor_subkey.is_some();
+        let key = ContextKey { key: self.sealing().clone(), is_of_acceptor };
+        let role = if self.is_initiator { Role::Initiator } else { Role::Acceptor };
+        Sealer::new(&key, role, self.send_sequence, self.receive_sequence)
     }
 }
 
