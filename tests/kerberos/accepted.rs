@@ -79,7 +79,7 @@ fn the_keys_are_of_the_type_that_both_sides_agreed_on() {
 fn check_messages(mut ours: LibrarySeal, mut theirs: LibrarySeal) {
     let open = |seal: &mut LibrarySeal, Sealed { token, data }: &Sealed| {
         let (mut token, mut data) = (token.clone(), data.clone());
-        seal.unwrap(&mut token, &mut data).map(|length| data[..length].to_vec())
+        seal.unwrap(&mut token, &mut data).map(|plain| data[..plain.bytes].to_vec())
     };
     for length in [0, 1, 15, 20_000] {
         let plain = vec![b'x'; length];

@@ -40,7 +40,7 @@ pub(super) struct Exported {
 
 /// What opening a message brought.
 pub(super) struct Opened {
-    pub(super) plain_bytes: usize,
+    pub(super) bytes: usize,
     pub(super) is_sealed: bool,
     /// 0, or the bits of RFC 2744 3.9.1 for a message that came twice, late, early, or after a gap.
     pub(super) order: u32,
@@ -248,8 +248,8 @@ impl Context {
             (self.library.0.gss_unwrap_iov)(&mut minor, self.raw, &mut is_sealed, quality, parts, count)
         };
         self.library.check(major, minor)?;
-        let plain_bytes = parts[1].buffer.length.min(length);
-        Ok(Opened { plain_bytes, is_sealed: is_sealed != 0, order: major & !ERRORS })
+        let bytes = parts[1].buffer.length.min(length);
+        Ok(Opened { bytes, is_sealed: is_sealed != 0, order: major & !ERRORS })
     }
 }
 

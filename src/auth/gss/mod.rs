@@ -33,7 +33,7 @@ pub use acceptor::{Accepting, Acceptor, AcceptorError, AcceptorSettings};
 pub use initiator::{Identity, Initiating, Initiator, InitiatorError};
 pub use library::{Library, Mechanism, Missing, Trouble};
 pub use replay::{ReplayProtection, ReplaySettings};
-pub use seal::{LibrarySeal, SealError, Sealed};
+pub use seal::{LibrarySeal, Plain, SealError, Sealed};
 
 use super::handshake::{
     Cause, Established, Flags, LEGS_MAX, LucidKeys, NAME_BYTES_MAX, REQUIRED, Seal, TOKEN_BYTES_MAX, UNWANTED,
@@ -66,7 +66,7 @@ fn conclude(context: Context, mechanism: Mechanism, is_acceptor: bool) -> Result
     let (initiator, acceptor) = (name(initiator)?, name(acceptor)?);
     let (peer, service) = if is_acceptor { (initiator, acceptor) } else { (acceptor.clone(), acceptor) };
     let lifetime = Duration::from_secs(lifetime_seconds.into());
-    Ok(Established { peer, service, mechanism, flags, lifetime, seal: seal(context)? })
+    Ok(Established { peer, service, mechanism, flags, lifetime, seal: seal(context, flags)? })
 }
 
 fn name(bytes: Vec<u8>) -> Result<Box<str>, Cause> {
@@ -76,10 +76,14 @@ fn name(bytes: Vec<u8>) -> Result<Box<str>, Cause> {
     String::from_utf8(bytes).map(String::into_boxed_str).map_err(|_| Cause::Name)
 }
 
-fn seal(context: Context) -> Result<Seal, Cause> {
+fn seal(context: Context, flags: Flags) -> Result<Seal, Cause> {
     let etype = context.etype()?.ok_or(Cause::Etype { etype: None })?;
     let unknown = Cause::Etype { etype: Some(etype) };
     if !etype.is_aes() {
+        // The library looks only for what the client asked it to look for.
+        if !flags.has(Flags::REPLAY | Flags::SEQUENCE) {
+            return Err(Cause::Lacks { missing: "the order of messages" });
+        }
         return LibrarySeal::new(context, etype).map(Seal::Library).ok_or(unknown);
     }
     let exported = context.export()?;

@@ -23,6 +23,14 @@ pub struct Sealed {
     pub data: Vec<u8>,
 }
 
+/// A message that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain {
+    pub bytes: usize,
+    /// Bytes that stand behind it. Some peers count them where they say how long the message is.
+    pub padding: usize,
+}
+
 /// Why a message cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SealError {
@@ -47,9 +55,9 @@ impl LibrarySeal {
         Ok(Sealed { token, data })
     }
 
-    /// Opens in place; the plain text is that many bytes at the beginning of `data`. After an error the
-    /// connection is of no use any more.
-    pub fn unwrap(&mut self, token: &mut [u8], data: &mut [u8]) -> Result<usize, SealError> {
+    /// Opens in place: the plain text is at the beginning of `data`. After an error the connection is of no use
+    /// any more.
+    pub fn unwrap(&mut self, token: &mut [u8], data: &mut [u8]) -> Result<Plain, SealError> {
         let opened = self.context.unwrap(token, data)?;
         if !opened.is_sealed {
             return Err(SealError::NotSealed);
@@ -58,8 +66,9 @@ impl LibrarySeal {
             return Err(SealError::Order);
         }
         // RFC 4757 has one byte of padding, a 1; MS-WSMV says that there is none. Text in UTF-16 does not end so.
-        let padding = self.etype == Etype::RC4 && data[..opened.plain_bytes].ends_with(&[1]);
-        Ok(opened.plain_bytes - usize::from(padding))
+        let is_padded = self.etype == Etype::RC4 && data[..opened.bytes].ends_with(&[1]);
+        let padding = usize::from(is_padded);
+        Ok(Plain { bytes: opened.bytes - padding, padding })
     }
 }
 
