@@ -5,6 +5,7 @@ mod curl;
 mod mutated;
 mod refused;
 mod replayed;
+mod winrm;
 
 use crate::support::lab::{Client, Lab};
 use forebay::auth::gss::{
@@ -14,7 +15,7 @@ use forebay::auth::gss::{
 use forebay::auth::handshake::{Cause, Established, Failure, SecurityContext};
 use forebay::kerberos::token::Content;
 use forebay::kerberos::{Etype, KrbError, Token};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -27,6 +28,17 @@ fn lab(test: &str) -> Option<(Arc<Lab>, Library)> {
             None
         }
     }
+}
+
+/// Python with the clients of `.ci/python.txt`.
+fn python(test: &str) -> Option<PathBuf> {
+    let cache = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/forebay/python/bin/python"));
+    let python = std::env::var_os("FOREBAY_PYTHON").map(PathBuf::from).or_else(cache);
+    let python = python.filter(|path| path.exists());
+    if python.is_none() {
+        println!("SKIP {test}: there is no Python with the clients of .ci/python.txt");
+    }
+    python
 }
 
 /// Accepts with this keytab, and remembers in memory.

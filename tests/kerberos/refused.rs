@@ -6,6 +6,8 @@ use forebay::auth::gss::AcceptorError;
 use forebay::auth::handshake::TOKEN_BYTES_MAX;
 use forebay::kerberos::krb_error::code;
 use std::fs;
+use std::io::{Read, Write};
+use std::process::Stdio;
 
 /// The code that the client is told and a part of the text that we are, for either mechanism.
 #[track_caller]
@@ -98,4 +100,60 @@ fn what_is_no_token_of_kerberos() {
         assert!(matches!(failure.cause, Cause::Library(_)), "{failure}");
         assert_eq!(context.step(token, None).unwrap_err().cause, Cause::Over);
     }
+}
+
+/// Another binding of the library asks for what ours does not; it answers a token with one if it is given one.
+const ASKS: &str = "import gssapi, sys\n\
+    name = gssapi.Name(sys.argv[1], gssapi.NameType.kerberos_principal)\n\
+    flags = [gssapi.RequirementFlag[flag] for flag in sys.argv[2:]]\n\
+    context = gssapi.SecurityContext(name=name, usage='initiate', flags=flags)\n\
+    token = context.step()\n\
+    sys.stdout.buffer.write(len(token).to_bytes(4, 'big') + token)\n\
+    sys.stdout.flush()\n\
+    answer = sys.stdin.buffer.read()\n\
+    if answer: sys.stdout.buffer.write(context.step(answer) or b'')";
+
+#[test]
+fn a_client_that_asks_for_less_or_for_something_else() {
+    const TEST: &str = "a_client_that_asks_for_less_or_for_something_else";
+    let Some((lab, library)) = lab(TEST) else { return };
+    let Some(python) = python(TEST) else { return };
+    let service = lab.service(&[AES256, RC4]);
+    let acceptor = acceptor(&library, &lab.keytab(&[&service]));
+    let (any, old) = (lab.client(), lab.client_with(&[Etype::RC4]));
+    let attempt = |client: &Client, flags: &[&str]| {
+        let mut command = client.command(python.to_str().unwrap());
+        command.args(["-c", ASKS, &service]).args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut length = [0; 4];
+        output.read_exact(&mut length).unwrap();
+        let mut token = vec![0; u32::from_be_bytes(length) as usize];
+        output.read_exact(&mut token).unwrap();
+        let mut context = acceptor.context();
+        let mut step = context.step(&token, None);
+        if let Ok(first) = &step
+            && first.established.is_none()
+        {
+            input.write_all(&first.token).unwrap();
+            drop(input);
+            token.clear();
+            output.read_to_end(&mut token).unwrap();
+            step = context.step(&token, None);
+        } else {
+            drop(input);
+        }
+        assert!(child.wait().unwrap().success());
+        step.map(|step| step.established.is_some()).map_err(|failure| failure.cause)
+    };
+    assert_eq!(attempt(&any, &["mutual_authentication"]), Ok(true));
+    let less = attempt(&any, &["confidentiality"]);
+    assert!(matches!(&less, Err(Cause::Lacks { missing }) if missing.contains("mutual")), "{less:?}");
+    let dce = attempt(&any, &["mutual_authentication", "dce_style"]);
+    assert!(matches!(&dce, Err(Cause::Unwanted { unwanted }) if unwanted.contains("DCE")), "{dce:?}");
+    let unordered = attempt(&old, &["mutual_authentication"]);
+    let is_right = matches!(&unordered, Err(Cause::Lacks { missing }) if missing.contains("order"));
+    assert!(is_right, "{unordered:?}");
+    let ordered = ["mutual_authentication", "replay_detection", "out_of_sequence_detection"];
+    assert_eq!(attempt(&old, &ordered), Ok(true));
 }
