@@ -9,17 +9,19 @@ use super::context::Context;
 use super::library::{Credential, Library, Mechanism, Trouble};
 use super::replay::{Authenticator, ReplayProtection, ReplaySettings, Seen, authenticator};
 use super::{conclude, fitting};
-use crate::auth::handshake::{Cause, Failure, SecurityContext, Step};
-use crate::kerberos::Keytab;
+use crate::auth::handshake::{Cause, Established, Failure, SecurityContext, Step};
+use crate::event::Timestamp;
 use crate::kerberos::keytab::{Entry, KEYTAB_BYTES_MAX};
-use crate::kerberos::token::Spnego;
+use crate::kerberos::krb_error::code;
+use crate::kerberos::token::{Content, Spnego};
+use crate::kerberos::{Keytab, KrbError, Token};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 /// What a listener accepts with.
@@ -144,15 +146,47 @@ impl SecurityContext for Accepting {
                 Ok(Step { token: leg.token, established: None })
             }
             Ok(true) => {
-                let established = conclude(context, self.mechanism, true)?;
-                if !self.acceptor.serves(&established.service) {
-                    return Err(Cause::Service { service: established.service }.into());
-                }
-                self.acceptor.enter(self.authenticator)?;
+                let judged = self.judge(context);
+                let established = judged.map_err(|cause| Failure { token: refusal(&cause, token), cause })?;
                 Ok(Step { token: leg.token, established: Some(Box::new(established)) })
             }
         }
     }
+}
+
+impl Accepting {
+    /// What the library takes is not yet taken by us.
+    fn judge(&self, context: Context) -> Result<Established, Cause> {
+        let established = conclude(context, self.mechanism, true)?;
+        if !self.acceptor.serves(&established.service) {
+            return Err(Cause::Service { service: established.service });
+        }
+        self.acceptor.enter(self.authenticator)?;
+        Ok(established)
+    }
+}
+
+/// What the client is told of a refusal that is ours and not the library's, in the framing of its token.
+fn refusal(cause: &Cause, token: &[u8]) -> Vec<u8> {
+    let Ok(Token { is_negotiated, content: Content::Kerberos(request), .. }) = Token::peek(token) else {
+        return Vec::new();
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let error = KrbError {
+        code: match cause {
+            Cause::Replay => code::REPEAT,
+            Cause::Service { .. } => code::NOT_US,
+            _ => code::GENERIC,
+        },
+        server_time: Timestamp(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)),
+        client_time: None,
+        client: None,
+        realm: request.realm,
+        service: request.service,
+        text: None,
+        data: None,
+    };
+    if is_negotiated { error.to_rejection(None) } else { error.to_token() }
 }
 
 /// A path as the library takes it.
