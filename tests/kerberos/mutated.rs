@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::support::dice::Dice;
-use crate::support::lab::AES256;
+use crate::support::lab::{AES256, RC4};
+use forebay::auth::handshake::Seal;
 use std::fs;
 
 const HANDSHAKES: usize = 10_000;
+const MESSAGES: usize = 10_000;
 /// What the heap may take more after the first tenth; the library keeps texts of errors.
 const GROWTH_KIB_MAX: u64 = 2048;
 
@@ -55,6 +57,40 @@ fn nobody_gets_in() {
     let grown = resident_kib().saturating_sub(before);
     println!("{HANDSHAKES} handshakes, grown by {grown} KiB from {before} KiB");
     assert!(grown < GROWTH_KIB_MAX, "{grown} KiB");
+}
+
+/// Messages that the library opens; those of AES types never reach it.
+#[test]
+fn ten_thousand_mutated_messages() {
+    let Some((lab, library)) = lab("ten_thousand_mutated_messages") else { return };
+    let (service, client) = (lab.service(&[AES256, RC4]), lab.client_with(&[Etype::RC4]));
+    let acceptor = acceptor(&library, &lab.keytab(&[&service]));
+    client.ticket(&service);
+    let mut initiator = initiating_with(&library, &client, &service, Mechanism::Kerberos, &[Etype::RC4]);
+    let [ours, theirs] = shake_hands((&mut acceptor.context(), None), (&mut initiator, None)).unwrap();
+    let (Seal::Library(mut ours), Seal::Library(mut theirs)) = (ours.seal, theirs.seal) else {
+        panic!("they are not with the library")
+    };
+    let mut dice = Dice::new("ten_thousand_mutated_messages");
+    for number in 0..MESSAGES {
+        let plain = vec![b'x'; dice.within(0..200) as usize];
+        let sealed = theirs.wrap(&plain).unwrap();
+        let (mut token, mut data) = (sealed.token.clone(), sealed.data.clone());
+        if number % 3 != 0 {
+            token = mutated(&token, &mut dice);
+        }
+        if number % 3 != 1 {
+            data = mutated(&data, &mut dice);
+        }
+        let is_whole = token == sealed.token && data == sealed.data;
+        let opened = ours.unwrap(&mut token, &mut data);
+        assert!(opened.is_err() || is_whole, "{token:02x?} {data:02x?}");
+        if opened.is_err() {
+            let (mut token, mut data) = (sealed.token, sealed.data);
+            let opened = ours.unwrap(&mut token, &mut data).unwrap();
+            assert_eq!(data[..opened.bytes], plain, "what was made of it before is no matter");
+        }
+    }
 }
 
 fn mutated(original: &[u8], dice: &mut Dice) -> Vec<u8> {
