@@ -120,6 +120,19 @@ fn a_new_keytab_counts_from_the_moment_it_is_there() {
 }
 
 #[test]
+fn a_key_counts_whatever_its_version_is_called() {
+    let Some((lab, library)) = lab("a_key_counts_whatever_its_version_is_called") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let keytab = lab.keytab(&[&service]);
+    let mut bytes = fs::read(&keytab).unwrap();
+    *bytes.last_mut().unwrap() = 9;
+    fs::write(&keytab, bytes).unwrap();
+    let acceptor = acceptor(&library, &keytab);
+    client.ticket(&service);
+    accept(&acceptor, &token(&library, &client, &service, Mechanism::Kerberos)).unwrap();
+}
+
+#[test]
 fn bindings_must_be_the_same_where_both_sides_have_them() {
     let Some((lab, library)) = lab("bindings_must_be_the_same_where_both_sides_have_them") else { return };
     let (service, client) = (lab.service(&[AES256]), lab.client());

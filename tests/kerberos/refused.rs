@@ -1,7 +1,7 @@
 //! What is refused, and what is said of it: to us, and to the client.
 
 use super::*;
-use crate::support::lab::{AES256, RC4};
+use crate::support::lab::{AES256, RC4, find};
 use forebay::auth::gss::AcceptorError;
 use forebay::auth::handshake::TOKEN_BYTES_MAX;
 use forebay::kerberos::krb_error::code;
@@ -63,6 +63,45 @@ fn a_ticket_of_an_encryption_type_that_is_not_in_the_keytab() {
     lab.administer(&format!("cpw -randkey -e {AES256}:normal {service}\nmodprinc -kvno 1 {service}\n"));
     let said = "found in keytab but not with enctype aes256-cts";
     check(&lab, &library, &service, &keytab, (code::BAD_KEY_VERSION, said));
+}
+
+#[test]
+fn a_ticket_that_is_too_old_or_too_new_for_our_clock() {
+    const TEST: &str = "a_ticket_that_is_too_old_or_too_new_for_our_clock";
+    let Some((lab, library)) = lab(TEST) else { return };
+    if find("faketime").is_none() {
+        return println!("SKIP {TEST}: faketime is not installed");
+    }
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let keytab = lab.keytab(&[&service]);
+    client.ticket(&service);
+    let written = lab.fresh("token");
+    fs::write(&written, token(&library, &client, &service, Mechanism::Kerberos)).unwrap();
+    let clocks = [
+        ("+11h", code::TICKET_EXPIRED, "Ticket expired"),
+        ("-1h", code::TICKET_NOT_YET_VALID, "Ticket not yet valid"),
+        ("+10m", code::SKEW, "Clock skew too great"),
+        ("+4m", 0, "accepted"),
+    ];
+    for (clock, code, text) in clocks {
+        let mut process = lab.command("faketime");
+        process.args(["-f", clock]).arg(std::env::current_exe().unwrap()).env("DONT_FAKE_MONOTONIC", "1");
+        let paths = [("LAB_KEYTAB", keytab.to_str().unwrap()), ("LAB_OLD", written.to_str().unwrap())];
+        let told = in_its_own_process(process, "kerberos::refused::by_another_clock", &paths);
+        assert!(told.contains(&format!("code {code}: ")) && told.contains(text), "{clock}: {told}");
+    }
+}
+
+/// Its part in another process.
+#[test]
+fn by_another_clock() {
+    let Ok(written) = std::env::var("LAB_OLD") else { return };
+    let keytab = std::env::var("LAB_KEYTAB").unwrap();
+    let acceptor = acceptor(&Library::load(Library::NAME).unwrap(), keytab.as_ref());
+    match accept(&acceptor, &fs::read(written).unwrap()) {
+        Ok(_) => println!("code 0: accepted"),
+        Err(failure) => println!("code {}: {failure}", krb_error(&failure).code),
+    }
 }
 
 #[test]

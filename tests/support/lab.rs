@@ -19,6 +19,9 @@ use tempfile::TempDir;
 
 pub(crate) const REALM: &str = "FOREBAY.TEST";
 
+/// The service of whoever listens on this machine. Its keys stay as they are, for all tests share them.
+pub(crate) const LOCALHOST: &str = "HTTP/localhost@FOREBAY.TEST";
+
 /// Encryption types as the tools call them.
 pub(crate) const AES256: &str = "aes256-cts-hmac-sha1-96";
 pub(crate) const AES128: &str = "aes128-cts-hmac-sha1-96";
@@ -74,7 +77,8 @@ impl Lab {
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
         // Its own key is of one type; tickets for it may have session keys of all of them.
         let all = format!("{AES256} {AES128} {AES256_SHA2} {RC4}");
-        administer(folder.path(), &format!("setstr krbtgt/{REALM} session_enctypes \"{all}\"\n"));
+        let types = format!("setstr krbtgt/{REALM} session_enctypes \"{all}\"\n");
+        administer(folder.path(), &format!("{types}addprinc -randkey {LOCALHOST}\n"));
         let mut centre = command(folder.path(), "krb5kdc");
         centre.arg("-n");
         let centre = Process::start(quiet(centre, folder.path()));
