@@ -51,6 +51,27 @@ fn read(chunk: &[u8]) -> Vec<String> {
     events
 }
 
+/// The tokens of `src/kerberos/testdata`, once alone with bindings, once with another behind it.
+#[test]
+fn seeds_of_gss_accept_are_tokens_of_kerberos() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kerberos/testdata");
+    let token = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let seed = |first: &[u8], second: &[u8], bound: u16| {
+        let head = (first.len() as u16) << 1 | bound;
+        [&head.to_be_bytes(), first, second].concat()
+    };
+    let (plain, negotiated) = (token("krb5-wec.token"), token("spnego-aes256.token"));
+    let seeds = [
+        ("kerberos", seed(&plain, b"", 1)),
+        ("kerberos-rc4", seed(&token("krb5-rc4.token"), b"", 0)),
+        ("spnego", seed(&negotiated, b"", 0)),
+        ("twice", seed(&negotiated, &plain, 0)),
+        // It offers Kerberos and has no token.
+        ("offer", seed(b"\x60\x1b\x06\x06\x2b\x06\x01\x05\x05\x02\xa0\x11\x30\x0f\xa0\x0d\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02", &plain, 0)),
+    ];
+    check("gss_accept", &seeds.map(|(name, bytes)| (name.into(), bytes)));
+}
+
 #[test]
 fn seeds_of_evtx_hold_every_layout_and_every_type() {
     let typed = typed();
