@@ -19,7 +19,8 @@ static ACCEPTOR: LazyLock<Arc<Acceptor>> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     // How long the first of two tokens is, and whether the connection has bindings.
     let Some((&[high, low], tokens)) = data.split_first_chunk() else { return };
-    let (first, second) = tokens.split_at(usize::from(u16::from_be_bytes([high, low]) >> 1).min(tokens.len()));
+    let first = usize::from(u16::from_be_bytes([high, low]) >> 1);
+    let (first, second) = tokens.split_at(first.min(tokens.len()));
     let bindings: Option<&[u8]> = (low & 1 != 0).then_some(b"tls-server-end-point:0123");
     let mut context = ACCEPTOR.context();
     let mut is_over = false;

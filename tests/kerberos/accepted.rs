@@ -4,6 +4,8 @@ use super::*;
 use crate::support::lab::{AES128, AES256, AES256_SHA2, RC4, REALM};
 use forebay::auth::gss::{LibrarySeal, SealError, Sealed};
 use forebay::auth::handshake::{Flags, LucidKeys, Seal};
+use forebay::kerberos::token::spnego::{Answer, State};
+use forebay::kerberos::token::{self, Spnego};
 use std::fs;
 
 fn keys(seal: Seal) -> LucidKeys {
@@ -98,6 +100,35 @@ fn check_messages(mut ours: LibrarySeal, mut theirs: LibrarySeal) {
     assert!(matches!(open(&mut ours, &nothing), Err(SealError::Library(_))));
     assert_eq!(open(&mut ours, &second), Err(SealError::Order), "a gap");
     assert_eq!(open(&mut ours, &second), Err(SealError::Order), "a replay");
+}
+
+#[test]
+fn a_client_may_ask_first_which_mechanism_it_is_to_be() {
+    let Some((lab, library)) = lab("a_client_may_ask_first_which_mechanism_it_is_to_be") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let acceptor = acceptor(&library, &lab.keytab(&[&service]));
+    client.ticket(&service);
+    // Kerberos is offered, and there is no token of it yet.
+    let offer = b"\x60\x1b\x06\x06\x2b\x06\x01\x05\x05\x02\xa0\x11\x30\x0f\xa0\x0d\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
+    let attempt = |token: &[u8]| {
+        let mut context = acceptor.context();
+        let first = context.step(offer, None).unwrap();
+        assert!(first.established.is_none());
+        let Ok(Some(Spnego::Answer(answer))) = Spnego::find(&first.token) else { panic!("{first:?}") };
+        assert_eq!(answer.state, Some(State::Incomplete));
+        assert_eq!(answer.mechanism, Some(token::Mechanism::Kerberos));
+        context.step(&Answer { token: Some(token), ..Answer::default() }.write(), None)
+    };
+    let mut initiator = initiating(&library, &client, &service, Mechanism::Kerberos);
+    let token = initiator.step(&[], None).unwrap().token;
+    let second = attempt(&token).unwrap();
+    let Ok(Some(Spnego::Answer(answer))) = Spnego::find(&second.token) else { panic!("{second:?}") };
+    assert_eq!(answer.state, Some(State::Completed));
+    let theirs = initiator.step(answer.token.unwrap(), None).unwrap().established.unwrap();
+    let ours = second.established.unwrap();
+    assert_eq!((&*ours.peer, ours.mechanism), (&*client.principal, Mechanism::Spnego));
+    check_keys(ours.seal, theirs.seal);
+    assert_eq!(attempt(&token).unwrap_err().cause, Cause::Replay);
 }
 
 #[test]
