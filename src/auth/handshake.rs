@@ -13,6 +13,8 @@
 //! take a blocking thread for them. Contexts may go from thread to thread in between.
 //! Must not know: HTTP, which machine a name stands for.
 
+pub use crate::kerberos::token::TOKEN_BYTES_MAX;
+
 use super::gss::{LibrarySeal, Mechanism, Trouble};
 use crate::kerberos::crypto::CryptoError;
 use crate::kerberos::seal::{ContextKey, Role, Sealer};
@@ -22,11 +24,9 @@ use std::ops::BitOr;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Longest token that is taken; Windows sends up to 64 KiB for accounts in many groups.
-pub const TOKEN_BYTES_MAX: usize = 128 << 10;
 /// Most tokens of one handshake. Kerberos needs one, within SPNEGO at most three.
 pub const LEGS_MAX: u32 = 4;
-/// Longest name of a peer or service.
+/// Longest name of whoever proved itself, and of the service it came for.
 pub const NAME_BYTES_MAX: usize = 1024;
 
 /// One side of a handshake.

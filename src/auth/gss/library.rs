@@ -180,7 +180,7 @@ impl Library {
     }
 }
 
-/// Most texts of one status.
+/// Most texts that the Kerberos library is asked for about one failure.
 const TEXTS_MAX: usize = 4;
 
 /// The bytes there, none for null.

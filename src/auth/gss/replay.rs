@@ -33,12 +33,14 @@ pub struct ReplaySettings {
 }
 
 impl Default for ReplaySettings {
-    /// Five minutes is what all implementations allow. 131072 handshakes are 218 a second for as long as they
-    /// are remembered, and take about 12 MB.
+    /// Five minutes is what all implementations allow.
     fn default() -> Self {
-        Self { file: None, skew: Duration::from_secs(300), entries_max: 1 << 17 }
+        Self { file: None, skew: Duration::from_secs(300), entries_max: HANDSHAKES_MAX }
     }
 }
+
+/// Most handshakes that are remembered in memory, about 12 MB: 218 a second for as long as they are.
+const HANDSHAKES_MAX: usize = 1 << 17;
 
 /// What notices replays.
 #[derive(Clone, Debug, PartialEq, Eq)]
