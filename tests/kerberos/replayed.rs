@@ -4,6 +4,7 @@ use super::*;
 use crate::support::lab::AES256;
 use forebay::auth::gss::ReplayProtection;
 use forebay::kerberos::krb_error::code;
+use std::fs;
 use std::path::PathBuf;
 use std::thread;
 
@@ -91,6 +92,34 @@ fn a_file_remembers_over_a_restart() {
     let life = || acceptor_with(&library, &keytab, with_file(file.clone()), &[]);
     assert!(accept(&life(), &token).is_ok());
     assert_eq!(krb_error(&accept(&life(), &token).unwrap_err()).code, code::REPEAT);
+}
+
+#[test]
+fn a_file_that_fails_later_locks_nobody_out() {
+    let Some((lab, library)) = lab("a_file_that_fails_later_locks_nobody_out") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let (keytab, file) = (lab.keytab(&[&service]), lab.fresh("replays"));
+    client.ticket(&service);
+    let acceptor = acceptor_with(&library, &keytab, with_file(file.clone()), &[]);
+    for mechanism in [Mechanism::Kerberos, Mechanism::Spnego] {
+        let fresh = || token(&library, &client, &service, mechanism);
+        let before = fresh();
+        assert!(accept(&acceptor, &before).is_ok());
+        assert_eq!(acceptor.replay_trouble(), None);
+        // Nothing can be written into a folder.
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        let meanwhile = fresh();
+        assert!(accept(&acceptor, &meanwhile).is_ok());
+        assert!(acceptor.replay_trouble().unwrap().text.contains("Is a directory"));
+        for old in [&before, &meanwhile] {
+            assert_eq!(accept(&acceptor, old).unwrap_err().cause, Cause::Replay);
+        }
+        fs::remove_dir(&file).unwrap();
+        assert_eq!(accept(&acceptor, &meanwhile).unwrap_err().cause, Cause::Replay, "the file is new");
+        assert!(accept(&acceptor, &fresh()).is_ok());
+        assert_eq!(acceptor.replay_trouble(), None);
+    }
 }
 
 #[test]

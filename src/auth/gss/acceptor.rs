@@ -5,7 +5,7 @@
 //! names as they like; a list of services is therefore held against the names that the key has in the keytab.
 //! Must not know: HTTP, why a handshake failed beyond what the library says.
 
-use super::context::Context;
+use super::context::{Context, Leg};
 use super::library::{Credential, Library, Mechanism, Trouble};
 use super::replay::{Authenticator, ReplayProtection, ReplaySettings, Seen, authenticator};
 use super::{conclude, fitting};
@@ -15,7 +15,7 @@ use crate::kerberos::keytab::{Entry, KEYTAB_BYTES_MAX};
 use crate::kerberos::krb_error::code;
 use crate::kerberos::token::{Content, Spnego};
 use crate::kerberos::{Keytab, KrbError, Token};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -47,11 +47,17 @@ pub enum AcceptorError {
 /// What accepts on one listener. Any number of handshakes may be under way.
 pub struct Acceptor {
     library: Library,
-    credential: Credential,
+    /// For handshakes whose replays the library notices by a file.
+    filed: Option<Credential>,
+    /// For those whose replays only we notice.
+    bare: Credential,
     keytab: PathBuf,
     services: Box<[String]>,
     protection: ReplayProtection,
+    /// Handshakes of late, those as well that the file remembers.
     seen: Mutex<Seen>,
+    /// Why the file was of no use when it was needed last.
+    file_trouble: Mutex<Option<Trouble>>,
 }
 
 impl Acceptor {
@@ -61,20 +67,39 @@ impl Acceptor {
         File::open(&path).map_err(|source| AcceptorError::Keytab { path: path.clone(), source })?;
         let protection = ReplayProtection::choose(&replay);
         let keytab = argument("FILE:", &path)?;
-        let cache = match protection.library_cache() {
-            Some(file) => argument("file2:", file)?,
-            None => c"none:".into(),
+        let credential = |cache: &CStr| {
+            let store = [(c"keytab", &*keytab), (c"rcache", cache)];
+            let acquired = library.acquire(None, true, &store);
+            acquired.map_err(|trouble| AcceptorError::Credential { path: path.clone(), trouble })
         };
-        let credential = library
-            .acquire(None, true, &[(c"keytab", &keytab), (c"rcache", &cache)])
-            .map_err(|trouble| AcceptorError::Credential { path: path.clone(), trouble })?;
-        let (services, seen) = (services.into(), Mutex::new(Seen::new(&replay)));
-        Ok(Self { library, credential, keytab: path, services, protection, seen })
+        let filed = match protection.library_cache() {
+            Some(file) => Some(credential(&argument("file2:", file)?)?),
+            None => None,
+        };
+        Ok(Self {
+            filed,
+            bare: credential(c"none:")?,
+            library,
+            keytab: path,
+            services: services.into(),
+            protection,
+            seen: Mutex::new(Seen::new(&replay)),
+            file_trouble: Mutex::new(None),
+        })
     }
 
     /// What notices replays.
     pub const fn replay_protection(&self) -> &ReplayProtection {
         &self.protection
+    }
+
+    /// What is wrong with the file that replays are noticed by, as long as it is. Memory does its part meanwhile.
+    pub fn replay_trouble(&self) -> Option<Trouble> {
+        self.file_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn file_is(&self, trouble: Option<Trouble>) {
+        *self.file_trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// A handshake with whoever connected.
@@ -83,6 +108,7 @@ impl Acceptor {
             acceptor: self.clone(),
             context: Some(Context::new(self.library.clone())),
             legs: 0,
+            is_filed: self.filed.is_some(),
             mechanism: Mechanism::Kerberos,
             authenticator: None,
         }
@@ -108,12 +134,17 @@ impl Acceptor {
     }
 
     /// Enters a handshake that was good, once.
-    fn enter(&self, authenticator: Option<Authenticator>) -> Result<(), Cause> {
-        if self.protection.library_cache().is_some() {
-            return Ok(());
+    fn enter(&self, authenticator: Option<Authenticator>, is_filed: bool) -> Result<(), Cause> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let entered = match authenticator {
+            Some(authenticator) => seen.enter(authenticator, Instant::now()),
+            None => Err(Cause::NoAuthenticator),
+        };
+        match entered {
+            // What is in the file need not be here.
+            Err(Cause::NoAuthenticator | Cause::ReplayCacheFull { .. }) if is_filed => Ok(()),
+            entered => entered,
         }
-        let authenticator = authenticator.ok_or(Cause::NoAuthenticator)?;
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).enter(authenticator, Instant::now())
     }
 }
 
@@ -123,6 +154,7 @@ pub struct Accepting {
     /// None once it has ended.
     context: Option<Context>,
     legs: u32,
+    is_filed: bool,
     mechanism: Mechanism,
     authenticator: Option<Authenticator>,
 }
@@ -138,7 +170,7 @@ impl SecurityContext for Accepting {
             self.mechanism = Mechanism::Spnego;
         }
         self.authenticator = authenticator(token).or(self.authenticator);
-        let leg = context.accept(&self.acceptor.credential, token, bindings);
+        let leg = self.accept(&mut context, token, bindings);
         match leg.is_last {
             Err(trouble) => Err(Failure { cause: trouble.into(), token: leg.token }),
             Ok(false) => {
@@ -155,15 +187,51 @@ impl SecurityContext for Accepting {
 }
 
 impl Accepting {
+    /// By the library with its file, and without it where the file is the trouble: a full disk locks nobody out.
+    fn accept(&mut self, context: &mut Context, token: &[u8], bindings: Option<&[u8]>) -> Leg {
+        let acceptor = &*self.acceptor;
+        let Some(filed) = acceptor.filed.as_ref().filter(|_| self.is_filed) else {
+            return context.accept(&acceptor.bare, token, bindings);
+        };
+        let leg = context.accept(filed, token, bindings);
+        let trouble = match &leg.is_last {
+            Ok(is_last) => {
+                if *is_last {
+                    acceptor.file_is(None);
+                }
+                return leg;
+            }
+            Err(trouble) => trouble.clone(),
+        };
+        // It is not said what the trouble is with; if it is not the file, there will be the same again.
+        if self.legs > 1 || !is_unspecific(&leg.token) {
+            return leg;
+        }
+        let mut again = Context::new(acceptor.library.clone());
+        let second = again.accept(&acceptor.bare, token, bindings);
+        if second.is_last.is_err() {
+            return leg;
+        }
+        acceptor.file_is(Some(trouble));
+        (*context, self.is_filed) = (again, false);
+        second
+    }
+
     /// What the library takes is not yet taken by us.
     fn judge(&self, context: Context) -> Result<Established, Cause> {
         let established = conclude(context, self.mechanism, true)?;
         if !self.acceptor.serves(&established.service) {
             return Err(Cause::Service { service: established.service });
         }
-        self.acceptor.enter(self.authenticator)?;
+        self.acceptor.enter(self.authenticator, self.is_filed)?;
         Ok(established)
     }
+}
+
+/// Whether a token for the client says no more than that something went wrong.
+fn is_unspecific(token: &[u8]) -> bool {
+    let content = Token::peek(token).map(|token| token.content);
+    matches!(content, Ok(Content::Error(error)) if error.code == code::GENERIC)
 }
 
 /// What the client is told of a refusal that is ours and not the library's, in the framing of its token.

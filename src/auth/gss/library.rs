@@ -218,7 +218,8 @@ pub(super) struct Credential {
     library: Library,
 }
 
-// SAFETY: the library takes a lock of the credential in every function that uses one.
+// SAFETY: what the library changes of a credential in a handshake is behind a lock of that credential; what is
+// changed by `acquire` and `allow_only` is changed before anybody else has it.
 unsafe impl Send for Credential {}
 // SAFETY: as above.
 unsafe impl Sync for Credential {}

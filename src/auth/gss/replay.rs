@@ -1,13 +1,15 @@
 //! Each handshake counts once: what is remembered of those that were accepted.
 //!
 //! The library does it with a file, which also knows what was accepted before a restart. Where no file can be
-//! written, its own cache would be no more than an error, so it is off, and this one does it: a hash of each
-//! authenticator's ciphertext, which nobody can change without the session key, in contrast to what is around it.
-//! An authenticator is good for the allowed skew to both sides, so it is remembered for twice that.
+//! written, from the beginning or later, its own cache would be no more than an error, so it is off, and this one
+//! does it: a hash of each authenticator's ciphertext, which nobody can change without the session key, in contrast
+//! to what is around it. An authenticator is good for the allowed skew to both sides, so it is remembered for twice
+//! that.
 //!
 //! Full is a refusal and drops nothing, for what is dropped could come again. Only a handshake that was good
 //! is entered, so strangers cannot fill it.
-//! Promise: bounded. Known limit: after a restart, what was accepted less than twice the skew ago is unknown.
+//! Promise: bounded. Known limit: without the file, what was accepted less than twice the skew before a start is
+//! unknown.
 //! Must not know: how a token is checked.
 
 use crate::auth::handshake::Cause;
