@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `token` | what a peer offers, and what of it is in clear: SPNEGO, AP-REQ, NTLM |
+//! | `ticket` | what is within a ticket, by a key of ours |
 //! | `krb_error` | KRB-ERROR, both ways |
 //! | `seal` | sealed messages of a context |
 //! | `crypto` | encryption with AES, in place |
@@ -22,6 +23,7 @@ pub mod keytab;
 pub mod krb_error;
 pub mod name;
 pub mod seal;
+pub mod ticket;
 pub mod token;
 
 pub use der::DerError;
