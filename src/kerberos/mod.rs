@@ -6,6 +6,7 @@
 //! | `token` | what a peer offers, and what of it is in clear: SPNEGO, AP-REQ, NTLM |
 //! | `ticket` | what is within a ticket, by a key of ours |
 //! | `krb_error` | KRB-ERROR, both ways |
+//! | `diagnose` | why a handshake failed |
 //! | `seal` | sealed messages of a context |
 //! | `crypto` | encryption with AES, in place |
 //! | `keytab`, `key` | the keys of a file |
@@ -17,6 +18,7 @@
 
 pub mod crypto;
 mod der;
+pub mod diagnose;
 pub mod etype;
 pub mod key;
 pub mod keytab;
