@@ -24,7 +24,7 @@ pub use words::exposed;
 use super::etype::Etype;
 use super::keytab::{Entry, Keytab, KeytabError};
 use super::krb_error::code;
-use super::name::Name;
+use super::name::{Name, plain};
 use super::ticket::{self, NotOpened};
 use super::token::{ApReq, Content, Mechanism, Ntlm, Token, TokenError};
 use crate::event::Timestamp;
@@ -35,6 +35,8 @@ pub const SKEW_SECONDS_MAX: i64 = 300;
 const SECOND_NANOS: i64 = 1_000_000_000;
 /// Where MIT Kerberos numbers the codes of the protocol from, in its own numbers.
 const LIBRARY_CODES: u32 = 2_529_638_912;
+/// Numbers of the system's own errors, which the library passes on when it cannot use a file.
+const ERRNO_MAX: u32 = 133;
 /// RFC 2744: the bindings of the two sides differ.
 const BAD_BINDINGS: u32 = 4 << 16;
 
@@ -51,8 +53,9 @@ pub struct Evidence<'a> {
 /// Who refused, and with what.
 #[derive(Clone, Copy, Debug)]
 pub enum Refusal<'a> {
-    /// The library, with its codes and the token for the host, which has the code of Kerberos also within SPNEGO.
-    Library { major: u32, minor: u32, answer: &'a [u8] },
+    /// The library, with its codes, its words, and the token for the host, which has the code of Kerberos also
+    /// within SPNEGO.
+    Library { major: u32, minor: u32, text: &'a str, answer: &'a [u8] },
     /// We: the same token came before.
     Replayed,
     /// We: what came cannot be remembered, and so no replay noticed.
@@ -155,16 +158,13 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Cause {
         Ok(Token { content: Content::Other(mechanism), .. }) => return Cause::Mechanism(Some(mechanism)),
         Ok(Token { content: Content::Nothing, offered, .. }) => return not_offered(offered),
     };
-    let code = match evidence.refusal {
+    let (code, minor, text) = match evidence.refusal {
         Refusal::Replayed => return Cause::Replay,
         Refusal::Memory { why } => return Cause::ReplayMemory { why: why.into() },
         Refusal::Other { why } => return Cause::Other { why: why.into() },
         Refusal::Library { major: BAD_BINDINGS, .. } => return Cause::Bindings,
-        Refusal::Library { minor, .. } if is_memory(minor) => {
-            let why = "the replay cache of the Kerberos library cannot be written".into();
-            return Cause::ReplayMemory { why };
-        }
-        Refusal::Library { minor, answer, .. } => code_of(minor, answer),
+        Refusal::Library { minor, text, .. } if is_memory(minor) => return memory(text),
+        Refusal::Library { minor, text, answer, .. } => (code_of(minor, answer), minor, text),
     };
     let keytab = match evidence.keytab {
         KeytabState::Missing => return Cause::KeytabMissing,
@@ -173,9 +173,14 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Cause {
         KeytabState::Read(keytab) if keytab.entries.is_empty() => return Cause::KeytabEmpty,
         KeytabState::Read(keytab) => keytab,
     };
+    let now = evidence.now;
     match ticket::open(&request, keytab) {
-        Ok(opened) => of_opened(&request, &opened, code, evidence),
-        Err(error) => by_code(code, evidence.now).unwrap_or_else(|| of_closed(&request, keytab, code, error)),
+        Ok(opened) => of_opened(&request, &opened, code, now).unwrap_or_else(|| match minor {
+            // Nothing is wrong with the ticket, and the number is one of the system.
+            1..=ERRNO_MAX => memory(text),
+            _ => Cause::Other { why: unknown(code, text) },
+        }),
+        Err(error) => by_code(code, now).unwrap_or_else(|| of_closed(&request, keytab, code, error)),
     }
 }
 
@@ -203,14 +208,22 @@ fn is_memory(minor: u32) -> bool {
     matches!(minor.wrapping_sub(LIBRARY_CODES), 159..=162 | 164..=172 | 211 | 215)
 }
 
-/// The key is right, so it is about time, or the library does not take what it finds.
+fn memory(text: &str) -> Cause {
+    Cause::ReplayMemory { why: format!("the Kerberos library cannot use its replay cache ({})", plain(text)) }
+}
+
+fn unknown(code: Option<i32>, text: &str) -> String {
+    let code = code.map(|code| format!(", with code {code}")).unwrap_or_default();
+    format!("the Kerberos library refuses it{code}: {}", plain(text))
+}
+
+/// The key is right, so it is about time, or the library does not take its type.
 fn of_opened(
     request: &ApReq<'_>,
     opened: &ticket::Opened<'_>,
     code: Option<i32>,
-    evidence: &Evidence<'_>,
-) -> Cause {
-    let now = evidence.now;
+    now: Timestamp,
+) -> Option<Cause> {
     let ticket = &opened.ticket;
     let ahead = opened.sent_at.map(|sent_at| seconds(sent_at, now));
     let skew = || Cause::Skew {
@@ -219,7 +232,7 @@ fn of_opened(
     };
     let expired = Cause::Expired { at: Some(ticket.ends_at), now };
     let not_yet_valid = Cause::NotYetValid { at: Some(ticket.starts_at), now };
-    match code {
+    Some(match code {
         Some(code::SKEW) => skew(),
         Some(code::TICKET_EXPIRED) => expired,
         Some(code::TICKET_NOT_YET_VALID) => not_yet_valid,
@@ -235,9 +248,8 @@ fn of_opened(
         _ if ahead.is_some_and(|ahead| ahead.abs() > SKEW_SECONDS_MAX) => skew(),
         _ if seconds(now, ticket.ends_at) > SKEW_SECONDS_MAX => expired,
         _ if seconds(ticket.starts_at, now) > SKEW_SECONDS_MAX => not_yet_valid,
-        Some(code) => Cause::Other { why: format!("the Kerberos library gives code {code}") },
-        None => Cause::Other { why: "the Kerberos library gives no code".into() },
-    }
+        _ => return None,
+    })
 }
 
 /// What the library could only find out with the right key.

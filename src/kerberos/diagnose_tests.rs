@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kerberos::key::Key;
+use crate::kerberos::krb_error::KrbError;
 use crate::kerberos::token::spnego::{Answer, State};
 
 const AES256: &[u8] = include_bytes!("testdata/krb5-aes256.token");
@@ -32,10 +33,10 @@ fn changed(host: &str, change: impl Fn(&mut Entry)) -> Keytab {
 
 /// As the library refuses a bare token of Kerberos with this code.
 fn coded(code: i32) -> Refusal<'static> {
-    Refusal::Library { major: FAILED, minor: LIBRARY_CODES.wrapping_add_signed(code), answer: b"" }
+    Refusal::Library { major: FAILED, minor: LIBRARY_CODES.wrapping_add_signed(code), text: "", answer: b"" }
 }
 
-const NO_CODE: Refusal<'_> = Refusal::Library { major: 9 << 16, minor: 100_001, answer: b"" };
+const NO_CODE: Refusal<'_> = Refusal::Library { major: 9 << 16, minor: 100_001, text: "", answer: b"" };
 
 fn cause(token: &[u8], refusal: Refusal<'_>, keytab: &Keytab, now: &str) -> Cause {
     diagnose(&Evidence { token, refusal, keytab: KeytabState::Read(keytab), now: at(now) })
@@ -49,6 +50,13 @@ fn check(cause: &Cause, label: &str, why: &str, fix: &str) {
     assert_eq!(finding.what, "win10 cannot sign in with Kerberos");
     assert!(finding.why.contains(why), "{}", finding.why);
     assert!(finding.fix.contains(fix), "{}", finding.fix);
+}
+
+fn skew_answer() -> KrbError {
+    match Token::peek(include_bytes!("testdata/error-skew.token")) {
+        Ok(Token { content: Content::Error(error), .. }) => *error,
+        other => panic!("no error: {other:?}"),
+    }
 }
 
 const NOW: &str = "29T12:42:20";
@@ -93,7 +101,7 @@ fn a_wrong_key_of_the_right_name() {
     let wrong = cause(AES256, coded(code::BAD_INTEGRITY), &keytab, NOW);
     check(&wrong, "wrong_key", "does not open with the key", "ktpass");
     let rc4 = cause(RC4, coded(code::BAD_INTEGRITY), &keytab_of_rc4(), NOW);
-    check(&rc4, "wrong_key", "HTTP/rc4.forebay.test", "");
+    check(&rc4, "wrong_key", "HTTP/rc4.forebay.test", "permitted_enctypes");
     // A version may be kept in eight bits.
     let keytab = changed("aes256.forebay.test", |entry| {
         (entry.kvno, entry.key) = (2, Key::new(Etype::AES256_SHA1, &[1; 32]));
@@ -149,11 +157,11 @@ fn a_clock_that_differs_with_its_seconds_and_its_direction() {
 #[test]
 fn the_code_is_also_found_within_the_negotiation() {
     let answer = include_bytes!("testdata/spnego-rejected.token");
-    let refusal = Refusal::Library { major: FAILED, minor: 100_001, answer };
+    let refusal = Refusal::Library { major: FAILED, minor: 100_001, text: "", answer };
     assert_eq!(cause(NEGOTIATED, refusal, &keytab(), NOW).label(), "clock_skew");
     assert_eq!(cause(RC4, refusal, &keytab(), NOW).label(), "clock_skew");
     let answer = include_bytes!("testdata/error-skew.token");
-    let refusal = Refusal::Library { major: FAILED, minor: 0, answer };
+    let refusal = Refusal::Library { major: FAILED, minor: 0, text: "", answer };
     assert_eq!(cause(RC4, refusal, &keytab(), NOW).label(), "clock_skew");
 }
 
@@ -175,10 +183,19 @@ fn a_replay_and_a_memory_that_cannot_tell_one() {
     let replayed = cause(AES256, Refusal::Replayed, &empty, NOW);
     check(&replayed, "replay", "had come before", "sends requests twice");
     // KRB5_RC_IO_PERM of its header.
-    let unwritable =
-        Refusal::Library { major: FAILED, minor: (-1_765_328_215_i32).cast_unsigned(), answer: b"" };
+    let unwritable = Refusal::Library {
+        major: FAILED,
+        minor: (-1_765_328_215_i32).cast_unsigned(),
+        text: "",
+        answer: b"",
+    };
     let unwritable = cause(AES256, unwritable, &empty, NOW);
     check(&unwritable, "replay_memory", "replay cache", "can be written");
+    // What MIT Kerberos 1.20 gives for a folder that is not there: the number of the system.
+    let answer = KrbError { code: code::GENERIC, ..skew_answer() }.to_token();
+    let missing = Refusal::Library { major: FAILED, minor: 2, text: "No such file\n", answer: &answer };
+    let missing = cause(AES256, missing, &empty, NOW);
+    check(&missing, "replay_memory", "its replay cache (No such file\u{fffd})", "can be written");
     let full = cause(AES256, Refusal::Memory { why: "full" }, &empty, NOW);
     check(&full, "replay_memory", "full", "has room");
 }
@@ -219,10 +236,10 @@ fn what_is_no_ticket() {
 #[test]
 fn what_cannot_be_told_says_what_is_known() {
     let keytab = keytab();
-    check(&cause(AES256, NO_CODE, &keytab, NOW), "other", "gives no code", "");
+    check(&cause(AES256, NO_CODE, &keytab, NOW), "other", "the Kerberos library refuses it: ", "");
     check(&cause(AES256, coded(code::GENERIC), &keytab, NOW), "other", "code 60", "");
     check(&cause(AES256, Refusal::Other { why: "no mutual" }, &keytab, NOW), "other", "no mutual", "");
-    let bound = Refusal::Library { major: BAD_BINDINGS, minor: 0, answer: b"" };
+    let bound = Refusal::Library { major: BAD_BINDINGS, minor: 0, text: "", answer: b"" };
     check(&cause(AES256, bound, &keytab, NOW), "channel_bindings", "another TLS connection", "ends TLS");
 }
 

@@ -148,12 +148,18 @@ impl Cause {
                  again, the domain controllers do not agree on the version"
                     .into(),
             ),
-            Self::Key { asked } => (
-                format!("its ticket for {asked} does not open with the key of that version in keytab {keytab}"),
-                "export the keytab again from the account that has the service; a password that was set twice, or a \
-                 `ktpass` with another password or salt, makes such a key"
-                    .into(),
-            ),
+            Self::Key { asked } => {
+                let rc4 = match asked.etype {
+                    Etype::RC4 => "allow RC4 to the Kerberos library (permitted_enctypes in krb5.conf), or better, ",
+                    _ => "",
+                };
+                let fix = "export the keytab again from the account that has the service; a password that was set \
+                           twice, or a `ktpass` with another password or salt, makes such a key";
+                (
+                    format!("its ticket for {asked} does not open with the key of that version in keytab {keytab}"),
+                    format!("{rc4}{fix}"),
+                )
+            }
             Self::Skew { host, seconds } => skew(host.as_deref(), *seconds),
             Self::Expired { at, now } => (
                 format!("its ticket has ended{}", ago(at.map(|at| seconds(*now, at)), "ago")),
