@@ -2,6 +2,7 @@
 
 mod accepted;
 mod curl;
+mod diagnosed;
 mod mutated;
 mod refused;
 mod replayed;
