@@ -157,7 +157,8 @@ impl KrbError {
 fn time(seconds: Der<'_>, micros: Option<Der<'_>>) -> Result<Timestamp, DerError> {
     let whole = seconds.time("time")?;
     let micros = micros.map_or(Ok(0), |micros| micros.integer("microseconds"))?;
-    Ok(Timestamp(whole.0.saturating_add(micros.clamp(0, 999_999) * 1000)))
+    // Whole microseconds also at the end of what can be said, or it would be another time when written.
+    Ok(Timestamp(whole.0.saturating_add(micros.clamp(0, 999_999) * 1000) / 1000 * 1000))
 }
 
 fn micros(time: Timestamp) -> i64 {

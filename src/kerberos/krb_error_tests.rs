@@ -56,6 +56,18 @@ fn an_error_is_read_as_it_was_written() {
 }
 
 #[test]
+fn a_time_beyond_all_times_stays_what_it_is() {
+    let late = KrbError { server_time: Timestamp(i64::MAX / 1000 * 1000), ..sample() };
+    let mut bytes = late.write();
+    for year in [b"9999", b"2262"] {
+        let at = bytes.windows(4).position(|window| window.starts_with(b"22") || window == b"9999").unwrap();
+        bytes[at..at + 4].copy_from_slice(year);
+        let read = KrbError::parse(&bytes).unwrap();
+        assert_eq!(KrbError::parse(&read.write()), Ok(read));
+    }
+}
+
+#[test]
 fn a_domain_controller_tells_its_status() {
     const DISABLED: u32 = 0xc000_0072;
     let value = [DISABLED.to_le_bytes(), [0; 4], 1_u32.to_le_bytes()].concat();
