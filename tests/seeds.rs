@@ -6,6 +6,9 @@ use forebay::event::XmlEvent;
 use forebay::evtx::Decoder;
 use forebay::evtx::write::{ChunkWriter, Layout, Pushed};
 use forebay::filter::XPath;
+use forebay::kerberos::token::spnego::{Answer, State};
+use forebay::kerberos::token::{Content, Mechanism, Ntlm, Spnego};
+use forebay::kerberos::{Keytab, Name, Token};
 use forebay::wsman::charset::{self, Charset};
 use forebay::wsman::{Bookmark, Events, Header, Message, Request, ns, sldc};
 use std::ops::ControlFlow;
@@ -70,6 +73,106 @@ fn seeds_of_gss_accept_are_tokens_of_kerberos() {
         ("offer", seed(b"\x60\x1b\x06\x06\x2b\x06\x01\x05\x05\x02\xa0\x11\x30\x0f\xa0\x0d\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02", &plain, 0)),
     ];
     check("gss_accept", &seeds.map(|(name, bytes)| (name.into(), bytes)));
+}
+
+/// The samples of the room, one of each kind.
+fn kerberos(name: &str) -> (String, Vec<u8>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kerberos/testdata").join(name);
+    (name.replace('.', "-"), std::fs::read(path).unwrap())
+}
+
+const NTLM: &[u8] =
+    b"NTLMSSP\0\x03\0\0\0\0\0\0\0H\0\0\0\0\0\0\0H\0\0\0\x02\0\x02\0H\0\0\0\x02\0\x02\0J\0\0\0\
+                     \x02\0\x02\0L\0\0\0\0\0\0\0N\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0D\0U\0W\0";
+
+#[test]
+fn seeds_of_ap_req_peek_are_tokens_of_clients_and_answers() {
+    let tokens = ["krb5-aes256.token", "krb5-rc4.token", "krb5-sha384.token", "spnego-aes256.token"];
+    let errors = ["error-skew.token", "spnego-rejected.token"];
+    let mut seeds: Vec<_> = tokens.iter().chain(&errors).map(|name| kerberos(name)).collect();
+    seeds.push(("ntlm".into(), NTLM.to_vec()));
+    for (name, token) in &seeds {
+        let content = Token::peek(token).unwrap().content;
+        assert_eq!(
+            matches!(content, Content::Error(_)),
+            errors.contains(&&*name.replace("-token", ".token"))
+        );
+        assert_eq!(matches!(content, Content::Ntlm(Ntlm { user: Some(_), .. })), name == "ntlm");
+    }
+    check("ap_req_peek", &seeds);
+}
+
+#[test]
+fn seeds_of_spnego_are_of_both_messages() {
+    let offer = kerberos("spnego-aes256.token");
+    let answer =
+        Answer { state: Some(State::Completed), mechanism: Some(Mechanism::MsKerberos), token: Some(b"t") };
+    let seeds = [offer, kerberos("spnego-rejected.token"), ("answer".into(), answer.write())];
+    assert!(seeds.iter().all(|(_, token)| matches!(Spnego::find(token), Ok(Some(_)))));
+    check("spnego", &seeds);
+}
+
+/// Version 1 is made of version 2: without the kind of the name, and with the realm among its parts.
+#[test]
+fn seeds_of_keytab_are_of_both_versions() {
+    let (name, two) = kerberos("old.keytab");
+    let first = 2 + 4 + u32::from_be_bytes(two[2..6].try_into().unwrap()) as usize;
+    let one = |little: bool| {
+        let two = Keytab::parse(&two[..first]).unwrap();
+        let entry = &two.entries[0];
+        let short = |number: usize| match little {
+            true => (number as u16).to_le_bytes(),
+            false => (number as u16).to_be_bytes(),
+        };
+        let mut bytes = short(1 + entry.principal.parts.len()).to_vec();
+        for text in std::iter::once(&entry.realm).chain(&entry.principal.parts) {
+            bytes.extend([&short(text.len())[..], text.as_bytes()].concat());
+        }
+        bytes.extend([0; 4]);
+        bytes.push(entry.kvno as u8);
+        bytes.extend([short(18), short(entry.key.bytes().len())].concat());
+        bytes.extend(entry.key.bytes());
+        let length = bytes.len() as u32;
+        let length = if little { length.to_le_bytes() } else { length.to_be_bytes() };
+        let file = [&[5, 1][..], &length, &bytes].concat();
+        assert_eq!(
+            Keytab::parse(&file).unwrap().entries[0].principal,
+            Name { kind: 1, ..entry.principal.clone() }
+        );
+        file
+    };
+    let hole = [&two[..first], &(-5_i32).to_be_bytes(), &[0; 5], &two[first..]].concat();
+    assert_eq!(Keytab::parse(&hole), Keytab::parse(&two));
+    check(
+        "keytab",
+        &[
+            (name, two.clone()),
+            ("little".into(), one(true)),
+            ("big".into(), one(false)),
+            ("hole".into(), hole),
+        ],
+    );
+}
+
+/// What is done, how it is turned, cut and changed, then the message: one of each for each type.
+#[test]
+fn seeds_of_seal_are_of_every_type_and_layout() {
+    let seed = |what: u8, more: [u8; 3]| {
+        (
+            format!("{what:02x}-{more:02x?}").replace([',', ' ', '[', ']'], ""),
+            [&[what][..], &more, b"hello world 123"].concat(),
+        )
+    };
+    let mut seeds = Vec::new();
+    for etype in 0..4 {
+        seeds.push(seed(etype | 0x0c, [0, 44, 0]));
+        seeds.push(seed(etype | 0x1c, [[28, 28, 32, 40][usize::from(etype)], 0xff, 0]));
+        seeds.push(seed(etype | 0x18, [5, 0, 1]));
+    }
+    // A stranger's: the vector of one context, opened with the key of another.
+    let header = b"\x05\x04\x06\xff\0\0\0\x1c\0\0\0\0\0\0\0\x07";
+    seeds.push(("stranger".into(), [&[5, 0, 60, 0], &header[..], &[7; 60]].concat()));
+    check("seal", &seeds);
 }
 
 #[test]

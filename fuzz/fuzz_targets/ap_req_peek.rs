@@ -1,7 +1,10 @@
 //! Any bytes as the token of a stranger: what is said of it lies within it and within the limits, and a keytab
-//! is held against it. Errors in it are read again as they are written.
+//! is held against it. Errors in it are read again as they are written. Whatever it is, a handshake with it that
+//! fails has a cause, in lines fit for a log.
 #![no_main]
 
+use forebay::event::Timestamp;
+use forebay::kerberos::diagnose::{Cause, Evidence, KeytabState, Refusal, diagnose};
 use forebay::kerberos::name::{PART_BYTES_MAX, PARTS_MAX};
 use forebay::kerberos::ticket;
 use forebay::kerberos::token::{Content, TOKEN_BYTES_MAX};
@@ -13,6 +16,7 @@ use std::sync::OnceLock;
 const TEXT_BYTES_MAX: usize = 3 * PART_BYTES_MAX;
 
 fuzz_target!(|data: &[u8]| {
+    explained(data);
     let Ok(token) = Token::peek(data) else { return };
     assert!(data.len() <= TOKEN_BYTES_MAX);
     match token.content {
@@ -37,6 +41,17 @@ fuzz_target!(|data: &[u8]| {
         Content::Nothing | Content::Other(_) => {}
     }
 });
+
+fn explained(token: &[u8]) {
+    let minor = u32::from(token.first().copied().unwrap_or_default()) + 2_529_638_912;
+    for refusal in [Refusal::Library { major: 13 << 16, minor, text: "", answer: token }, Refusal::Replayed] {
+        let keytab = KeytabState::Read(keytab());
+        let cause = diagnose(&Evidence { token, refusal, keytab, now: Timestamp(1_795_956_134_000_000_000) });
+        let finding = cause.finding("host", "keytab");
+        assert!(Cause::LABELS.contains(&cause.label()));
+        assert!(!format!("{finding}").contains(char::is_control), "{finding}");
+    }
+}
 
 fn keytab() -> &'static Keytab {
     static KEYTAB: OnceLock<Keytab> = OnceLock::new();

@@ -9,8 +9,12 @@ use forebay::kerberos::seal::{ContextKey, HEADER_BYTES, Role, SealError, Sealer}
 use forebay::kerberos::{Etype, Key};
 use libfuzzer_sys::fuzz_target;
 
-const TYPES: [(Etype, usize); 4] =
-    [(Etype::AES128_SHA1, 16), (Etype::AES256_SHA1, 32), (Etype::AES128_SHA256, 16), (Etype::AES256_SHA384, 32)];
+const TYPES: [(Etype, usize); 4] = [
+    (Etype::AES128_SHA1, 16),
+    (Etype::AES256_SHA1, 32),
+    (Etype::AES128_SHA256, 16),
+    (Etype::AES256_SHA384, 32),
+];
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[what, turned, cut, change], rest)) = data.split_first_chunk() else { return };
