@@ -5,20 +5,18 @@
 //!                        ▲                                                       │
 //!                        └──────────────────────first byte───────────────────────┘
 //! ```
-//! hyper has a time limit for heads only, and it begins where an idle connection does; hosts are
-//! silent for hours. So the stream itself keeps the time: it knows when a first byte comes and when
-//! the last one went. While `Busy` the request has its own limits.
+//! Hosts are silent for hours, and a head has seconds. So the stream itself keeps the time: it knows when a
+//! first byte comes and when the last one went. While `Busy` the request has its own limits.
 //!
 //! Promise: a peer that stops in the middle is let go; a quiet one costs one sleeping timer, which
 //! is set anew only when it rings or rings too late. Must not know: HTTP.
 
-use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// How long each stage may last.
@@ -72,17 +70,6 @@ impl Clock {
         self.lock().0
     }
 
-    /// Waits until nothing was asked for a while.
-    pub(super) async fn quiet(&self) {
-        loop {
-            tokio::time::sleep(QUIET).await;
-            let (stage, since) = *self.lock();
-            if stage == Stage::Idle && since.elapsed() >= QUIET {
-                return;
-            }
-        }
-    }
-
     fn read(&self) {
         let mut now = self.lock();
         if matches!(now.0, Stage::First | Stage::Idle) {
@@ -115,40 +102,22 @@ impl Clock {
     }
 }
 
-/// A connection that was asked nothing for so long is likely to be asked nothing for much longer.
-const QUIET: Duration = Duration::from_secs(1);
-
 /// A stream that ends with `TimedOut` when a stage lasts too long.
 pub(super) struct Timed<'c, T> {
     stream: T,
     clock: &'c Clock,
     timer: Pin<Box<Sleep>>,
-    /// Read already, and not handed on.
-    ahead: Bytes,
 }
 
 impl<'c, T> Timed<'c, T> {
     pub(super) fn new(stream: T, clock: &'c Clock) -> Self {
         let first = clock.deadline().unwrap_or_else(Instant::now);
-        Self { stream, clock, timer: Box::pin(tokio::time::sleep_until(first)), ahead: Bytes::new() }
+        Self { stream, clock, timer: Box::pin(tokio::time::sleep_until(first)) }
     }
 
-    /// Takes back what was read too early; not the buffer it was read into, which is thousands of times larger.
-    pub(super) fn put_back(&mut self, ahead: &[u8]) {
-        self.ahead = Bytes::copy_from_slice(ahead);
-    }
-
-    /// Waits until there is something to read; false when the peer has closed.
-    pub(super) async fn is_ready(&mut self) -> io::Result<bool>
-    where
-        T: AsyncRead + Unpin,
-    {
-        if self.ahead.is_empty() {
-            let mut byte = [0];
-            let length = self.read(&mut byte).await?;
-            self.ahead = Bytes::copy_from_slice(&byte[..length]);
-        }
-        Ok(!self.ahead.is_empty())
+    /// A request has begun whose first bytes came with the one before.
+    pub(super) fn begun(&self) {
+        self.clock.read();
     }
 
     /// Ready when the stage has lasted too long; else wakes the task when it will have.
@@ -173,11 +142,6 @@ impl<T: AsyncRead + Unpin> AsyncRead for Timed<'_, T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let length = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead.split_to(length));
-            return Poll::Ready(Ok(()));
-        }
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) if buf.filled().len() > before => {
@@ -220,7 +184,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Timed<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     const PATIENCE: Patience = Patience {
         first: Duration::from_millis(300),

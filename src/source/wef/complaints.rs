@@ -4,9 +4,11 @@
 //! Must not know: what a peer sent.
 
 use super::clock::Stage;
+use super::http::Broken;
 use crate::finding::Finding;
 use crate::source::Report;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,30 +43,35 @@ impl Complaints {
     }
 
     /// A connection ended otherwise than by being closed between two requests.
-    pub(super) fn ended(&self, address: IpAddr, stage: Stage, error: &hyper::Error) {
+    pub(super) fn ended(&self, address: IpAddr, stage: Stage, broken: &Broken) {
         let what = |doing: &str| format!("the connection of {address} was closed while it {doing}");
-        if error.is_parse() || error.is_parse_too_large() {
-            self.tell(address, "http", || Finding {
-                what: what("sent a request"),
-                why: format!("what it sent is not HTTP that we take: {error}"),
-                fix: "see what connects from there; a load balancer in front belongs in `proxy_from`, and \
-                  hosts that were told `https://` need `tls`"
-                    .into(),
-            });
-        } else if error.is_incomplete_message() || is_timeout(error) {
-            let doing = match stage {
-                Stage::First | Stage::Idle => return,
-                Stage::Head => "sent the head of a request",
-                Stage::Busy => "sent a request",
-                Stage::Writing => "was sent an answer",
-            };
-            let late = is_timeout(error);
-            self.tell(address, if late { "slow" } else { "cut" }, || Finding {
-                what: what(doing),
-                why: if late { "it took too long" } else { "it went away" }.into(),
-                fix: "look at the network between; the host sends what was under way again".into(),
-            });
-        }
+        let late = match broken {
+            Broken::Unfit(unfit) => {
+                return self.tell(address, "http", || Finding {
+                    what: what("sent a request"),
+                    why: format!("what it sent is not HTTP that we take: {}", unfit.why),
+                    fix:
+                        "see what connects from there; a load balancer in front belongs in `proxy_from`, and \
+                      hosts that were told `https://` need `tls`"
+                            .into(),
+                });
+            }
+            Broken::Cut => false,
+            Broken::Io(error) if error.kind() == ErrorKind::TimedOut => true,
+            Broken::Io(error) if error.kind() == ErrorKind::UnexpectedEof => false,
+            Broken::Io(_) => return,
+        };
+        let doing = match stage {
+            Stage::First | Stage::Idle => return,
+            Stage::Head => "sent the head of a request",
+            Stage::Busy => "sent a request",
+            Stage::Writing => "was sent an answer",
+        };
+        self.tell(address, if late { "slow" } else { "cut" }, || Finding {
+            what: what(doing),
+            why: if late { "it took too long" } else { "it went away" }.into(),
+            fix: "look at the network between; the host sends what was under way again".into(),
+        });
     }
 
     fn is_due(&self, address: IpAddr, kind: &'static str, now: Instant) -> bool {
@@ -81,17 +88,6 @@ impl Complaints {
         told.insert((address, kind), now);
         true
     }
-}
-
-fn is_timeout(error: &hyper::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.kind() == std::io::ErrorKind::TimedOut;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 #[cfg(test)]

@@ -11,34 +11,26 @@
 //! the body is. When the peer goes, the answer it waited for is dropped with all that it was doing.
 //! Must not know: messages, the basin, how connections are admitted.
 
+mod refused;
+
+use self::refused::Refused;
 use super::answers::{BUSY, Reply};
-use super::body::{Unread, collect, discard, response};
 use super::clock::{Clock, Patience, Timed};
 use super::complaints::Complaints;
-use super::request::{self, Kind, Unfit};
+use super::http::{Answer, Body, Broken, Head, Unread, Wire};
+use super::request::{self, Kind};
 use super::room::Room;
 use super::session::{Collector, Incoming, Peer};
 use crate::auth::Principal;
 use crate::auth::basic::{Denied, Passwords};
-use crate::auth::tls::{self, Identity, Refusal};
-use crate::finding::Finding;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::{Body as _, Incoming as Body};
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
-use std::fmt;
-use std::future::poll_fn;
+use crate::auth::tls::{self, Identity};
+use hyper::StatusCode;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What answers requests.
@@ -98,6 +90,9 @@ pub(super) struct Caller {
 const HEAD_BYTES_MAX: usize = 80 * 1024;
 /// Who has not signed in may ask who we are, in so many bytes.
 const ANONYMOUS_BYTES_MAX: usize = 8 * 1024;
+/// Of a body that is refused, so much is read and thrown away, so that the peer gets to read why.
+const DISCARDED_BYTES_MAX: usize = 16 << 20;
+const DISCARDING_MAX: Duration = Duration::from_secs(10);
 /// How long requests under way may take when the source stops.
 const LEAVING_MAX: Duration = Duration::from_secs(2);
 
@@ -116,49 +111,17 @@ pub(super) async fn serve<S: Service>(
     let clock = Clock::new(patience);
     let address = caller.address;
     let connection = Connection { site, peer: Mutex::new(first(&caller)), caller, clock: &clock };
-    let mut server = http1::Builder::new();
-    server.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None);
-    let mut stream = Timed::new(stream, &clock);
-    // HTTP has buffers that are larger than all else of a connection, so it is there only while it is needed.
-    while ready(&mut stream, stop).await {
-        let service = service_fn(|request| {
-            // Apart from the connection, which is there for hours with nothing to do.
-            let answering: Pin<Box<dyn Future<Output = _> + Send + '_>> =
-                Box::pin(connection.respond(request));
-            answering
-        });
-        let mut serving = server.serve_connection(TokioIo::new(stream), service);
-        let served = tokio::select! {
-            served = poll_fn(|cx| serving.poll_without_shutdown(cx)) => Some(served),
-            () = clock.quiet() => None,
-            () = stop.cancelled() => {
-                Pin::new(&mut serving).graceful_shutdown();
-                match timeout(LEAVING_MAX, poll_fn(|cx| serving.poll_without_shutdown(cx))).await {
-                    Ok(served) => Some(served),
-                    Err(_) => return,
-                }
-            }
-        };
-        let parts = serving.into_parts();
-        stream = parts.io.into_inner();
-        stream.put_back(&parts.read_buf);
-        if let Some(served) = served {
-            if let Err(error) = served {
-                site.complaints.ended(address, clock.stage(), &error);
-            }
-            break;
-        }
+    let mut wire = Wire::new(Timed::new(stream, &clock));
+    if let Err(broken) = connection.serve(&mut wire, stop).await {
+        site.complaints.ended(address, clock.stage(), &broken);
     }
-    // Whether it hears that or not, it is gone.
-    let _ = stream.shutdown().await;
+    wire.close().await;
 }
 
-/// Waits for a request. False when none will come: the peer has closed, was silent for too long, or we go.
-async fn ready(stream: &mut Timed<'_, impl AsyncRead + Unpin>, stop: &CancellationToken) -> bool {
-    tokio::select! {
-        ready = stream.is_ready() => ready.unwrap_or(false),
-        () = stop.cancelled() => false,
-    }
+/// Waits until we go, and for requests under way a little longer.
+async fn leaving(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(LEAVING_MAX).await;
 }
 
 struct Connection<'s, S> {
@@ -169,74 +132,103 @@ struct Connection<'s, S> {
     peer: Mutex<Arc<Peer>>,
 }
 
-type Head = hyper::http::request::Parts;
-type Answer = Result<Response<Full<Bytes>>, Infallible>;
-
-/// What is wrong with a request before it is read.
-enum Refused {
-    Unfit(Unfit),
-    /// The peer has to prove who it is.
-    Unknown {
-        why: &'static str,
-    },
-    /// Its certificate is not taken any more.
-    Void(Refusal),
-    /// It tried too often.
-    TooOften {
-        wait: Duration,
-    },
-    /// We cannot tell just now.
-    Busy,
-}
-
 impl<S: Service> Connection<'_, S> {
-    async fn respond(&self, request: Request<Body>) -> Answer {
+    /// One request after the other, until there are no more.
+    async fn serve<T>(&self, wire: &mut Wire<'_, T>, stop: &CancellationToken) -> Result<(), Broken>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        loop {
+            let head = tokio::select! {
+                head = wire.head(HEAD_BYTES_MAX) => head,
+                () = stop.cancelled() => return Ok(()),
+            };
+            let head = match head {
+                Ok(Some(head)) => head,
+                Ok(None) => return Ok(()),
+                Err(broken) => {
+                    if let Broken::Unfit(unfit) = &broken {
+                        let status = StatusCode::from_u16(unfit.status).unwrap_or(StatusCode::BAD_REQUEST);
+                        let _ = wire.answer(&Answer { status, ..Answer::default() }, false).await;
+                    }
+                    return Err(broken);
+                }
+            };
+            // Apart from the connection, which is there for hours with nothing to do.
+            let asked: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(self.one(head, wire));
+            let is_kept = tokio::select! {
+                is_kept = asked => is_kept?,
+                () = leaving(stop) => return Ok(()),
+            };
+            if !is_kept {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers a request. Whether another may follow.
+    async fn one<T>(&self, head: Head, wire: &mut Wire<'_, T>) -> Result<bool, Broken>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         let arrived = self.clock.requested();
-        let (head, mut body) = request.into_parts();
-        let answer = match self.prepare(&head, &body).await {
+        let framing = request::framing(&head);
+        let mut body = match &framing {
+            Ok(framing) => wire.body(*framing, head.expects_word()),
+            Err(unfit) => {
+                let answer = self.refuse(&Refused::Unfit(unfit.clone()));
+                self.clock.answered();
+                return wire.answer(&answer.0, false).await.map(|()| false);
+            }
+        };
+        let (answer, close) = match self.prepare(&head, body.length()).await {
             Ok(None) => response(Reply::empty(200)),
-            Ok(Some(prepared)) => response(self.reply(prepared, &head, &mut body, arrived).await),
+            Ok(Some(prepared)) => response(self.reply(prepared, &head, &mut body, arrived).await?),
             Err(refused) => {
                 let answer = self.refuse(&refused);
-                discard(&head.headers, &mut body).await;
+                discard(&mut body).await;
                 answer
             }
         };
+        let is_kept = head.is_kept() && body.is_read() && !close;
         self.clock.answered();
-        Ok(answer)
+        wire.answer(&answer, is_kept).await.map(|()| is_kept)
     }
 
     /// What can be said before the body is read. None: there is no body.
-    async fn prepare<'r>(&self, head: &'r Head, body: &Body) -> Result<Option<Prepared<'r>>, Refused> {
-        request::method(&head.method).map_err(Refused::Unfit)?;
-        let authority = request::authority(&head.headers, &head.uri).map_err(Refused::Unfit)?;
-        let peer = self.sign_in(&head.headers, authority).await?;
+    async fn prepare<'r>(
+        &self,
+        head: &'r Head,
+        length: Option<u64>,
+    ) -> Result<Option<Prepared<'r>>, Refused> {
+        request::method(head.method()).map_err(Refused::Unfit)?;
+        let authority = request::authority(head).map_err(Refused::Unfit)?;
+        let peer = self.sign_in(head, authority).await?;
         // With an empty body a host only signs in.
-        if body.is_end_stream() {
+        if length == Some(0) {
             return Ok(None);
         }
-        let kind = request::kind(&head.headers).map_err(Refused::Unfit)?;
+        let kind = request::kind(head).map_err(Refused::Unfit)?;
         let bytes_max = match peer.principal {
             Some(_) => self.site.limits.body_bytes_max,
             None => ANONYMOUS_BYTES_MAX,
         };
-        let length = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        let length = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         if length.is_some_and(|length| length > bytes_max) {
             return Err(Refused::Unfit(request::too_large(length, bytes_max)));
         }
         Ok(Some(Prepared { peer, kind, length, bytes_max }))
     }
 
-    async fn sign_in(&self, headers: &HeaderMap, authority: &str) -> Result<Arc<Peer>, Refused> {
+    async fn sign_in(&self, head: &Head, authority: &str) -> Result<Arc<Peer>, Refused> {
         if let Some(identity) = &self.caller.identity {
             // It may have been revoked since, or ended.
             let looked = self.site.tls.as_ref().map_or(Ok(()), |tls| tls.look_again(identity));
             looked.map_err(Refused::Void)?;
             return Ok(self.peer(Some(&identity.principal), authority));
         }
-        let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-            let asks_who_we_are =
-                headers.get("wsmanidentify").is_some_and(|value| value == "unauthenticated");
+        let Some(authorization) = head.first("authorization") else {
+            let asks_who_we_are = head.first("wsmanidentify") == Some(b"unauthenticated");
             return match asks_who_we_are {
                 true => Ok(self.peer(None, authority)),
                 false => Err(Refused::Unknown { why: "" }),
@@ -245,7 +237,7 @@ impl<S: Service> Connection<'_, S> {
         let Some(passwords) = &self.site.passwords else {
             return Err(Refused::Unknown { why: "passwords are not taken here" });
         };
-        let Some(credentials) = request::credentials(authorization.as_bytes()) else {
+        let Some(credentials) = request::credentials(authorization) else {
             return Err(Refused::Unknown { why: "what it sent is no user and password" });
         };
         let signed_in = passwords.sign_in(&credentials.user, &credentials.password, self.caller.address);
@@ -273,96 +265,58 @@ impl<S: Service> Connection<'_, S> {
     }
 
     /// Reads the body and answers it.
-    async fn reply(&self, prepared: Prepared<'_>, head: &Head, body: &mut Body, arrived: Instant) -> Reply {
+    async fn reply<T>(
+        &self,
+        prepared: Prepared<'_>,
+        head: &Head,
+        body: &mut Body<'_, '_, T>,
+        arrived: Instant,
+    ) -> Result<Reply, Broken>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         let Prepared { peer, kind, length, bytes_max } = prepared;
         let Some(room) = self.site.service.admit(&peer, length.unwrap_or(bytes_max), arrived).await else {
-            discard(&head.headers, body).await;
-            return Reply { close: true, ..BUSY };
+            discard(body).await;
+            return Ok(Reply { close: true, ..BUSY });
         };
-        let collected = timeout(self.site.limits.body, collect(body, length, bytes_max)).await;
-        let bytes = match collected {
+        let bytes = match timeout(self.site.limits.body, body.collect(bytes_max)).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(Unread::TooLarge)) => {
                 let unfit = request::too_large(None, bytes_max);
                 self.tell(&peer, &unfit);
-                discard(&head.headers, body).await;
-                return unfit.reply();
+                discard(body).await;
+                return Ok(unfit.reply());
+            }
+            Ok(Err(Unread::Broken(Broken::Unfit(unfit)))) => {
+                let unfit = request::unframed(unfit);
+                self.tell(&peer, &unfit);
+                return Ok(unfit.reply());
             }
             // Nobody is there to read an answer.
-            Ok(Err(Unread::Cut)) => return Reply { close: true, ..Reply::empty(400) },
+            Ok(Err(Unread::Broken(broken))) => return Err(broken),
             Err(_) => {
                 let unfit = request::too_slow(self.site.limits.body);
                 self.tell(&peer, &unfit);
-                return unfit.reply();
+                return Ok(unfit.reply());
             }
         };
         if bytes.is_empty() {
-            return Reply::empty(200);
+            return Ok(Reply::empty(200));
         }
         let request = Incoming {
-            path: head.uri.path(),
+            path: head.path(),
             is_sldc: kind.is_sldc,
             charset_hint: kind.charset,
             body: bytes,
             room,
             arrived,
         };
-        self.site.service.answer(&peer, request).await
-    }
-
-    fn refuse(&self, refused: &Refused) -> Response<Full<Bytes>> {
-        let peer = Arc::clone(&self.peer.lock().unwrap_or_else(PoisonError::into_inner));
-        match refused {
-            Refused::Unfit(unfit) => {
-                self.tell(&peer, unfit);
-                let mut answer = response(unfit.reply());
-                if unfit.status == StatusCode::METHOD_NOT_ALLOWED {
-                    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-                }
-                answer
-            }
-            Refused::Unknown { why } => {
-                // A first request without credentials is how many clients begin.
-                if !why.is_empty() {
-                    self.denied(why);
-                }
-                let mut answer = response(Reply::empty(401));
-                if self.site.passwords.is_some() {
-                    let offer = HeaderValue::from_static("Basic realm=\"WSMAN\"");
-                    answer.headers_mut().insert(header::WWW_AUTHENTICATE, offer);
-                }
-                answer
-            }
-            Refused::TooOften { wait } => {
-                self.denied("too many attempts failed");
-                let mut answer = response(Reply { close: true, ..Reply::empty(429) });
-                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-                answer
-            }
-            Refused::Void(refusal) => {
-                let address = self.caller.address;
-                self.site.complaints.tell(address, "tls", || refusal.finding(address));
-                response(Reply { close: true, ..Reply::empty(403) })
-            }
-            Refused::Busy => response(Reply { close: true, ..BUSY }),
+        tokio::select! {
+            biased;
+            reply = self.site.service.answer(&peer, request) => Ok(reply),
+            () = body.gone() => Err(Broken::Cut),
         }
-    }
-
-    fn denied(&self, why: &str) {
-        let address = self.caller.address;
-        self.site.complaints.tell(address, "sign-in", || Finding {
-            what: format!("{address} could not sign in"),
-            why: why.into(),
-            fix: "compare user and password with the line in `auth.basic.passwords`".into(),
-        });
-    }
-
-    fn tell(&self, peer: &Peer, unfit: &Unfit) {
-        self.site.complaints.tell(peer.address, unfit.kind, || Finding {
-            what: format!("{} {}", Named(peer), unfit.what),
-            why: format!("it was refused with status {}", unfit.status.as_u16()),
-            fix: unfit.fix.into(),
-        });
     }
 }
 
@@ -374,16 +328,16 @@ struct Prepared<'r> {
     bytes_max: usize,
 }
 
-/// A peer as findings name it.
-struct Named<'p>(&'p Peer);
+/// A reply as an answer, and whether the connection ends with it.
+fn response(reply: Reply) -> (Answer, bool) {
+    let Reply { status, body, content_type, close } = reply;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = content_type.map(|content_type| ("content-type", content_type.to_owned()));
+    (Answer { status, headers: headers.into_iter().collect(), body: body.unwrap_or_default() }, close)
+}
 
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.principal {
-            Some(principal) => write!(f, "{} ({})", principal.name.escape_debug(), self.0.address),
-            None => write!(f, "{}", self.0.address),
-        }
-    }
+async fn discard<T: AsyncRead + AsyncWrite + Unpin>(body: &mut Body<'_, '_, T>) {
+    let _ = timeout(DISCARDING_MAX, body.discard(DISCARDED_BYTES_MAX)).await;
 }
 
 /// The peer before its first request.

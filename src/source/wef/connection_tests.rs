@@ -9,6 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+#[path = "connection_http_tests.rs"]
+mod http;
+
 /// Answers with what it was asked, unless it is to wait or has no room.
 #[derive(Default)]
 struct Echo {

@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `written` | the source: its keys, checked and run |
 //! | `entrance`, `listener`, `admission`, `proxy` | who gets in |
-//! | `connection`, `clock`, `request`, `body` | HTTP: who asks, what a body is, how long everything may take |
+//! | `http` | heads, bodies and answers on a connection |
+//! | `connection`, `clock`, `request` | who asks, what a body is, how long everything may take |
 //! | `complaints` | what is wrong with peers that nobody knows yet |
 //! | `session`, `answers` | one request and its answer, without sockets |
 //! | `incoming`, `run` | from a body to a message, its events in one buffer |
@@ -24,7 +25,6 @@
 
 mod admission;
 mod answers;
-mod body;
 mod clock;
 mod complaints;
 mod connection;
@@ -34,6 +34,7 @@ mod fair;
 #[cfg(test)]
 mod harness;
 mod hosts;
+mod http;
 mod incoming;
 mod known;
 mod listener;

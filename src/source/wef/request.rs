@@ -4,9 +4,9 @@
 //! `Content-Encoding: SLDC` with deliveries. Pure. Must not know: connections, who asks.
 
 use super::answers::Reply;
+use super::http::{Framing, Head, UnfitHead};
 use crate::wsman::charset::Charset;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap};
-use hyper::{Method, StatusCode, Uri};
+use hyper::StatusCode;
 use std::time::Duration;
 
 /// What a body is.
@@ -35,25 +35,25 @@ impl Unfit {
 }
 
 /// A request of WS-Management is a POST.
-pub(super) fn method(method: &Method) -> Result<(), Unfit> {
-    if method == Method::POST {
+pub(super) fn method(method: &str) -> Result<(), Unfit> {
+    if method == "POST" {
         return Ok(());
     }
     Err(Unfit {
         status: StatusCode::METHOD_NOT_ALLOWED,
         kind: "method",
-        what: format!("asked with {}", shown(method.as_str())),
+        what: format!("asked with {}", shown(method)),
         fix: "Windows hosts ask with POST; whatever else asks here is none, or is a health check that \
               should only open the port",
     })
 }
 
 /// The name under which the peer knows us; it goes into addresses that we give out.
-pub(super) fn authority<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, Unfit> {
-    let mut hosts = headers.get_all(HOST).iter();
+pub(super) fn authority(head: &Head) -> Result<&str, Unfit> {
+    let mut hosts = head.all("host");
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().unwrap_or_default(),
-        (None, None) => uri.authority().map_or("", |authority| authority.as_str()),
+        (Some(host), None) => std::str::from_utf8(host).unwrap_or_default(),
+        (None, None) => head.authority().unwrap_or_default(),
         _ => "",
     };
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
@@ -70,6 +70,20 @@ pub(super) fn authority<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a 
 
 /// A DNS name and a port.
 const HOST_BYTES_MAX: usize = 262;
+
+/// How long the body is.
+pub(super) fn framing(head: &Head) -> Result<Framing, Unfit> {
+    head.framing().map_err(unframed)
+}
+
+/// Where the body begins and ends cannot be told.
+pub(super) fn unframed(unfit: UnfitHead) -> Unfit {
+    let UnfitHead { status, why } = unfit;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let what = format!("sent what is not HTTP that we take: {why}");
+    let fix = "see what connects from there, and what stands between that changes requests";
+    Unfit { status, kind: "http", what, fix }
+}
 
 /// The body is larger than is taken; `length` as it was announced.
 pub(super) fn too_large(length: Option<usize>, bytes_max: usize) -> Unfit {
@@ -90,13 +104,13 @@ pub(super) fn too_slow(time_max: Duration) -> Unfit {
 }
 
 /// What the body is said to be.
-pub(super) fn kind(headers: &HeaderMap) -> Result<Kind<'_>, Unfit> {
+pub(super) fn kind(head: &Head) -> Result<Kind<'_>, Unfit> {
     let unfit = |what, fix| Unfit { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, kind: "type", what, fix };
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let mut types = head.all("content-type");
     let Some(value) = types.next() else {
         return Err(unfit("sent a body of no type".into(), SOAP_ONLY));
     };
-    let text = value.to_str().unwrap_or_default();
+    let text = std::str::from_utf8(value).unwrap_or_default();
     let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
     let media = media.trim();
     if media.eq_ignore_ascii_case("multipart/encrypted") {
@@ -115,8 +129,8 @@ pub(super) fn kind(headers: &HeaderMap) -> Result<Kind<'_>, Unfit> {
         return Err(unfit(what, "only UTF-16 and UTF-8 are taken"));
     }
     let mut is_sldc = false;
-    for value in headers.get_all(CONTENT_ENCODING) {
-        for coding in value.to_str().unwrap_or("?").split(',').map(str::trim) {
+    for value in head.all("content-encoding") {
+        for coding in std::str::from_utf8(value).unwrap_or("?").split(',').map(str::trim) {
             if coding.eq_ignore_ascii_case("sldc") && !is_sldc {
                 is_sldc = true;
             } else if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
@@ -175,19 +189,16 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::{HeaderName, HeaderValue};
 
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let line = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        lines.iter().map(line).collect()
+    fn head(lines: &[(&str, &str)]) -> Head {
+        let lines: String = lines.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        Head::parse(format!("POST / HTTP/1.1\r\n{lines}\r\n").as_bytes()).unwrap().unwrap().0
     }
 
     #[track_caller]
-    fn check(lines: &[(&'static str, &'static str)], expected: Result<(bool, Option<&str>), &str>) {
-        let headers = headers(lines);
-        match (kind(&headers), expected) {
+    fn check(lines: &[(&str, &str)], expected: Result<(bool, Option<&str>), &str>) {
+        let head = head(lines);
+        match (kind(&head), expected) {
             (Ok(kind), Ok(expected)) => assert_eq!((kind.is_sldc, kind.charset), expected),
             (Err(unfit), Err(word)) => {
                 assert_eq!(unfit.status, 415);
@@ -225,8 +236,8 @@ mod tests {
 
     #[test]
     fn only_a_post_is_a_request() {
-        assert_eq!(method(&Method::POST), Ok(()));
-        assert_eq!(method(&Method::GET).unwrap_err().status, 405);
+        assert_eq!(method("POST"), Ok(()));
+        assert_eq!(method("GET").unwrap_err().status, 405);
     }
 
     #[test]
