@@ -1,6 +1,7 @@
 //! Handshakes with tickets of a real key distribution centre.
 
 mod accepted;
+mod agreed;
 mod curl;
 mod diagnosed;
 mod mutated;
