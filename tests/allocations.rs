@@ -6,6 +6,8 @@ use forebay::event::{Origin, Timestamp, XmlEvent};
 use forebay::evtx::{BinXmlEvent, CHUNK_BYTES, Decoder, FILE_HEADER_BYTES};
 use forebay::filter::FilterConfig;
 use forebay::format::{FormatConfig, Meta};
+use forebay::kerberos::seal::{ContextKey, Role, Sealer};
+use forebay::kerberos::{Etype, Key};
 use forebay::wsman::{Message, Request};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -195,4 +197,23 @@ fn events_of_a_delivery_are_found_without_allocating_for_each() {
     };
     // The list of ranges grows by doubling: from 4 to 1024 in eight steps.
     assert_eq!(count(1000) - count(4), 8);
+}
+
+#[test]
+fn sealed_messages_are_opened_and_sealed_where_they_lie() {
+    for (etype, bytes) in [
+        (Etype::AES128_SHA1, 16),
+        (Etype::AES256_SHA1, 32),
+        (Etype::AES128_SHA256, 16),
+        (Etype::AES256_SHA384, 32),
+    ] {
+        let key = ContextKey { key: Key::new(etype, &vec![7; bytes]), is_of_acceptor: true };
+        let mut client = Sealer::new(&key, Role::Initiator, 0, 0).unwrap();
+        let mut server = Sealer::new(&key, Role::Acceptor, 0, 0).unwrap();
+        let mut message = vec![b'x'; 100_001];
+        none(&format!("{etype}"), || {
+            let signature = client.seal([1; 16], &mut message);
+            assert_eq!(server.unseal(&signature, &mut message), Ok(message.len()));
+        });
+    }
 }
