@@ -62,6 +62,10 @@ impl Pending {
 }
 
 impl Group {
+    pub(super) fn batches(&self) -> usize {
+        self.frames.len()
+    }
+
     /// Returns how long the sync took.
     pub(super) fn run(&self) -> io::Result<Duration> {
         let mut parts = Vec::with_capacity(1 + self.frames.len() * 4);

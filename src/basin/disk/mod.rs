@@ -23,6 +23,7 @@ mod cursor;
 mod fake;
 mod file;
 mod frame;
+mod gathering;
 mod group;
 pub(super) mod inspect;
 mod lock;
@@ -51,6 +52,7 @@ use crate::finding::Finding;
 use bytes::Bytes;
 use file::{Disk, Folder};
 use frame::Framed;
+use gathering::Gathering;
 use group::Pending;
 use lock::Lock;
 pub(super) use reader::{DiskCursor, DiskReader};
@@ -60,6 +62,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 use stream::Streams;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -236,10 +239,16 @@ impl Shared {
     }
 
     fn write(&self) {
+        let mut gathering = Gathering::default();
         loop {
             let group = {
                 let mut core = self.lock();
                 loop {
+                    if let Some(wait) = gathering.wait(Instant::now(), core.pending.len()) {
+                        drop(core);
+                        thread::sleep(wait);
+                        core = self.lock();
+                    }
                     if let Some(group) = core.begin_group(now()) {
                         break group;
                     }
@@ -257,9 +266,11 @@ impl Shared {
                     core = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
             };
-            let result = group.run();
+            let (result, batches) = (group.run(), group.batches());
             let (settled, lacks_segment) = {
                 let mut core = self.lock();
+                let sync = result.as_ref().ok().copied();
+                gathering.ended(Instant::now(), batches + core.pending.len(), sync);
                 (core.end_group(group, &result, now()), core.prepared.is_none())
             };
             for receipt in settled {
