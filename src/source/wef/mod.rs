@@ -20,11 +20,13 @@
 //! | `hosts` | the host table |
 //! | `names` | which machine a name is of, where it may be cut or is that of two |
 //! | `room`, `fair`, `turns` | memory for requests, shared out by host, and how many of one are worked on |
+//! | `aside` | threads of lower rank for bodies that take long |
 //!
 //! Promise: an `Ack` means kept; a bookmark moves only with its events. Must not know: outputs, formats.
 
 mod admission;
 mod answers;
+mod aside;
 mod clock;
 mod complaints;
 mod connection;

@@ -12,6 +12,7 @@
 //! Must not know: sockets, HTTP beyond status and path.
 
 use super::answers::{Answers, BUSY, Reply};
+use super::aside::Aside;
 use super::fair::Shares;
 use super::hosts::Hosts;
 use super::incoming::{Body, Message, What, Wrong, WrongLength};
@@ -77,6 +78,7 @@ pub(super) struct Collector {
     pub(super) rooms: Rooms,
     /// Bytes that are being expanded and read off the workers.
     turns: Shares,
+    aside: Aside,
 }
 
 /// An authenticated host, as findings and the table name it.
@@ -89,7 +91,7 @@ pub(super) struct Who<'a> {
 
 impl Collector {
     /// # Errors
-    /// When the system has no random numbers.
+    /// When the system has no random numbers, or no more threads.
     pub(super) fn new(
         source: &str,
         basin: Basin,
@@ -103,6 +105,7 @@ impl Collector {
             source: source.into(),
             rooms: Rooms::new(basin.budget().clone()),
             turns: Shares::new(TURN_BYTES_MAX),
+            aside: Aside::new(ASIDE_THREADS)?,
             names: Names::recall(source, &basin.bookmarks(&format!("{source}/"))),
             basin,
             subscriptions,
@@ -228,10 +231,10 @@ impl Collector {
             read()
         } else {
             let _turn = self.turns.take(host, expanded as u64).await;
-            match tokio::task::spawn_blocking(read).await {
-                Ok(read) => read,
-                Err(_panic) => return Err(Reply { close: true, ..Reply::empty(500) }),
-            }
+            let Some(read) = self.aside.run(read).await else {
+                return Err(Reply { close: true, ..Reply::empty(500) });
+            };
+            read
         };
         // What it holds from here on are its events.
         request.body = Bytes::new();
@@ -332,6 +335,7 @@ const SMALL_EXPANDED_BYTES: usize = 32 * 1024;
 const INLINE_BYTES_MAX: usize = 512 * 1024;
 /// What is read off the workers at once: two full envelopes.
 const TURN_BYTES_MAX: u64 = 1 << 20;
+const ASIDE_THREADS: usize = 2;
 
 #[cfg(test)]
 #[path = "session_tests.rs"]

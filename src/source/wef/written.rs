@@ -193,9 +193,11 @@ impl Wef {
             Collector::new(&self.name, basin, subscriptions, self.limits, self.trust, hosts, self.report());
         collector.map(Arc::new).map_err(|error| {
             let finding = Finding {
-                what: "no random numbers for the ids of messages".into(),
+                what: "no random numbers for the ids of messages, or no threads".into(),
                 why: error.to_string(),
-                fix: "let the system have a source of them, such as /dev/urandom".into(),
+                fix:
+                    "let the system have /dev/urandom, and the process more threads (`ulimit -u`, `TasksMax`)"
+                        .into(),
             };
             self.input(finding, error.kind())
         })
