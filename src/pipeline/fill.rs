@@ -201,6 +201,8 @@ impl Filler {
         if small {
             work(&mut encoder, &mut batch);
             self.encoder = Some(encoder);
+            // One after the other they are tens of milliseconds, in which nobody else has this worker.
+            tokio::task::yield_now().await;
             return Ok(batch);
         }
         let encoded = tokio::task::spawn_blocking(move || {

@@ -34,7 +34,7 @@ pub(super) struct Rooms {
 pub(super) struct Room {
     held: Option<(Share, Permit)>,
     /// One of its host's.
-    _turn: Option<Turn>,
+    turn: Option<Turn>,
     /// Held while it has more than its share.
     alone: Option<OwnedMutexGuard<()>>,
 }
@@ -53,7 +53,7 @@ impl Rooms {
         }
         let turn = self.turns.take(host).await;
         let room = self.take(host, body_bytes.saturating_mul(1 + EXPANSION)).await;
-        Room { _turn: Some(turn), ..room }
+        Room { turn: Some(turn), ..room }
     }
 
     /// Makes sure that there is room for `bytes` in all.
@@ -84,6 +84,11 @@ impl Rooms {
 }
 
 impl Room {
+    /// Its host had others in work when it asked.
+    pub(super) fn is_one_of_many(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.is_one_of_many)
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.held.as_ref().map_or(0, |(_, permit)| permit.bytes())
     }

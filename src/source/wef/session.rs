@@ -227,7 +227,8 @@ impl Collector {
                 None => body.read(None),
             }
         };
-        let read = if expanded <= INLINE_BYTES_MAX {
+        let inline_max = if request.room.is_one_of_many() { SMALL_EXPANDED_BYTES } else { INLINE_BYTES_MAX };
+        let read = if expanded <= inline_max {
             read()
         } else {
             let _turn = self.turns.take(host, expanded as u64).await;
@@ -331,7 +332,8 @@ fn text_bytes(expanded: usize, charset: Option<Charset>) -> usize {
 /// What expands to so little is read without room: all but deliveries, and small ones of those.
 const SMALL_EXPANDED_BYTES: usize = 32 * 1024;
 /// Longer ones are read on another thread. Half a millisecond of a worker is less than what the way to
-/// another thread and back costs when all processors are busy.
+/// another thread and back costs when all processors are busy. But a host that sends without a pause would
+/// have the workers all the time.
 const INLINE_BYTES_MAX: usize = 512 * 1024;
 /// What is read off the workers at once: two full envelopes.
 const TURN_BYTES_MAX: u64 = 1 << 20;

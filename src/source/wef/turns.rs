@@ -21,6 +21,8 @@ pub(super) struct Turn {
     turns: Turns,
     host: Box<str>,
     permit: Option<OwnedSemaphorePermit>,
+    /// Its host had others in work when it came.
+    pub(super) is_one_of_many: bool,
 }
 
 impl Turns {
@@ -35,7 +37,8 @@ impl Turns {
                 ),
             }
         };
-        let mut turn = Turn { turns: self.clone(), host: host.into(), permit: None };
+        let is_one_of_many = semaphore.available_permits() < TURNS_MAX;
+        let mut turn = Turn { turns: self.clone(), host: host.into(), permit: None, is_one_of_many };
         // Nobody closes it, so there is always a permit in the end.
         turn.permit = semaphore.acquire_owned().await.ok();
         turn
@@ -75,10 +78,11 @@ mod tests {
     async fn a_host_waits_for_itself_and_nobody_else_does() {
         let turns = Turns::default();
         let first = turns.take("noisy").await;
-        let _second = turns.take("noisy").await;
+        let second = turns.take("noisy").await;
+        assert!(!first.is_one_of_many && second.is_one_of_many);
         let mut third = pin!(turns.take("noisy"));
         assert!(poll(third.as_mut()).is_pending());
-        let _other = turns.take("quiet").await;
+        assert!(!turns.take("quiet").await.is_one_of_many);
         drop(first);
         let _third = third.await;
     }
