@@ -30,6 +30,8 @@ pub(super) struct Filler {
     /// Buffers of a batch that was sent.
     spare: Option<Batch>,
     last_tick: Instant,
+    /// Text that was encoded since others had their turn.
+    at_a_stretch: usize,
 }
 
 pub(super) enum Filled {
@@ -50,6 +52,9 @@ const TICK: Duration = Duration::from_secs(60);
 /// Deliveries below this size are encoded where they are, which takes a millisecond at most: the way to
 /// another thread and back costs more when all processors are busy.
 const INLINE_BYTES_MAX: usize = 256 * 1024;
+/// After so much of that, others have their turn: deliveries one after the other are tens of milliseconds, in
+/// which nobody else has the worker.
+const STRETCH_BYTES: usize = 64 * 1024;
 /// What an encoding takes beside its text, reserved before it is known: JSON is rarely longer.
 const GROWTH: usize = 2;
 
@@ -70,6 +75,7 @@ impl Filler {
             held: None,
             spare: None,
             last_tick: Instant::now(),
+            at_a_stretch: 0,
         }
     }
 
@@ -163,11 +169,17 @@ impl Filler {
 
     async fn add(&mut self, batch: Batch, delivery: Delivery, mut room: Permit) -> Result<Batch, Panicked> {
         let (before, weight) = (batch.bytes(), delivery.batch.weight());
-        let small = delivery.batch.text.len() <= INLINE_BYTES_MAX;
+        let text_bytes = delivery.batch.text.len();
+        let small = text_bytes <= INLINE_BYTES_MAX;
         let work = move |encoder: &mut Encoder, batch: &mut Batch| {
             encoder.add(batch, &delivery.batch, delivery.position, now());
         };
         let mut batch = self.encode(batch, small, work).await?;
+        self.at_a_stretch += text_bytes;
+        if self.at_a_stretch >= STRETCH_BYTES {
+            self.at_a_stretch = 0;
+            tokio::task::yield_now().await;
+        }
         room.shrink_to(weight + batch.bytes() - before);
         batch.room.push(room);
         Ok(batch)
@@ -201,8 +213,6 @@ impl Filler {
         if small {
             work(&mut encoder, &mut batch);
             self.encoder = Some(encoder);
-            // One after the other they are tens of milliseconds, in which nobody else has this worker.
-            tokio::task::yield_now().await;
             return Ok(batch);
         }
         let encoded = tokio::task::spawn_blocking(move || {
