@@ -32,10 +32,14 @@ impl Aside {
         Ok(Self { jobs })
     }
 
-    /// What `job` returns; None when it panicked.
+    /// What `job` returns; None when it panicked. A job that nobody waits for any more is not begun: its peer has
+    /// gone, and its memory counts for nobody.
     pub(super) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let (done, result) = oneshot::channel();
         let job = Box::new(move || {
+            if done.is_closed() {
+                return;
+            }
             // Nobody sees what a job that panicked has left.
             if let Ok(value) = catch_unwind(AssertUnwindSafe(job)) {
                 // Whoever waited may have gone.
@@ -65,6 +69,8 @@ const NICE: i32 = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
 
     #[tokio::test]
     async fn what_is_done_aside_gives_way_and_a_panic_ends_nothing_else() {
@@ -75,5 +81,22 @@ mod tests {
         assert_eq!(aside.run(|| panic!("on purpose")).await, None::<()>);
         assert_eq!(aside.run(|| 7).await, Some(7));
         assert_eq!(nice(), here);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_begun() {
+        let aside = Aside::new(1).unwrap();
+        let (release, held) = channel::<()>();
+        let (begun, seen) = channel();
+        let mut first = pin!(aside.run(move || held.recv().is_ok()));
+        {
+            let mut second = pin!(aside.run(move || begun.send(())));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(first.as_mut().poll(&mut context).is_pending());
+            assert!(second.as_mut().poll(&mut context).is_pending());
+        }
+        release.send(()).unwrap();
+        assert_eq!((first.await, aside.run(|| 7).await), (Some(true), Some(7)));
+        assert!(seen.try_recv().is_err());
     }
 }
