@@ -32,7 +32,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -101,11 +103,12 @@ impl Collector {
         hosts: Arc<Hosts>,
         report: Report,
     ) -> io::Result<Self> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).max(ASIDE_THREADS_MIN);
         Ok(Self {
             source: source.into(),
             rooms: Rooms::new(basin.budget().clone()),
-            turns: Shares::new(TURN_BYTES_MAX),
-            aside: Aside::new(ASIDE_THREADS)?,
+            turns: Shares::new(ENVELOPE_BYTES * threads as u64),
+            aside: Aside::new(threads)?,
             names: Names::recall(source, &basin.bookmarks(&format!("{source}/"))),
             basin,
             subscriptions,
@@ -335,9 +338,9 @@ const SMALL_EXPANDED_BYTES: usize = 32 * 1024;
 /// another thread and back costs when all processors are busy. But a host that sends without a pause would
 /// have the workers all the time.
 const INLINE_BYTES_MAX: usize = 512 * 1024;
-/// What is read off the workers at once: two full envelopes.
-const TURN_BYTES_MAX: u64 = 1 << 20;
-const ASIDE_THREADS: usize = 2;
+/// What is read off the workers at once: a full envelope for each thread there.
+const ENVELOPE_BYTES: u64 = 512 << 10;
+const ASIDE_THREADS_MIN: usize = 2;
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
