@@ -22,7 +22,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 /// The lab, where the library is there as well.
-fn lab(test: &str) -> Option<(Arc<Lab>, Library)> {
+pub(crate) fn lab(test: &str) -> Option<(Arc<Lab>, Library)> {
     match Library::load(Library::NAME) {
         Ok(library) => Lab::start(test).map(|lab| (lab, library)),
         Err(missing) => {
@@ -33,7 +33,7 @@ fn lab(test: &str) -> Option<(Arc<Lab>, Library)> {
 }
 
 /// Python with the clients of `.ci/python.txt`.
-fn python(test: &str) -> Option<PathBuf> {
+pub(crate) fn python(test: &str) -> Option<PathBuf> {
     let cache = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/forebay/python/bin/python"));
     let python = std::env::var_os("FOREBAY_PYTHON").map(PathBuf::from).or_else(cache);
     let python = python.filter(|path| path.exists());
@@ -77,7 +77,7 @@ fn initiating_with(
 }
 
 /// The first token of a client that has a ticket.
-fn token(library: &Library, client: &Client, service: &str, mechanism: Mechanism) -> Vec<u8> {
+pub(crate) fn token(library: &Library, client: &Client, service: &str, mechanism: Mechanism) -> Vec<u8> {
     initiating(library, client, service, mechanism).step(&[], None).unwrap().token
 }
 

@@ -88,7 +88,7 @@ fn every_ready_pipeline_says_what_it_is_for_and_has_its_run_here() {
         }
     }
     let ready = READY.iter().map(|ready| ready.file);
-    let run: BTreeSet<String> = ready.chain([COLLECTOR]).map(str::to_owned).collect();
+    let run: BTreeSet<String> = ready.chain([COLLECTOR, DOMAIN]).map(str::to_owned).collect();
     assert_eq!(found, run, "every file of pipelines/ has its run in this test");
 }
 
@@ -119,14 +119,14 @@ fn every_ready_pipeline_passes_check_and_probe_and_runs_to_the_end() {
     }
 }
 
-/// Machines come to this one, so it does not end by itself.
+/// Machines come to these, so they do not end by themselves.
 const COLLECTOR: &str = "collector.toml";
+const DOMAIN: &str = "domain.toml";
 
 #[test]
 fn the_ready_collector_passes_check_and_probe_listens_and_stops() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    let port = free_port();
     fs::create_dir_all(root.join("etc/forebay")).unwrap();
     let authority = rcgen::generate_simple_self_signed(["machines.example.org".to_owned()]).unwrap();
     let own = rcgen::generate_simple_self_signed(["collector.example.org".to_owned()]).unwrap();
@@ -140,15 +140,40 @@ fn the_ready_collector_passes_check_and_probe_listens_and_stops() {
         fs::write(&path, text).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let written = fs::read_to_string(folder().join(COLLECTOR)).unwrap();
+    listens_and_stops(root, COLLECTOR, "0.0.0.0:5986");
+}
+
+#[test]
+fn the_ready_collector_of_a_domain_passes_check_and_probe_listens_and_stops() {
+    const TEST: &str = "the_ready_collector_of_a_domain_passes_check_and_probe_listens_and_stops";
+    let Some((lab, _)) = crate::kerberos::lab(TEST) else { return };
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    for folder in ["etc/forebay", "var/lib/forebay"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    let keytab = root.join("etc/forebay/forebay.keytab");
+    fs::copy(lab.keytab(&[crate::support::lab::LOCALHOST]), &keytab).unwrap();
+    fs::set_permissions(keytab, fs::Permissions::from_mode(0o600)).unwrap();
+    listens_and_stops(root, DOMAIN, "0.0.0.0:5985");
+    assert!(root.join("var/lib/forebay/replay").is_file());
+}
+
+#[track_caller]
+fn listens_and_stops(root: &Path, file: &str, listen: &str) {
+    let port = free_port();
+    let written = fs::read_to_string(folder().join(file)).unwrap();
     let moved = written.replace("\"/", &format!("\"{}/", root.display()));
-    fs::write(root.join(COLLECTOR), moved.replace("0.0.0.0:5986", &format!("127.0.0.1:{port}"))).unwrap();
-    let checked = forebay(root, &["check", "--probe", COLLECTOR]);
+    fs::write(root.join(file), moved.replace(listen, &format!("127.0.0.1:{port}"))).unwrap();
+    let before = everything(root);
+    let checked = forebay(root, &["check", "--probe", file]);
     assert_eq!((text(&checked.stderr).as_str(), checked.status.code()), ("", Some(0)));
-    let running = Process::start(process::forebay(root, &["run", COLLECTOR]));
+    assert_eq!(everything(root), before, "{file}: a probe leaves nothing behind");
+    let running = Process::start(process::forebay(root, &["run", file]));
     eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
     running.stop();
     assert_eq!(running.code(), Some(0), "{}", process::told(root));
+    assert!(!process::told(root).contains("finding"), "{}", process::told(root));
 }
 
 fn folder() -> PathBuf {

@@ -4,6 +4,7 @@ mod bad_input;
 mod crash;
 mod crowd;
 mod hosts;
+mod kerberos;
 mod tls;
 
 use crate::support::host::{Host, Offered, bookmark, event, passwords};

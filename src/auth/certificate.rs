@@ -57,6 +57,26 @@ impl Named {
     }
 }
 
+/// The hash that a certificate is signed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignatureHash {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// SHA-256 where it is none of the others: RFC 5929 4.1 asks for it instead of MD5 and SHA-1.
+pub(super) fn hash_of_signature(der: &[u8]) -> SignatureHash {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return SignatureHash::Sha256 };
+    match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
+        // sha384WithRSAEncryption, ecdsa-with-SHA384
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => SignatureHash::Sha384,
+        // sha512WithRSAEncryption, ecdsa-with-SHA512
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => SignatureHash::Sha512,
+        _ => SignatureHash::Sha256,
+    }
+}
+
 /// Longest subject that is shown.
 const SUBJECT_CHARS_MAX: usize = 200;
 

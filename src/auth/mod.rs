@@ -7,6 +7,8 @@
 //! | `certificate`, `tls` | the name in a certificate; whose certificates are taken |
 //! | `handshake` | a handshake in tokens, and what it proved |
 //! | `gss` | that of Kerberos, by the library of MIT |
+//! | `tickets` | hosts that sign in with Kerberos, and why they could not |
+//! | `sealing` | messages of an established context |
 //! | `files` | files that are noticed when they change |
 //!
 //! Promise: what a machine says of itself is never its key; only what it proved is.
@@ -18,6 +20,8 @@ mod files;
 pub mod gss;
 pub mod handshake;
 pub mod machine;
+pub mod sealing;
+pub mod tickets;
 pub mod tls;
 
 pub use machine::MachineKey;
@@ -42,6 +46,8 @@ pub enum Scheme {
     Certificate { issuer: Thumbprint },
     /// User and password.
     Basic,
+    /// A ticket of its domain.
+    Kerberos,
 }
 
 /// How machines prove who they are.
@@ -49,5 +55,6 @@ pub enum Scheme {
 #[serde(deny_unknown_fields, default)]
 pub struct AuthConfig {
     pub certificate: Option<tls::ClientsConfig>,
+    pub kerberos: Option<tickets::Config>,
     pub basic: Option<basic::Config>,
 }

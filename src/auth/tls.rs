@@ -21,6 +21,7 @@ mod witness;
 pub use super::certificate::NameFrom;
 pub use trust::{Identity, Refusal};
 
+use super::certificate::SignatureHash;
 use super::files::Stamp;
 use crate::finding::Finding;
 use material::Material;
@@ -30,6 +31,7 @@ use rustls::pki_types::UnixTime;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -117,9 +119,20 @@ pub const FAILURES: [&str; 16] = [
     "broken",
 ];
 
+/// A handshake that led to a connection.
+#[derive(Debug)]
+pub struct Shaken<T> {
+    pub stream: TlsStream<T>,
+    /// Who is at the other end, by its certificate.
+    pub identity: Option<Identity>,
+    /// What the connection is known by: `tls-server-end-point` of RFC 5929.
+    pub binding: Arc<[u8]>,
+}
+
 /// What is in force.
 struct Live {
     key: Arc<CertifiedKey>,
+    binding: Arc<[u8]>,
     trust: Option<Arc<Trust>>,
     /// Which reading of the files it is.
     number: u64,
@@ -159,10 +172,7 @@ impl Server {
     }
 
     /// The server's side of a handshake; with a certificate, who is at the other end.
-    pub async fn accept<T: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        stream: T,
-    ) -> Result<(TlsStream<T>, Option<Identity>), Failed> {
+    pub async fn accept<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> Result<Shaken<T>, Failed> {
         let live = self.live();
         let witness = live
             .trust
@@ -172,7 +182,10 @@ impl Server {
             self.config(&live, witness.clone()).map_err(|error| Failed::Broken(io::Error::other(error)))?;
         let accepted = TlsAcceptor::from(Arc::new(config)).accept(stream).await;
         match (accepted, witness.and_then(|witness| witness.outcome())) {
-            (Ok(stream), outcome) => Ok((stream, outcome.and_then(Result::ok))),
+            (Ok(stream), outcome) => {
+                let identity = outcome.and_then(Result::ok);
+                Ok(Shaken { stream, identity, binding: Arc::clone(&live.binding) })
+            }
             (Err(_), Some(Err(refusal))) => Err(Failed::Refused(refusal)),
             (Err(error), _) => Err(Failed::Broken(error)),
         }
@@ -228,8 +241,20 @@ impl Live {
             Some(clients) => Some(Arc::new(Trust::read(clients, provider, &mut material)?)),
             None => None,
         };
-        Ok((Self { key, trust, number }, material.findings))
+        let binding = key.cert.first().map(|certificate| end_point(certificate)).unwrap_or_default();
+        Ok((Self { key, binding: binding.into(), trust, number }, material.findings))
     }
+}
+
+/// `tls-server-end-point` of a certificate: RFC 5929 4.1. The hash is the one of its signature, and SHA-256 where
+/// that is older or unknown.
+pub fn end_point(certificate: &[u8]) -> Vec<u8> {
+    let hash: Vec<u8> = match super::certificate::hash_of_signature(certificate) {
+        SignatureHash::Sha256 => Sha256::digest(certificate).to_vec(),
+        SignatureHash::Sha384 => Sha384::digest(certificate).to_vec(),
+        SignatureHash::Sha512 => Sha512::digest(certificate).to_vec(),
+    };
+    [b"tls-server-end-point:", &hash[..]].concat()
 }
 
 impl Failed {

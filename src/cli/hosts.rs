@@ -45,6 +45,8 @@ enum State {
     New,
     /// No subscription is for it
     Idle,
+    /// It came and could not sign in; its address is all that is known of it
+    Denied,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {

@@ -123,9 +123,15 @@ impl Report {
         self.shared.metrics.resent.inc();
     }
 
-    /// Handles of where hosts come in, for these reasons to refuse a connection, and for a handshake to fail.
-    pub(super) fn entrance(&self, refusals: &[&'static str], failures: &[&'static str]) -> EntranceMetrics {
-        metrics().entrance(&self.shared.source, refusals, failures)
+    /// Handles of where hosts come in, for these reasons to refuse a connection, for a handshake of TLS to fail, and
+    /// for a ticket not to be taken.
+    pub(super) fn entrance(
+        &self,
+        refusals: &[&'static str],
+        failures: &[&'static str],
+        denials: &[&'static str],
+    ) -> EntranceMetrics {
+        metrics().entrance(&self.shared.source, refusals, failures, denials)
     }
 
     /// A delivery was not taken.

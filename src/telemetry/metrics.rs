@@ -132,15 +132,16 @@ impl Metrics {
         }
     }
 
-    /// Handles of where hosts come into one `[source.NAME]`, for these reasons to refuse a connection, and
-    /// for a handshake to fail.
+    /// Handles of where hosts come into one `[source.NAME]`, for these reasons to refuse a connection, for a
+    /// handshake of TLS to fail, and for a ticket not to be taken.
     pub fn entrance(
         &self,
         source: &str,
         refusals: &[&'static str],
         failures: &[&'static str],
+        denials: &[&'static str],
     ) -> EntranceMetrics {
-        self.entrances.of(source, refusals, failures)
+        self.entrances.of(source, refusals, failures, denials)
     }
 
     /// Handles of one `[output.NAME]`.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 fn filled() -> Metrics {
     let metrics = Metrics::new();
     metrics.source("dc").events.inc_by(3);
-    let entrance = metrics.entrance("dc", &["connections"], &["expired", "revoked"]);
+    let entrance = metrics.entrance("dc", &["connections"], &["expired", "revoked"], &["clock_skew"]);
     std::mem::forget(entrance.clone().open());
     entrance.failed.count("revoked");
     entrance.failed.count("nothing that was named");
@@ -31,7 +31,7 @@ fn every_name_is_told_once_with_help_and_type_before_its_samples() {
     }
     assert!(text.contains("forebay_source_events_total{source=\"dc\"} 3\n"), "{text}");
     assert!(text.contains("forebay_source_connections{source=\"dc\"} 1\n"), "{text}");
-    drop(metrics.entrance("dc", &[], &[]).open());
+    drop(metrics.entrance("dc", &[], &[], &[]).open());
     assert_eq!(metrics.exposition(), text, "it is closed again");
     let failed = "forebay_source_failed_handshakes_total{source=\"dc\",reason=";
     assert!(text.contains(&format!("{failed}\"expired\"}} 0\n")), "{text}");

@@ -147,6 +147,12 @@ impl<'a> Framing<'a> {
         Ok(parts)
     }
 
+    /// Whether the header lines of a body begin with a tab. Clients that write one want it in the answer as well.
+    pub fn is_indented(&self, body: &[u8]) -> bool {
+        let window = &body[..body.len().min(LINE_BYTES_MAX)];
+        memmem::find(window, b"\r\n").is_some_and(|end| window.get(end + 2) == Some(&b'\t'))
+    }
+
     /// Appends a body. `indent` puts the tab before header lines that MS-WSMV asks for: servers
     /// expect it from a client, hosts and collectors of forwarded events write none.
     pub fn write(&self, parts: &[Part<'_>], indent: bool, out: &mut Vec<u8>) {

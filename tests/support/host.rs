@@ -6,7 +6,7 @@ use forebay::wsman::charset::{self, Charset};
 use forebay::wsman::ns::{self, action, resource};
 use forebay::wsman::request::Message;
 use forebay::wsman::sldc::{Encoder, Scheme};
-use forebay::wsman::{Answer, Bookmark, Events, Guid, Header, Reference, Reply, Request};
+use forebay::wsman::{Answer, Bookmark, Events, Guid, Header, Offer, Reference, Reply, Request};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::borrow::Cow;
@@ -142,14 +142,19 @@ impl Host {
         let Ok(Answer { reply: Reply::EnumerateResponse(offers), .. }) = Answer::parse(&response.text) else {
             panic!("{response:?}");
         };
-        let offered = |offer: forebay::wsman::Offer<'_>| Offered {
+        Ok(Self::offered(offers))
+    }
+
+    /// What offers say, as far as a host goes by it.
+    pub(crate) fn offered(offers: Vec<Offer<'_>>) -> Vec<Offered> {
+        let offered = |offer: Offer<'_>| Offered {
             name: offer.subscription.name.clone(),
             version: offer.version,
             path: format!("/{}", offer.endpoint.address.splitn(4, '/').nth(3).unwrap()),
             bookmark: offer.bookmark.as_ref().and_then(|bookmark| bookmark.text().map(str::to_owned)),
             reference: offer.references[0].text.clone().into_owned(),
         };
-        Ok(offers.into_iter().map(offered).collect())
+        offers.into_iter().map(offered).collect()
     }
 
     /// Delivers events; `reference` is what the subscription wants back.

@@ -12,6 +12,8 @@ pub struct LibrarySeal {
     etype: Etype,
 }
 
+/// RFC 2744 3.9.1: messages before this one have not come. Whoever takes one away takes away its answer, too.
+const GAP: u32 = 16;
 const CAMELLIA128: Etype = Etype(25);
 const CAMELLIA256: Etype = Etype(26);
 
@@ -38,7 +40,7 @@ pub enum SealError {
     Library(#[from] Trouble),
     #[error("the message is signed but not sealed")]
     NotSealed,
-    #[error("the message came before, or is out of its order")]
+    #[error("the message came before, or comes late")]
     Order,
 }
 
@@ -62,7 +64,7 @@ impl LibrarySeal {
         if !opened.is_sealed {
             return Err(SealError::NotSealed);
         }
-        if opened.order != 0 {
+        if opened.order & !GAP != 0 {
             return Err(SealError::Order);
         }
         // RFC 4757 has one byte of padding, a 1; MS-WSMV says that there is none. Text in UTF-16 does not end so.

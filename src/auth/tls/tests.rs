@@ -174,7 +174,7 @@ async fn shake(
         io::Result::Ok(protocol)
     };
     let serving = async {
-        let (mut stream, identity) = server.accept(far).await?;
+        let Shaken { mut stream, identity, .. } = server.accept(far).await?;
         let _ = stream.read(&mut [0]).await;
         Ok::<_, Failed>(identity)
     };

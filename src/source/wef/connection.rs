@@ -4,16 +4,19 @@
 //! head ─► POST? ─► who? ─► a body we take? ─► room for it ─► the body ─► Service::answer ─► answer
 //!          405      401          415, 413         503           408
 //! ```
-//! Who is at the other end is known from the handshake (a certificate) or from each request (Basic); a
-//! security context would belong here, because it lives as long as the connection.
+//! Who is at the other end is known from the handshake of TLS (a certificate), from that of Kerberos, which is the
+//! connection's as well (`connection/ticket`), or from each request (Basic).
 //!
 //! Promise: what is asked of the peer is asked before its body is read; memory for a body is there before
 //! the body is. When the peer goes, the answer it waited for is dropped with all that it was doing.
 //! Must not know: messages, the basin, how connections are admitted.
 
 mod refused;
+mod ticket;
+mod who;
 
 use self::refused::Refused;
+use self::ticket::Ticket;
 use super::answers::{BUSY, Reply};
 use super::clock::{Clock, Patience, Timed};
 use super::complaints::Complaints;
@@ -21,13 +24,17 @@ use super::http::{Answer, Body, Broken, Head, Unread, Wire};
 use super::request::{self, Kind};
 use super::room::Room;
 use super::session::{Collector, Incoming, Peer};
-use crate::auth::Principal;
-use crate::auth::basic::{Denied, Passwords};
+use crate::auth::Scheme;
+use crate::auth::basic::Passwords;
+use crate::auth::tickets::Tickets;
 use crate::auth::tls::{self, Identity};
+use crate::finding::Finding;
+use crate::source::batch;
+use crate::telemetry::metrics::EntranceMetrics;
 use hyper::StatusCode;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, timeout};
@@ -44,6 +51,9 @@ pub(super) trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Option<Room>> + Send;
 
     fn answer(&self, peer: &Peer, request: Incoming<'_>) -> impl Future<Output = Reply> + Send;
+
+    /// Notes that somebody at this address could not sign in, for a reason of a small set.
+    fn denied(&self, _address: IpAddr, _reason: &'static str, _finding: &Finding) {}
 }
 
 impl Service for Arc<Collector> {
@@ -54,6 +64,10 @@ impl Service for Arc<Collector> {
     async fn answer(&self, peer: &Peer, request: Incoming<'_>) -> Reply {
         Collector::answer(self, peer, request).await
     }
+
+    fn denied(&self, address: IpAddr, reason: &'static str, finding: &Finding) {
+        self.hosts.denied(address, reason, finding, batch::now());
+    }
 }
 
 /// What all connections of a source share.
@@ -62,10 +76,13 @@ pub(super) struct Site<S> {
     pub(super) service: S,
     /// Who may sign in with a certificate; shakes hands.
     pub(super) tls: Option<tls::Server>,
+    /// Who may sign in with a ticket.
+    pub(super) tickets: Option<Tickets>,
     /// Who may sign in with a password.
     pub(super) passwords: Option<Passwords>,
     pub(super) limits: Limits,
     pub(super) complaints: Complaints,
+    pub(super) metrics: EntranceMetrics,
 }
 
 /// What bounds a connection.
@@ -84,6 +101,8 @@ pub(super) struct Caller {
     pub(super) is_tls: bool,
     /// By its certificate.
     pub(super) identity: Option<Identity>,
+    /// What its TLS is known by, to which tickets may be bound.
+    pub(super) binding: Option<Arc<[u8]>>,
 }
 
 /// Largest head of a request: tickets of machines in many groups make headers of 64 KiB.
@@ -110,7 +129,13 @@ pub(super) async fn serve<S: Service>(
     }
     let clock = Clock::new(patience);
     let address = caller.address;
-    let connection = Connection { site, peer: Mutex::new(first(&caller)), caller, clock: &clock };
+    let connection = Connection {
+        site,
+        peer: Mutex::new(who::first(&caller)),
+        caller,
+        clock: &clock,
+        ticket: Ticket::default(),
+    };
     let mut wire = Wire::new(Timed::new(stream, &clock));
     if let Err(broken) = connection.serve(&mut wire, stop).await {
         site.complaints.ended(address, clock.stage(), &broken);
@@ -130,6 +155,7 @@ struct Connection<'s, S> {
     clock: &'s Clock,
     /// As of the last request: it is mostly that of the next one too.
     peer: Mutex<Arc<Peer>>,
+    ticket: Ticket,
 }
 
 impl<S: Service> Connection<'_, S> {
@@ -181,15 +207,16 @@ impl<S: Service> Connection<'_, S> {
                 return wire.answer(&answer.0, false).await.map(|()| false);
             }
         };
-        let (answer, close) = match self.prepare(&head, body.length()).await {
+        let (mut answer, close) = match self.prepare(&head, body.length()).await {
             Ok(None) => response(Reply::empty(200)),
-            Ok(Some(prepared)) => response(self.reply(prepared, &head, &mut body, arrived).await?),
+            Ok(Some(prepared)) => self.reply(prepared, &head, &mut body, arrived).await?,
             Err(refused) => {
                 let answer = self.refuse(&refused);
                 discard(&mut body).await;
                 answer
             }
         };
+        ticket::greet(&mut answer, self.ticket.greeting());
         let is_kept = head.is_kept() && body.is_read() && !close;
         self.clock.answered();
         wire.answer(&answer, is_kept).await.map(|()| is_kept)
@@ -209,59 +236,23 @@ impl<S: Service> Connection<'_, S> {
             return Ok(None);
         }
         let kind = request::kind(head).map_err(Refused::Unfit)?;
+        let is_by_ticket = peer.principal.as_ref().is_some_and(|known| known.scheme == Scheme::Kerberos);
+        if kind.sealed.is_some() && !is_by_ticket {
+            return Err(Refused::Unfit(request::sealed_by_none()));
+        }
+        // What everybody on the way can read and change is nobody's.
+        let is_exposed = is_by_ticket && kind.sealed.is_none() && !self.caller.is_tls;
+        let peer = if is_exposed { Arc::new(Peer { principal: None, ..(*peer).clone() }) } else { peer };
         let bytes_max = match peer.principal {
             Some(_) => self.site.limits.body_bytes_max,
             None => ANONYMOUS_BYTES_MAX,
         };
         let length = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         if length.is_some_and(|length| length > bytes_max) {
-            return Err(Refused::Unfit(request::too_large(length, bytes_max)));
+            let too_large = || request::too_large(length, bytes_max);
+            return Err(Refused::Unfit(if is_exposed { request::unsealed() } else { too_large() }));
         }
-        Ok(Some(Prepared { peer, kind, length, bytes_max }))
-    }
-
-    async fn sign_in(&self, head: &Head, authority: &str) -> Result<Arc<Peer>, Refused> {
-        if let Some(identity) = &self.caller.identity {
-            // It may have been revoked since, or ended.
-            let looked = self.site.tls.as_ref().map_or(Ok(()), |tls| tls.look_again(identity));
-            looked.map_err(Refused::Void)?;
-            return Ok(self.peer(Some(&identity.principal), authority));
-        }
-        let Some(authorization) = head.first("authorization") else {
-            let asks_who_we_are = head.first("wsmanidentify") == Some(b"unauthenticated");
-            return match asks_who_we_are {
-                true => Ok(self.peer(None, authority)),
-                false => Err(Refused::Unknown { why: "" }),
-            };
-        };
-        let Some(passwords) = &self.site.passwords else {
-            return Err(Refused::Unknown { why: "passwords are not taken here" });
-        };
-        let Some(credentials) = request::credentials(authorization) else {
-            return Err(Refused::Unknown { why: "what it sent is no user and password" });
-        };
-        let signed_in = passwords.sign_in(&credentials.user, &credentials.password, self.caller.address);
-        match signed_in.await {
-            Ok(principal) => Ok(self.peer(Some(&principal), authority)),
-            Err(Denied::Wrong) => Err(Refused::Unknown { why: "no such user, or not its password" }),
-            Err(Denied::TooOften { wait }) => Err(Refused::TooOften { wait }),
-            Err(Denied::Busy) => Err(Refused::Busy),
-        }
-    }
-
-    /// The peer of a request; that of the last one where nothing has changed.
-    fn peer(&self, principal: Option<&Principal>, authority: &str) -> Arc<Peer> {
-        let mut last = self.peer.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.principal.as_ref() != principal || *last.authority != *authority {
-            let Caller { address, is_tls, .. } = self.caller;
-            *last = Arc::new(Peer {
-                principal: principal.cloned(),
-                address,
-                is_tls,
-                authority: authority.into(),
-            });
-        }
-        Arc::clone(&last)
+        Ok(Some(Prepared { peer, kind, length, bytes_max, is_exposed }))
     }
 
     /// Reads the body and answers it.
@@ -271,14 +262,14 @@ impl<S: Service> Connection<'_, S> {
         head: &Head,
         body: &mut Body<'_, '_, T>,
         arrived: Instant,
-    ) -> Result<Reply, Broken>
+    ) -> Result<(Answer, bool), Broken>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let Prepared { peer, kind, length, bytes_max } = prepared;
+        let Prepared { peer, kind, length, bytes_max, is_exposed } = prepared;
         let Some(room) = self.site.service.admit(&peer, length.unwrap_or(bytes_max), arrived).await else {
             discard(body).await;
-            return Ok(Reply { close: true, ..BUSY });
+            return Ok(response(Reply { close: true, ..BUSY }));
         };
         let bytes = match timeout(self.site.limits.body, body.collect(bytes_max)).await {
             Ok(Ok(bytes)) => bytes,
@@ -286,37 +277,52 @@ impl<S: Service> Connection<'_, S> {
                 let unfit = request::too_large(None, bytes_max);
                 self.tell(&peer, &unfit);
                 discard(body).await;
-                return Ok(unfit.reply());
+                return Ok(response(unfit.reply()));
             }
             Ok(Err(Unread::Broken(Broken::Unfit(unfit)))) => {
                 let unfit = request::unframed(unfit);
                 self.tell(&peer, &unfit);
-                return Ok(unfit.reply());
+                return Ok(response(unfit.reply()));
             }
             // Nobody is there to read an answer.
             Ok(Err(Unread::Broken(broken))) => return Err(broken),
             Err(_) => {
                 let unfit = request::too_slow(self.site.limits.body);
                 self.tell(&peer, &unfit);
-                return Ok(unfit.reply());
+                return Ok(response(unfit.reply()));
             }
         };
         if bytes.is_empty() {
-            return Ok(Reply::empty(200));
+            return Ok(response(Reply::empty(200)));
         }
-        let request = Incoming {
-            path: head.path(),
-            is_sldc: kind.is_sldc,
-            charset_hint: kind.charset,
-            body: bytes,
-            room,
-            arrived,
+        let mut charset_hint = kind.charset;
+        let mut indented = false;
+        let bytes = match kind.sealed {
+            None => bytes,
+            Some(framing) => match self.ticket.open(framing, bytes) {
+                Ok(opened) => {
+                    (charset_hint, indented) = (opened.charset, opened.is_indented);
+                    opened.body
+                }
+                Err(unfit) => {
+                    self.tell(&peer, &unfit);
+                    return Ok(response(unfit.reply()));
+                }
+            },
         };
-        tokio::select! {
+        let (path, is_sldc) = (head.path(), kind.is_sldc);
+        let request = Incoming { path, is_sldc, charset_hint, body: bytes, room, arrived };
+        let reply = tokio::select! {
             biased;
-            reply = self.site.service.answer(&peer, request) => Ok(reply),
-            () = body.gone() => Err(Broken::Cut),
+            reply = self.site.service.answer(&peer, request) => reply,
+            () = body.gone() => return Err(Broken::Cut),
+        };
+        if is_exposed && reply.status != 200 {
+            self.tell(&peer, &request::unsealed());
         }
+        let Some(framing) = kind.sealed else { return Ok(response(reply)) };
+        let (reply, content_type) = self.ticket.seal(framing, indented, reply);
+        Ok(typed(reply, content_type))
     }
 }
 
@@ -326,25 +332,26 @@ struct Prepared<'r> {
     kind: Kind<'r>,
     length: Option<usize>,
     bytes_max: usize,
+    /// Its body crosses the network as it is, of somebody who could have sealed it.
+    is_exposed: bool,
 }
 
 /// A reply as an answer, and whether the connection ends with it.
 fn response(reply: Reply) -> (Answer, bool) {
-    let Reply { status, body, content_type, close } = reply;
+    typed(reply, None)
+}
+
+/// The same with another type than the message has.
+fn typed(reply: Reply, content_type: Option<String>) -> (Answer, bool) {
+    let Reply { status, body, content_type: own, close } = reply;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = content_type.map(|content_type| ("content-type", content_type.to_owned()));
-    (Answer { status, headers: headers.into_iter().collect(), body: body.unwrap_or_default() }, close)
+    let content_type = content_type.or_else(|| own.map(str::to_owned));
+    let headers = content_type.map(|content_type| ("content-type", content_type)).into_iter().collect();
+    (Answer { status, headers, body: body.unwrap_or_default() }, close)
 }
 
 async fn discard<T: AsyncRead + AsyncWrite + Unpin>(body: &mut Body<'_, '_, T>) {
     let _ = timeout(DISCARDING_MAX, body.discard(DISCARDED_BYTES_MAX)).await;
-}
-
-/// The peer before its first request.
-fn first(caller: &Caller) -> Arc<Peer> {
-    let Caller { address, is_tls, identity } = caller;
-    let principal = identity.as_ref().map(|identity| identity.principal.clone());
-    Arc::new(Peer { principal, address: *address, is_tls: *is_tls, authority: "".into() })
 }
 
 #[cfg(test)]

@@ -82,9 +82,11 @@ impl Server {
         let site = Arc::new(Site {
             service: Echo::default(),
             tls: None,
+            tickets: None,
             passwords: Some(Passwords::open(&path).unwrap()),
             limits: Limits { patience: PATIENCE, body: Duration::from_millis(400), body_bytes_max: 64 << 10 },
             complaints: Complaints::new(report.clone()),
+            metrics: report.entrance(&[], &[], &[]),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -95,7 +97,7 @@ impl Server {
             loop {
                 let (stream, remote) = listener.accept().await.unwrap();
                 let (site, stop) = (Arc::clone(&all), stopping.clone());
-                let caller = Caller { address: remote.ip(), is_tls: false, identity: None };
+                let caller = Caller { address: remote.ip(), is_tls: false, identity: None, binding: None };
                 connections.spawn(async move { serve(&site, caller, stream, &stop).await });
             }
         });

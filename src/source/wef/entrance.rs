@@ -6,6 +6,7 @@ use super::clock::Patience;
 use super::connection::Limits;
 use crate::auth::AuthConfig;
 use crate::auth::basic::Passwords;
+use crate::auth::tickets::{self, Tickets};
 use crate::auth::tls;
 use crate::filter::OneOrMany;
 use crate::finding::Finding;
@@ -86,6 +87,7 @@ pub(super) struct Wrong {
 pub(super) struct Entrance {
     pub(super) listen: Vec<SocketAddr>,
     pub(super) tls: Option<tls::Spec>,
+    pub(super) tickets: Option<tickets::Config>,
     pub(super) passwords: Option<PathBuf>,
     pub(super) proxies: Vec<IpNet>,
     pub(super) limits: LimitsConfig,
@@ -103,7 +105,8 @@ impl Entrance {
         let proxies = proxy_from.iter().map(|text| network(text)).collect::<Result<_, _>>()?;
         check(limits)?;
         let passwords = auth.basic.as_ref().map(|basic| basic.passwords.clone());
-        Ok(Self { listen, tls, passwords, proxies, limits: limits.clone() })
+        let tickets = auth.kerberos.clone();
+        Ok(Self { listen, tls, tickets, passwords, proxies, limits: limits.clone() })
     }
 
     /// What would keep it from listening now. Changes nothing.
@@ -115,6 +118,7 @@ impl Entrance {
             Some(Err(finding)) => findings.push(finding),
             None => {}
         }
+        findings.extend(self.tickets.iter().flat_map(Tickets::probe));
         for address in &self.listen {
             findings.extend(std::net::TcpListener::bind(address).err().map(|error| taken(*address, &error)));
         }
@@ -143,9 +147,20 @@ fn signing_in(
     auth: &AuthConfig,
     insecure_plain_http: bool,
 ) -> Result<Option<tls::Spec>, Wrong> {
-    let AuthConfig { certificate, basic } = auth;
-    if certificate.is_none() && basic.is_none() {
-        return Err(wrong("auth", "nobody could sign in".into(), "add `auth.certificate` or `auth.basic`"));
+    let AuthConfig { certificate, kerberos, basic } = auth;
+    if certificate.is_none() && kerberos.is_none() && basic.is_none() {
+        let fix = "add `auth.kerberos`, `auth.certificate` or `auth.basic`";
+        return Err(wrong("auth", "nobody could sign in".into(), fix));
+    }
+    if let Some(service) =
+        kerberos.iter().flat_map(|kerberos| &kerberos.services).find(|name| !is_service(name))
+    {
+        let what = format!("`{}` is no service with its realm", service.escape_debug());
+        return Err(wrong(
+            "auth.kerberos.services",
+            what,
+            "write one such as `HTTP/wec.corp.example@CORP.EXAMPLE`",
+        ));
     }
     let Some(own) = own else {
         if certificate.is_some() {
@@ -156,7 +171,7 @@ fn signing_in(
                 "add `tls` with a certificate of our own and its key",
             ));
         }
-        if !insecure_plain_http {
+        if basic.is_some() && !insecure_plain_http {
             return Err(wrong(
                 "auth.basic",
                 "passwords and events would cross the network in plain HTTP".into(),
@@ -181,7 +196,17 @@ fn signing_in(
             return Err(wrong("auth.certificate.issuers", what, fix));
         }
     }
-    Ok(Some(tls::Spec { own: own.clone(), clients: certificate.clone(), others_may_come: basic.is_some() }))
+    Ok(Some(tls::Spec {
+        own: own.clone(),
+        clients: certificate.clone(),
+        others_may_come: basic.is_some() || kerberos.is_some(),
+    }))
+}
+
+/// `HTTP/host@REALM`
+fn is_service(name: &str) -> bool {
+    let parts = name.split_once('@').and_then(|(service, realm)| Some((service.split_once('/')?, realm)));
+    parts.is_some_and(|((service, host), realm)| ![service, host, realm].contains(&""))
 }
 
 fn wrong(key: &'static str, what: String, fix: &'static str) -> Wrong {

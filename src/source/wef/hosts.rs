@@ -6,10 +6,12 @@
 //! | `keep` | the table across restarts, in the basin's state |
 //! | `recall` | keeps it while a collector runs; forgets |
 //! | `view` | the table as it is shown |
+//! | `denied` | peers that could not sign in |
 //!
 //! Promise: bounded (`HOSTS_MAX`); an update costs a lock that other hosts hardly ever hold. What it says
 //! after a crash is as old as its last write. Must not know: HTTP, messages.
 
+mod denied;
 pub(super) mod host;
 mod keep;
 mod recall;
@@ -17,9 +19,11 @@ mod view;
 
 use crate::event::Timestamp;
 use crate::finding::Finding;
+use denied::Denied;
 use host::Host;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +37,7 @@ const SHARDS: usize = 64;
 pub(super) struct Hosts {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
+    denied: Denied,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +49,8 @@ struct Shard {
 
 impl Hosts {
     pub(super) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, hasher: RandomState::new(), denied: Denied::default() }
     }
 
     /// Changes what is known of a machine, which was heard of now.
@@ -87,9 +93,29 @@ impl Hosts {
         told.flatten()
     }
 
+    /// Somebody at this address could not sign in.
+    pub(super) fn denied(&self, address: IpAddr, reason: &'static str, finding: &Finding, now: Timestamp) {
+        self.denied.note(address, reason, finding, now);
+    }
+
+    /// When somebody who had signed in was last heard of at each address.
+    fn heard_at(&self) -> HashMap<IpAddr, Timestamp> {
+        let mut heard = HashMap::new();
+        for shard in &self.shards {
+            for host in lock(shard).hosts.values() {
+                let Some(address) = host.address else { continue };
+                let last: &mut Timestamp = heard.entry(address).or_default();
+                *last = host.last_seen.max(*last);
+            }
+        }
+        heard
+    }
+
     /// Forgets who was not heard of for so long; their names.
     pub(super) fn forget(&self, after: Duration, now: Timestamp) -> Vec<Box<str>> {
         let before = now.0.saturating_sub(host::nanos(after));
+        let heard = self.heard_at();
+        self.denied.forget(before, |address, denied| heard.get(&address).is_some_and(|at| *at > denied));
         let mut gone = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);

@@ -13,10 +13,10 @@ use super::connection::{self, Caller, Service, Site};
 use super::entrance::{Entrance, LimitsConfig, taken};
 use super::proxy;
 use crate::auth::basic::Passwords;
-use crate::auth::tls::{self, Identity};
+use crate::auth::tickets::{self, Tickets};
+use crate::auth::tls;
 use crate::finding::Finding;
 use crate::source::Report;
-use crate::telemetry::metrics::EntranceMetrics;
 use ipnet::IpNet;
 use std::future::poll_fn;
 use std::io;
@@ -28,7 +28,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, timeout};
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// Why nobody can come in.
@@ -57,7 +56,6 @@ impl Entrance {
         report: Report,
         stop: CancellationToken,
     ) -> Result<(), Closed> {
-        let metrics = report.entrance(&REFUSALS, &tls::FAILURES);
         let site = self.site(service, report)?;
         let listeners = self.bind()?;
         let LimitsConfig { connections, connections_per_address, handshakes, handshakes_per_address, .. } =
@@ -68,7 +66,6 @@ impl Entrance {
             admission: Admission::new(crowd),
             proxies: self.proxies.clone(),
             handshake_timeout: self.limits.handshake_timeout.0,
-            metrics,
         });
         let mut connections = JoinSet::new();
         let mut refresh = tokio::time::interval(REFRESH);
@@ -105,7 +102,7 @@ impl Entrance {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     ) -> Result<(), Closed> {
         let site = self.site(service, report)?;
-        let caller = Caller { address, is_tls: false, identity: None };
+        let caller = Caller { address, is_tls: false, identity: None, binding: None };
         connection::serve(&site, caller, stream, &CancellationToken::new()).await;
         Ok(())
     }
@@ -117,8 +114,13 @@ impl Entrance {
         let tls = self.tls.as_ref().map(tls::Server::open).transpose().map_err(closed)?;
         let (tls, findings) = tls.unzip();
         findings.into_iter().flatten().for_each(|finding| report.find(finding));
+        let opened = self.tickets.as_ref().map(Tickets::open).transpose().map_err(closed)?;
+        let (tickets, findings) = opened.unzip();
+        findings.into_iter().flatten().for_each(|finding| report.find(finding));
         let limits = self.limits.of_connection();
-        Ok(Site { tls, service, passwords, limits, complaints: Complaints::new(report) })
+        let metrics = report.entrance(&REFUSALS, &tls::FAILURES, &tickets::REASONS);
+        let complaints = Complaints::new(report);
+        Ok(Site { tls, tickets, service, passwords, limits, complaints, metrics })
     }
 
     fn bind(&self) -> Result<Vec<(SocketAddr, TcpListener)>, Closed> {
@@ -145,7 +147,6 @@ struct Door<S> {
     admission: Arc<Admission>,
     proxies: Vec<IpNet>,
     handshake_timeout: Duration,
-    metrics: EntranceMetrics,
 }
 
 /// Why a connection is closed at once: the limits of that name, and `proxy_from`.
@@ -155,13 +156,13 @@ impl<S: Service> Door<S> {
     async fn pass(&self, mut stream: TcpStream, remote: SocketAddr, stop: &CancellationToken) {
         let address = remote.ip().to_canonical();
         let complaints = &self.site.complaints;
-        self.metrics.accepted.inc();
+        self.site.metrics.accepted.inc();
         let Some(_one) = self.admission.enter() else {
-            self.metrics.refused.count("connections");
+            self.site.metrics.refused.count("connections");
             complaints.tell(address, "crowd", || crowded(address, self.admission.count(), "connections"));
             return;
         };
-        let _open = self.metrics.open();
+        let _open = self.site.metrics.open();
         prepare(&stream);
         let is_proxy = self.proxies.iter().any(|network| network.contains(&address));
         let address = match is_proxy {
@@ -174,22 +175,23 @@ impl<S: Service> Door<S> {
         };
         let Some(place) = self.admission.place(address) else {
             let key = "connections_per_address";
-            self.metrics.refused.count(key);
+            self.site.metrics.refused.count(key);
             complaints
                 .tell(address, "crowd", || crowded(address, self.admission.connections_per_address(), key));
             return;
         };
         let Some(tls) = &self.site.tls else {
-            let caller = Caller { address, is_tls: false, identity: None };
+            let caller = Caller { address, is_tls: false, identity: None, binding: None };
             return connection::serve(&self.site, caller, stream, stop).await;
         };
-        let Some((stream, identity)) = self.shake(tls, &place, stream, address).await else { return };
-        let caller = Caller { address, is_tls: true, identity };
+        let Some(shaken) = self.shake(tls, &place, stream, address).await else { return };
+        let tls::Shaken { stream, identity, binding } = shaken;
+        let caller = Caller { address, is_tls: true, identity, binding: Some(binding) };
         connection::serve(&self.site, caller, stream, stop).await;
     }
 
     fn without_header(&self, address: IpAddr, why: &str) {
-        self.metrics.refused.count("proxy_header");
+        self.site.metrics.refused.count("proxy_header");
         self.site.complaints.tell(address, "proxy", || no_header(address, why));
     }
 
@@ -200,23 +202,23 @@ impl<S: Service> Door<S> {
         place: &Place,
         stream: TcpStream,
         address: IpAddr,
-    ) -> Option<(TlsStream<TcpStream>, Option<Identity>)> {
+    ) -> Option<tls::Shaken<TcpStream>> {
         let late = || tls::Failed::Broken(io::ErrorKind::TimedOut.into());
         let Ok(turn) = timeout(QUEUE_MAX, place.turn()).await else {
-            self.metrics.failed.count(late().kind());
+            self.site.metrics.failed.count(late().kind());
             return None;
         };
         let _turn = turn?;
         // Apart from the connection, which it is much larger than and shorter.
         let failed = match timeout(self.handshake_timeout, Box::pin(tls.accept(stream))).await {
             Ok(Ok(shaken)) => {
-                self.metrics.handshakes.inc();
+                self.site.metrics.handshakes.inc();
                 return Some(shaken);
             }
             Ok(Err(failed)) => failed,
             Err(_) => late(),
         };
-        self.metrics.failed.count(failed.kind());
+        self.site.metrics.failed.count(failed.kind());
         if !failed.is_hang_up() {
             self.site.complaints.tell(address, "tls", || failed.finding(address));
         }
@@ -228,6 +230,7 @@ impl<S: Service> Door<S> {
         let door = Arc::clone(self);
         let refreshed = tokio::task::spawn_blocking(move || {
             let mut findings = door.site.tls.as_ref().map(tls::Server::refresh).unwrap_or_default();
+            findings.extend(door.site.tickets.iter().flat_map(Tickets::refresh));
             findings.extend(door.site.passwords.as_ref().and_then(Passwords::refresh));
             findings
         });

@@ -91,7 +91,7 @@ fn open(
     Entrance::open(&Written {
         listen: &OneOrMany(vec![listen.to_owned()]),
         tls: None,
-        auth: &AuthConfig { basic, certificate: None },
+        auth: &AuthConfig { basic, kerberos: None, certificate: None },
         insecure_plain_http,
         proxy_from: &proxy_from,
         limits,
@@ -111,7 +111,7 @@ fn certificates_and_tls_belong_together() {
         let opened = Entrance::open(&Written {
             listen: &OneOrMany(vec!["0.0.0.0:5986".into()]),
             tls: own.as_ref(),
-            auth: &AuthConfig { certificate: Some(clients), basic: None },
+            auth: &AuthConfig { kerberos: None, certificate: Some(clients), basic: None },
             insecure_plain_http: false,
             proxy_from: &[],
             limits: &LimitsConfig::default(),

@@ -109,7 +109,7 @@ impl Server {
         let entrance = Entrance::open(&Written {
             listen: &OneOrMany(vec![address.to_string()]),
             tls: Some(&Config { certificate: path("own.pem"), key: path("own.key") }),
-            auth: &AuthConfig { certificate: Some(clients), basic: None },
+            auth: &AuthConfig { kerberos: None, certificate: Some(clients), basic: None },
             insecure_plain_http: false,
             proxy_from: &[],
             limits: &limits,

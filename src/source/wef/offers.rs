@@ -23,6 +23,8 @@ impl Collector {
         let scheme = if peer.is_tls { "HTTPS" } else { "HTTP" };
         let policy = match who.principal.scheme {
             Scheme::Certificate { issuer } => Policy::Certificate { issuer },
+            Scheme::Kerberos if peer.is_tls => Policy::KerberosHttps,
+            Scheme::Kerberos => Policy::KerberosHttp,
             Scheme::Basic => Policy::Open,
         };
         let mut offers = Vec::new();

@@ -1,12 +1,17 @@
 //! The head of a request: what HTTP says of the body before it is read.
 //!
 //! Windows sends `Content-Type: application/soap+xml;charset=UTF-16` with every body and without, and
-//! `Content-Encoding: SLDC` with deliveries. Pure. Must not know: connections, who asks.
+//! `Content-Encoding: SLDC` with deliveries. What is sealed says `multipart/encrypted` instead, and its own type
+//! within. Pure. Must not know: connections, who asks.
 
 use super::answers::Reply;
 use super::http::{Framing, Head, UnfitHead};
 use crate::wsman::charset::Charset;
+use crate::wsman::multipart::{Framing as Sealed, MultipartError, Protocol};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
+use std::fmt;
 use std::time::Duration;
 
 /// What a body is.
@@ -15,6 +20,8 @@ pub(super) struct Kind<'a> {
     pub(super) is_sldc: bool,
     /// As the content type names it.
     pub(super) charset: Option<&'a str>,
+    /// It is sealed, and framed in this way.
+    pub(super) sealed: Option<Sealed<'a>>,
 }
 
 /// Why a request is not looked at any further.
@@ -111,23 +118,17 @@ pub(super) fn kind(head: &Head) -> Result<Kind<'_>, Unfit> {
         return Err(unfit("sent a body of no type".into(), SOAP_ONLY));
     };
     let text = std::str::from_utf8(value).unwrap_or_default();
-    let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let media = media.trim();
-    if media.eq_ignore_ascii_case("multipart/encrypted") {
-        let what = "sent a body sealed by Kerberos or NTLM, without having signed in that way".into();
-        return Err(unfit(
-            what,
-            "point the host to an address with `https://`, where it signs in by certificate",
-        ));
+    if types.next().is_some() {
+        return Err(unfit("sent a body of two types".into(), SOAP_ONLY));
     }
-    if !media.eq_ignore_ascii_case("application/soap+xml") || types.next().is_some() {
-        return Err(unfit(format!("sent a body of the type `{}`", shown(media)), SOAP_ONLY));
-    }
-    let charset = parameter(parameters, "charset");
-    if let Some(charset) = charset.filter(|charset| Charset::from_name(charset).is_none()) {
-        let what = format!("sent a body in the charset `{}`", shown(charset));
-        return Err(unfit(what, "only UTF-16 and UTF-8 are taken"));
-    }
+    let (charset, sealed) = match Sealed::parse(text) {
+        Ok(framing) if framing.protocol == Protocol::CredSsp || framing.several => {
+            return Err(unfit("sent a body sealed by CredSSP".into(), SOAP_ONLY));
+        }
+        Ok(framing) => (None, Some(framing)),
+        Err(MultipartError::NotEncrypted) => (soap(text)?, None),
+        Err(error) => return Err(unfit(format!("sent a sealed body: {error}"), SOAP_ONLY)),
+    };
     let mut is_sldc = false;
     for value in head.all("content-encoding") {
         for coding in std::str::from_utf8(value).unwrap_or("?").split(',').map(str::trim) {
@@ -142,10 +143,85 @@ pub(super) fn kind(head: &Head) -> Result<Kind<'_>, Unfit> {
             }
         }
     }
-    Ok(Kind { is_sldc, charset })
+    Ok(Kind { is_sldc, charset, sealed })
+}
+
+/// The charset of a message of this type.
+pub(super) fn soap(content_type: &str) -> Result<Option<&str>, Unfit> {
+    let unfit = |what, fix| Unfit { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, kind: "type", what, fix };
+    let (media, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+    let media = media.trim();
+    if !media.eq_ignore_ascii_case("application/soap+xml") {
+        return Err(unfit(format!("sent a body of the type `{}`", shown(media)), SOAP_ONLY));
+    }
+    let charset = parameter(parameters, "charset");
+    match charset.filter(|charset| Charset::from_name(charset).is_none()) {
+        None => Ok(charset),
+        Some(charset) => {
+            let what = format!("sent a body in the charset `{}`", shown(charset));
+            Err(unfit(what, "only UTF-16 and UTF-8 are taken"))
+        }
+    }
+}
+
+/// A sealed body of somebody who has nothing to seal with.
+pub(super) fn sealed_by_none() -> Unfit {
+    Unfit {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        kind: "type",
+        what: "sent a body sealed by Kerberos or NTLM, without having signed in that way".into(),
+        fix: "let it sign in with Kerberos (`auth.kerberos`), or point it to an address with `https://`, where it \
+              signs in by certificate",
+    }
+}
+
+/// A sealed body that cannot be opened.
+pub(super) fn unopened(why: &dyn fmt::Display) -> Unfit {
+    Unfit {
+        status: StatusCode::BAD_REQUEST,
+        kind: "sealed",
+        what: format!("sent a sealed body that cannot be opened: {why}"),
+        fix: "the host signs in again and sends it again; if it goes on, see what changes requests on their way",
+    }
+}
+
+/// Plain HTTP, and a body that everybody on the way can read.
+pub(super) fn unsealed() -> Unfit {
+    Unfit {
+        status: StatusCode::FORBIDDEN,
+        kind: "unsealed",
+        what: "signed in with Kerberos and sent a body that is not sealed".into(),
+        fix: "take `AllowUnencrypted` from its WinRM client, or give it an address with `https://`",
+    }
 }
 
 const SOAP_ONLY: &str = "only `application/soap+xml` is taken, as Windows sends it";
+
+/// How a token travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenScheme {
+    Kerberos,
+    Negotiate,
+}
+
+impl TokenScheme {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Kerberos => "Kerberos",
+            Self::Negotiate => "Negotiate",
+        }
+    }
+}
+
+/// The token of `Authorization: Kerberos` or `Negotiate`; one that is no base64 is empty. RFC 4559 4.1.
+pub(super) fn token(value: &[u8]) -> Option<(TokenScheme, Vec<u8>)> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    let scheme = [TokenScheme::Kerberos, TokenScheme::Negotiate]
+        .into_iter()
+        .find(|known| scheme.eq_ignore_ascii_case(known.name()))?;
+    Some((scheme, STANDARD.decode(token.trim()).unwrap_or_default()))
+}
 
 /// User and password of `Authorization: Basic`.
 pub(super) struct Credentials {
@@ -155,13 +231,12 @@ pub(super) struct Credentials {
 
 /// What an `Authorization` header offers; `None` when it is nothing we take.
 pub(super) fn credentials(value: &[u8]) -> Option<Credentials> {
-    use base64::Engine as _;
     let text = std::str::from_utf8(value).ok()?.trim();
     let (scheme, token) = text.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") || token.len() > CREDENTIALS_BYTES_MAX {
         return None;
     }
-    let bytes = base64::engine::general_purpose::STANDARD.decode(token.trim()).ok()?;
+    let bytes = STANDARD.decode(token.trim()).ok()?;
     // RFC 7617: the user has no colon, the password may.
     let text = String::from_utf8(bytes).ok()?;
     let (user, password) = text.split_once(':')?;
@@ -227,11 +302,33 @@ mod tests {
         check(&[("content-type", "text/xml;charset=UTF-16")], Err("`text/xml`"));
         check(&[("content-type", "")], Err("``"));
         check(&[("content-type", "application/soap+xml;charset=ISO-8859-1")], Err("ISO-8859-1"));
-        check(&[("content-type", "multipart/encrypted;protocol=\"x\"")], Err("sealed"));
+        check(&[("content-type", "multipart/encrypted;protocol=\"x\"")], Err("protocol"));
         let soap = ("content-type", "application/soap+xml");
         check(&[soap, ("content-encoding", "gzip")], Err("`gzip`"));
         check(&[soap, ("content-encoding", "SLDC, SLDC")], Err("`SLDC`"));
-        check(&[soap, soap], Err("application/soap+xml"));
+        check(&[soap, soap], Err("two types"));
+        let credssp = "multipart/x-multi-encrypted;protocol=\"application/HTTP-CredSSP-session-encrypted\";boundary=\"b\"";
+        check(&[("content-type", credssp)], Err("CredSSP"));
+    }
+
+    #[test]
+    fn what_is_sealed_says_how_it_is_framed() {
+        let value = "multipart/encrypted;protocol=\"application/HTTP-SPNEGO-session-encrypted\";boundary=\"Encrypted Boundary\"";
+        let head = head(&[("content-type", value), ("content-encoding", "SLDC")]);
+        let found = kind(&head).unwrap();
+        assert_eq!((found.is_sldc, found.charset), (true, None));
+        assert_eq!(found.sealed, Some(Sealed::windows(Protocol::Spnego)));
+        assert_eq!(soap("application/soap+xml;charset=UTF-16"), Ok(Some("UTF-16")));
+        assert_eq!(soap("text/plain").unwrap_err().status, 415);
+    }
+
+    #[test]
+    fn tokens_come_in_two_schemes() {
+        assert_eq!(token(b"Kerberos AAEC"), Some((TokenScheme::Kerberos, vec![0, 1, 2])));
+        assert_eq!(token(b" negotiate  AAEC "), Some((TokenScheme::Negotiate, vec![0, 1, 2])));
+        assert_eq!(token(b"Negotiate"), Some((TokenScheme::Negotiate, vec![])));
+        assert_eq!(token(b"Kerberos !"), Some((TokenScheme::Kerberos, vec![])));
+        assert_eq!(token(b"Basic AAEC"), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is counted where hosts come in: connections, and handshakes of TLS.
+//! What is counted where hosts come in: connections, and handshakes of TLS and Kerberos.
 //!
 //! Reasons are words of ours, and each is there from the start: a rate needs a nought to begin with.
 //! Must not know: what the reasons are.
@@ -15,6 +15,8 @@ pub struct EntranceMetrics {
     pub refused: Reasons,
     pub handshakes: Counter,
     pub failed: Reasons,
+    pub tickets: Counter,
+    pub denied: Reasons,
 }
 
 /// A connection, for as long as it is open.
@@ -55,6 +57,8 @@ pub(super) struct Entrances {
     refused: PerReason,
     handshakes: PerName<Counter>,
     failed: PerReason,
+    tickets: PerName<Counter>,
+    denied: PerReason,
 }
 
 impl Entrances {
@@ -83,6 +87,17 @@ impl Entrances {
                 "source, reason",
                 "Handshakes of TLS that came to nothing, by what was wrong",
             ),
+            tickets: book.counters(
+                "source_kerberos_handshakes",
+                None,
+                "source",
+                "Handshakes of Kerberos by which a host signed in",
+            ),
+            denied: book.counters_by_reason(
+                "source_failed_kerberos_handshakes",
+                "source, reason",
+                "Handshakes of Kerberos that came to nothing, by what was wrong",
+            ),
         }
     }
 
@@ -91,6 +106,7 @@ impl Entrances {
         source: &str,
         refusals: &[&'static str],
         failures: &[&'static str],
+        denials: &[&'static str],
     ) -> EntranceMetrics {
         let label = [("source", source.to_owned())];
         let reasons = |family: &PerReason, reasons: &[&'static str]| {
@@ -106,6 +122,8 @@ impl Entrances {
             refused: reasons(&self.refused, refusals),
             handshakes: self.handshakes.get_or_create_owned(&label),
             failed: reasons(&self.failed, failures),
+            tickets: self.tickets.get_or_create_owned(&label),
+            denied: reasons(&self.denied, denials),
         }
     }
 }

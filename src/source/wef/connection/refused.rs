@@ -19,6 +19,10 @@ pub(super) enum Refused {
     Unknown {
         why: &'static str,
     },
+    /// Another token is due, and the answer has ours.
+    More,
+    /// Its ticket was not taken; why is told.
+    Ticket,
     /// Its certificate is not taken any more.
     Void(Refusal),
     /// It tried too often.
@@ -47,12 +51,10 @@ impl<S> Connection<'_, S> {
                 if !why.is_empty() {
                     self.denied(why);
                 }
-                let (mut answer, close) = response(Reply::empty(401));
-                if self.site.passwords.is_some() {
-                    answer.headers.push(("www-authenticate", "Basic realm=\"WSMAN\"".into()));
-                }
-                (answer, close)
+                self.challenge()
             }
+            Refused::More => response(Reply::empty(401)),
+            Refused::Ticket => self.challenge(),
             Refused::TooOften { wait } => {
                 self.denied("too many attempts failed");
                 let (mut answer, close) = response(Reply { close: true, ..Reply::empty(429) });
@@ -66,6 +68,18 @@ impl<S> Connection<'_, S> {
             }
             Refused::Busy => response(Reply { close: true, ..BUSY }),
         }
+    }
+
+    /// In which ways the peer may sign in.
+    fn challenge(&self) -> (Answer, bool) {
+        let (mut answer, close) = response(Reply::empty(401));
+        let tickets = self.site.tickets.is_some();
+        let ways = [(tickets, "Kerberos"), (tickets, "Negotiate")];
+        let ways = ways.into_iter().chain([(self.site.passwords.is_some(), "Basic realm=\"WSMAN\"")]);
+        answer
+            .headers
+            .extend(ways.filter(|(is_open, _)| *is_open).map(|(_, way)| ("www-authenticate", way.into())));
+        (answer, close)
     }
 
     fn denied(&self, why: &str) {

@@ -34,7 +34,7 @@ impl State {
 }
 
 impl Hosts {
-    /// Every host, by name; `name` tells what a subscription is called.
+    /// Every host, by name, and behind them those that could not sign in, by address; `name` tells what a subscription is called.
     pub(in crate::source::wef) fn shown(
         &self,
         source: &str,
@@ -51,7 +51,9 @@ impl Hosts {
             );
         }
         shown.sort_by(|(one, _), (other, _)| one.cmp(other));
-        shown.into_iter().map(|(_, host)| host).collect()
+        let heard = self.heard_at();
+        self.denied.forget(i64::MIN, |address, denied| heard.get(&address).is_some_and(|at| *at > denied));
+        shown.into_iter().map(|(_, host)| host).chain(self.denied.shown(source)).collect()
     }
 
     /// How many are active, and how many are not though they should be.
@@ -153,15 +155,36 @@ impl Channel {
     }
 }
 
-fn moment(time: Timestamp) -> Option<String> {
+pub(super) fn moment(time: Timestamp) -> Option<String> {
     (time != Timestamp::default()).then(|| time.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Finding;
+    use std::time::Duration;
 
     const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn who_cannot_sign_in_is_shown_by_address_until_it_can() {
+        let hosts = Hosts::new();
+        let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let finding = |why: &str| Finding { what: "x".into(), why: why.into(), fix: "y".into() };
+        for (address, reason, at) in [(one, "ntlm", 1), (one, "clock_skew", 2), (other, "ntlm", 3)] {
+            hosts.denied(address, reason, &finding(reason), Timestamp(at * SECOND));
+        }
+        let shown = |hosts: &Hosts| hosts.shown("dc", Timestamp(9 * SECOND), &|_| None);
+        let row = shown(&hosts).into_iter().find(|row| row["host"] == "192.0.2.1").unwrap();
+        assert_eq!((&row["state"], &row["reason"]), (&"denied".into(), &"clock_skew".into()));
+        assert_eq!((&row["findings"], &row["last_finding"]), (&2.into(), &"x: clock_skew".into()));
+        hosts.heard("pc1", Timestamp(4 * SECOND), |host| host.signed_in("pc1", one));
+        let left: Vec<_> = shown(&hosts).iter().map(|row| row["host"].clone()).collect();
+        assert_eq!(left, ["pc1", "192.0.2.2"]);
+        hosts.forget(Duration::from_secs(1), Timestamp(100 * SECOND));
+        assert_eq!(shown(&hosts).len(), 0);
+    }
 
     #[test]
     fn a_host_is_new_active_silent_ended_or_idle() {
