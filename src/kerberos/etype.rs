@@ -31,6 +31,12 @@ impl Etype {
         })
     }
 
+    /// By its name, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let is_it = |etype: &Self| etype.name().is_some_and(|known| known.eq_ignore_ascii_case(name));
+        (1..=LAST_NAMED).map(Self).find(is_it)
+    }
+
     /// AES of any strength and checksum.
     pub const fn is_aes(self) -> bool {
         matches!(self.0, 17..=20)
@@ -49,11 +55,30 @@ impl Etype {
     }
 }
 
+/// The last number that has a name.
+const LAST_NAMED: i32 = 26;
+
 impl fmt::Display for Etype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.write_str(name),
             None => write!(f, "encryption type {}", self.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_types() {
+        for number in 1..=LAST_NAMED {
+            if let Some(name) = Etype(number).name() {
+                assert_eq!(Etype::from_name(&name.to_ascii_uppercase()), Some(Etype(number)));
+            }
+        }
+        assert_eq!(Etype::from_name("camellia256-cts-cmac"), Some(Etype(LAST_NAMED)));
+        assert_eq!(Etype::from_name("aes256"), None);
     }
 }

@@ -17,6 +17,7 @@ use super::key::Key;
 use super::name::{Name, PART_BYTES_MAX, PARTS_MAX, PRINCIPAL, plain};
 use crate::event::Timestamp;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// Largest file that is read.
 pub const KEYTAB_BYTES_MAX: usize = 8 << 20;
@@ -104,9 +105,48 @@ impl Keytab {
         Ok(Self { entries })
     }
 
+    /// The file, of version 2.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let bytes = self.entries.iter().map(|entry| 4 + entry.file_bytes()).sum::<usize>();
+        // Room for all of it: what is moved leaves keys behind.
+        let mut file = Zeroizing::new(Vec::with_capacity(2 + bytes));
+        file.extend_from_slice(&[5, 2]);
+        for entry in &self.entries {
+            file.extend_from_slice(&(entry.file_bytes() as u32).to_be_bytes());
+            entry.write(&mut file);
+        }
+        file
+    }
+
     /// The entries of this service, whatever case its name is written in.
     pub fn of<'a>(&'a self, service: &'a Name, realm: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(move |entry| *entry.realm == *realm && entry.principal.is_same(service))
+    }
+}
+
+impl Entry {
+    /// What it takes up in a file of version 2, without its length.
+    fn file_bytes(&self) -> usize {
+        let counted = |bytes: usize| 2 + bytes;
+        let names: usize = self.principal.parts.iter().map(|part| counted(part.len())).sum();
+        let numbers = size_of::<u16>() * 2 + size_of::<u32>() * 3 + 1;
+        numbers + counted(self.realm.len()) + names + counted(self.key.bytes().len())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let counted = |bytes: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+            out.extend_from_slice(bytes);
+        };
+        out.extend_from_slice(&(self.principal.parts.len() as u16).to_be_bytes());
+        counted(self.realm.as_bytes(), out);
+        self.principal.parts.iter().for_each(|part| counted(part.as_bytes(), out));
+        out.extend_from_slice(&self.principal.kind.to_be_bytes());
+        out.extend_from_slice(&((self.written_at.0 / SECOND_NANOS) as u32).to_be_bytes());
+        out.push(self.kvno as u8);
+        out.extend_from_slice(&(self.key.etype().0 as u16).to_be_bytes());
+        counted(self.key.bytes(), out);
+        out.extend_from_slice(&self.kvno.to_be_bytes());
     }
 }
 

@@ -56,6 +56,15 @@ fn what_mit_kerberos_writes_is_read() {
 }
 
 #[test]
+fn what_was_read_is_written_as_mit_kerberos_writes_it() {
+    let keytab = Keytab::parse(WEC).unwrap();
+    assert_eq!(keytab.to_bytes()[..], *WEC);
+    let old = file(Layout::OneLittle, &[entry(Layout::OneLittle, &["WIN1$"], 7, Some(263))]);
+    let old = Keytab::parse(&old).unwrap();
+    assert_eq!(Keytab::parse(&old.to_bytes()).unwrap(), old);
+}
+
+#[test]
 fn the_old_version_is_read_in_either_byte_order() {
     for layout in [Layout::OneLittle, Layout::OneBig, Layout::Two] {
         let file =
