@@ -1,6 +1,9 @@
-//! The demo as a newcomer runs it, and the fleet's own verdict on what it left behind.
+//! The demo as a newcomer runs it, the fleet's own verdict on what it left behind, and hosts of a domain.
 
+use crate::kerberos::fleet::{self, Machines};
+use crate::kerberos::lab;
 use crate::support::host::passwords;
+use crate::support::lab::LOCALHOST;
 use crate::support::process::{Process, forebay, told};
 use crate::wef::{Site, WEC};
 use serde_json::Value;
@@ -116,5 +119,60 @@ fn strangers_stay_outside_and_torn_events_arrive_raw_while_the_good_ones_are_ser
         let (code, verdict) = json(site.path(), &["fleet", "verify", "ledger", output, "-o", "json"]);
         assert_eq!((code, &verdict["delivered"]), (Some(0), &600.into()), "{output}: {verdict}");
         assert_eq!(verdict["compared"], compared, "{output}: {verdict}");
+    }
+}
+
+const BY_TICKET: &str = "auth.kerberos.keytab = 'wec.keytab'\n";
+const BY_TICKET_OVER_TLS: &str = "auth.kerberos.keytab = 'wec.keytab'\n\
+     tls.certificate = 'certificates/server.pem'\ntls.key = 'certificates/server.key'\n";
+
+#[test]
+fn what_hosts_of_a_domain_sent_arrives_once_by_either_scheme_sealed_or_over_tls() {
+    const TEST: &str = "what_hosts_of_a_domain_sent_arrives_once_by_either_scheme_sealed_or_over_tls";
+    let Some((lab, _)) = lab(TEST) else { return };
+    let machines = Machines::new(&lab, 3);
+    let keytab = lab.keytab(&[LOCALHOST]);
+    for entrance in [BY_TICKET, BY_TICKET_OVER_TLS] {
+        let site = Site::bare(entrance);
+        std::fs::copy(&keytab, site.path().join("wec.keytab")).unwrap();
+        site.write(
+            "[source.dc.wef.subscription.all]\nquery.channels = { Security = '*', System = '*' }\n",
+            "",
+        );
+        let is_tls = entrance == BY_TICKET_OVER_TLS;
+        let url = format!("{}://localhost:{}{WEC}", if is_tls { "https" } else { "http" }, site.port);
+        let [ledger, certificates] =
+            ["ledger", "certificates"].map(|name| site.path().join(name).display().to_string());
+        let mint = ["fleet", &url, "--certificates", &certificates, "--mint-only"];
+        assert_eq!(Process::start(forebay(site.path(), &mint)).code(), Some(0));
+        let running = site.run();
+        let more = ["-n", "3", "--ledger", &ledger, "--existing", "50"];
+        let trust = if is_tls { &["--certificates", &certificates][..] } else { &[] };
+        let run = |last: &[&str]| {
+            let (code, report) = fleet::told(&mut machines.fleet(&lab, &url, &[&more, trust, last].concat()));
+            assert_eq!(code, Some(0), "{report}{}", told(site.path()));
+            assert_eq!([&report["failures"], &report["handshakes_failed"]], [&0, &0], "{report}");
+            report
+        };
+        for scheme in ["kerberos", "negotiate"] {
+            let report = run(&["--events", "300", "--scheme", scheme]);
+            assert_eq!(report["acknowledged"], 300, "{report}");
+            assert_eq!(report["handshakes"], report["connections"], "{report}");
+        }
+        let report = run(&["--idle", "--duration", "3s", "--reconnect-after", "1s"]);
+        for who in ["hosts", "deliveries"] {
+            let storm = &report["storm"][who];
+            assert_eq!([&storm["gone"], &storm["back"]], [&3, &3], "{who}: {report}");
+        }
+        assert_eq!(report["storm"]["handshakes"], 6, "{report}");
+        running.stop();
+        assert_eq!(running.code(), Some(0), "{}", told(site.path()));
+        let (code, verdict) = json(site.path(), &["fleet", "verify", "ledger", "out", "-o", "json"]);
+        assert_eq!((code, &verdict["delivered"]), (Some(0), &600.into()), "{verdict}");
+        assert_eq!(
+            [&verdict["lost"], &verdict["duplicated"], &verdict["altered"]],
+            [&0, &0, &0],
+            "{verdict}"
+        );
     }
 }

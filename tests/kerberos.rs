@@ -4,6 +4,7 @@ mod accepted;
 mod agreed;
 mod curl;
 mod diagnosed;
+pub(crate) mod fleet;
 mod mutated;
 mod refused;
 mod replayed;

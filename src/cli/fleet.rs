@@ -7,7 +7,9 @@ mod options;
 
 use super::test::events;
 use super::{Exit, Failure, Shape, print};
-use crate::fleet::{self, FleetError, Mint, Plan, PlanError, Pool, Report, Second, Verdict, Verify};
+use crate::fleet::{
+    self, FleetError, KerberosError, Mint, Plan, PlanError, Pool, Report, Second, Verdict, Verify,
+};
 use options::Options;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -76,6 +78,8 @@ fn fleet(options: Options) -> Result<(), Failure> {
             () = stopping => running.await,
         }
     });
+    // A handshake may still wait for a key distribution centre that is away.
+    runtime.shutdown_background();
     let report = report.map_err(failure)?;
     if let Some(path) = page {
         let title = format!("{} simulated Windows hosts against {url}", report.hosts);
@@ -90,8 +94,10 @@ fn plan(options: &Options, mint: Option<Mint>) -> Result<Plan, Failure> {
     let pool = pool(&settings.origin, settings.seed, settings.first_record)?;
     Plan::new(&options.url, mint, options.server_ca.as_deref(), Arc::new(pool), settings).map_err(|error| {
         let exit = match &error {
-            PlanError::Url(_) | PlanError::NoMint => Exit::Usage,
-            PlanError::NoEvents | PlanError::Mint(_) => Exit::Data,
+            PlanError::Url(_) | PlanError::NoMint | PlanError::NoServerCa => Exit::Usage,
+            PlanError::Kerberos(KerberosError::Library(_)) => Exit::Unavailable,
+            PlanError::Kerberos(KerberosError::Read { source, .. }) => Exit::of_io(source),
+            PlanError::NoEvents | PlanError::Mint(_) | PlanError::Kerberos(_) => Exit::Data,
         };
         Failure::new(exit, error)
     })

@@ -2,9 +2,9 @@
 
 use super::form::{Form, Hole, Wire};
 use super::host::{Duty, Host};
-use super::http::Outgoing;
 use super::ledger::Entry;
 use super::message::Caller;
+use super::outgoing::Outgoing;
 use super::template::{Filling, torn};
 use crate::wsman::BookmarkList;
 use crate::wsman::charset::Charset;

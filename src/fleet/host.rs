@@ -9,13 +9,17 @@
 //! is no longer offered ends. A stream that gave up comes back with the next answer, from the bookmark in it.
 
 use super::dice::{Dice, mixed};
-use super::http::{Delivery, Outgoing};
+use super::http::Delivery;
+use super::kerberos::Machine;
 use super::ledger::{Ledger, Stream as Record};
 use super::link::Link;
 use super::log::Log;
 use super::message::{self, Caller, Task};
 use super::meter::Meter;
+use super::outcome;
+use super::outgoing::Outgoing;
 use super::plan::Plan;
+use super::storm::{Storm, Who};
 use super::stream::{Ended, Stream};
 use crate::event::Timestamp;
 use crate::wsman::charset::{self, Charset};
@@ -33,6 +37,7 @@ pub(super) struct Shared {
     pub(super) plan: Plan,
     pub(super) meter: Meter,
     pub(super) ledger: Ledger,
+    pub(super) storm: Storm,
     pub(super) started: Instant,
     /// Events that may still be sent, where their number is limited.
     left: Option<AtomicU64>,
@@ -50,7 +55,7 @@ pub(super) struct Duty {
 
 /// Most subscriptions that are kept for others; more are made anew for each host.
 const DUTIES_MAX: usize = 1000;
-/// How long a host that never had an answer waits, where `refresh` is longer.
+/// How long a host waits that has no answer yet, or none since the storm, where `refresh` is longer.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
 pub(super) struct Host {
@@ -58,6 +63,8 @@ pub(super) struct Host {
     pub(super) number: u32,
     pub(super) name: Box<str>,
     pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Who it is by Kerberos.
+    pub(super) machine: Option<Machine>,
     pub(super) log: Mutex<Log>,
     /// Events that were there when this run began.
     pub(super) before: u64,
@@ -69,7 +76,8 @@ impl Shared {
     pub(super) fn new(plan: Plan, ledger: Ledger) -> Self {
         let left = plan.settings.events.map(AtomicU64::new);
         let started = Instant::now();
-        Self { plan, meter: Meter::default(), ledger, started, left, duties: Mutex::default() }
+        let (meter, storm) = (Meter::default(), Storm::default());
+        Self { plan, meter, ledger, storm, started, left, duties: Mutex::default() }
     }
 
     /// How many of `events` may be sent; those that are not sent in the end are to be given back.
@@ -115,11 +123,12 @@ struct Running {
 impl Host {
     pub(super) fn new(shared: Arc<Shared>, number: u32, log: Log, tls: Option<Arc<ClientConfig>>) -> Self {
         let settings = &shared.plan.settings;
-        let name = settings.names.of(number).into();
+        let name: Box<str> = settings.names.of(number).into();
         let faults = &settings.faults;
         let is_skewed = Dice::new(mixed(settings.seed) ^ u64::from(number)).chance(faults.skew);
         let skew = if is_skewed { faults.skew_by } else { Duration::ZERO };
-        Self { shared, number, name, tls, log: Mutex::new(log), before: 0, skew }
+        let machine = shared.plan.kerberos.as_ref().map(|kerberos| kerberos.machine(number, &name));
+        Self { shared, number, name, tls, machine, log: Mutex::new(log), before: 0, skew }
     }
 
     /// The time of this host's clock.
@@ -132,7 +141,7 @@ impl Host {
         let host = Arc::new(self);
         let mut dice = Dice::new(mixed(host.shared.plan.settings.seed ^ u64::from(host.number) << 32));
         let (mut running, mut streams) = (Vec::new(), JoinSet::new());
-        let mut is_known = false;
+        let (mut is_known, mut is_gone, mut is_calm) = (false, false, true);
         loop {
             let answered = host.enumerate(&mut dice, &mut running, &mut streams, &stop).await;
             if let Err(why) = &answered {
@@ -141,10 +150,24 @@ impl Host {
             if answered.is_ok() && !std::mem::replace(&mut is_known, true) {
                 host.shared.meter.tally(|tally| tally.hosts += 1);
             }
+            if answered.is_ok() && std::mem::take(&mut is_gone) {
+                host.shared.storm.back(Who::Host);
+            }
             let refresh = host.shared.plan.settings.refresh;
-            let pause = if is_known { refresh } else { refresh.min(FIRST_RETRY) };
-            if host.wait(Instant::now() + pause, &mut running, &mut streams, &stop).await.is_err() {
-                break;
+            let pause = if is_known && !is_gone { refresh } else { refresh.min(FIRST_RETRY) };
+            tokio::select! {
+                biased;
+                () = host.shared.storm.begins(), if is_calm => {
+                    (is_calm, is_gone) = (false, is_known);
+                    if is_gone {
+                        host.shared.storm.gone(Who::Host);
+                    }
+                }
+                waited = host.wait(Instant::now() + pause, &mut running, &mut streams, &stop) => {
+                    if waited.is_err() {
+                        break;
+                    }
+                }
             }
         }
         while streams.join_next().await.is_some() {}
@@ -193,9 +216,7 @@ impl Host {
         if answer.status != 200 {
             return Err(format!("HTTP {}", answer.status));
         }
-        let mut text = Vec::new();
-        charset::decode(&answer.body, None, &mut text).map_err(|error| error.to_string())?;
-        let text = String::from_utf8(text).map_err(|error| error.to_string())?;
+        let text = outcome::text(&answer)?;
         let answer = Answer::parse(&text).map_err(|why| why.to_string())?;
         let Reply::EnumerateResponse(offers) = &answer.reply else {
             return Err("the answer is none to an Enumerate".into());

@@ -3,7 +3,9 @@
 //!
 //! Lean on purpose: an idle connection holds no buffer, a request leaves in one write.
 
-use super::target::Target;
+use super::outgoing::Outgoing;
+use super::sealing::SealingError;
+use super::sign_in::SignInError;
 use std::io;
 use std::time::Duration;
 use thiserror::Error;
@@ -13,8 +15,6 @@ use tokio::time::{sleep, timeout};
 /// Longest head of an answer, and longest body: an answer holds subscriptions at most.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Room for the head before the body of a request; longer ones are moved there.
-const HEAD_ROOM: usize = 1024;
 const READ_BYTES: usize = 2048;
 
 pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
@@ -45,6 +45,10 @@ pub(super) enum HttpError {
     /// Cut off by ourselves, to see what the collector makes of it.
     #[error("cut off on purpose")]
     Cut,
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    #[error(transparent)]
+    Seal(#[from] SealingError),
 }
 
 impl HttpError {
@@ -58,15 +62,22 @@ impl HttpError {
             Self::NoHttp(_) => "no HTTP",
             Self::Late => "no answer",
             Self::Cut => "cut",
+            Self::SignIn(_) => "sign-in failed",
+            Self::Seal(error) => error.kind(),
         }
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// Empty where none is told.
+    pub(super) content_type: Box<str>,
+    /// What each `WWW-Authenticate` says.
+    pub(super) challenges: Vec<Box<str>>,
     pub(super) body: Vec<u8>,
-    keeps: bool,
+    /// The connection can be used again.
+    pub(super) keeps: bool,
 }
 
 /// How a request is written, where it is not just sent.
@@ -79,47 +90,6 @@ pub(super) enum Delivery {
     Unheard,
     /// In so many pieces with a pause between them.
     Slow(usize, Duration),
-}
-
-/// A request whose body was written behind room for its head.
-pub(super) struct Outgoing {
-    bytes: Vec<u8>,
-    from: usize,
-}
-
-impl Outgoing {
-    /// `body` appends to what it is given.
-    pub(super) fn new(body: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let mut bytes = vec![0; HEAD_ROOM];
-        body(&mut bytes);
-        Self { bytes, from: HEAD_ROOM }
-    }
-
-    pub(super) fn body_bytes(&self) -> usize {
-        self.bytes.len() - HEAD_ROOM
-    }
-
-    /// `authorization` is a header's value.
-    pub(super) fn head(&mut self, to: &Target, charset: &str, sldc: bool, authorization: Option<&str>) {
-        let encoding = if sldc { "Content-Encoding: SLDC\r\n" } else { "" };
-        let authorization =
-            authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
-        let head = format!(
-            "POST {} HTTP/1.1\r\nConnection: Keep-Alive\r\n\
-             Content-Type: application/soap+xml;charset={charset}\r\n{encoding}{authorization}\
-             User-Agent: Microsoft WinRM Client\r\nContent-Length: {}\r\nHost: {}\r\n\r\n",
-            to.path,
-            self.body_bytes(),
-            to.authority
-        );
-        if head.len() <= HEAD_ROOM {
-            self.from = HEAD_ROOM - head.len();
-            self.bytes[self.from..HEAD_ROOM].copy_from_slice(head.as_bytes());
-        } else {
-            self.bytes.splice(..HEAD_ROOM, head.into_bytes());
-            self.from = 0;
-        }
-    }
 }
 
 impl Connection {
@@ -145,7 +115,7 @@ impl Connection {
     }
 
     async fn send(&mut self, request: &Outgoing, how: Delivery) -> Result<(), HttpError> {
-        let bytes = &request.bytes[request.from..];
+        let bytes = request.bytes();
         let pieces = match how {
             Delivery::Cut(share) => {
                 let part = (bytes.len() as f64 * share.clamp(0.0, 1.0)) as usize;
@@ -200,7 +170,8 @@ impl Connection {
                 }
             }
         }
-        Ok(Answer { status: head.status, body, keeps: head.keeps })
+        let Head { status, content_type, challenges, keeps, .. } = head;
+        Ok(Answer { status, content_type, challenges, body, keeps })
     }
 
     async fn fill(&mut self, body: &mut Vec<u8>, length: usize) -> Result<(), HttpError> {
@@ -249,6 +220,8 @@ impl Connection {
 struct Head {
     status: u16,
     length: Length,
+    content_type: Box<str>,
+    challenges: Vec<Box<str>>,
     keeps: bool,
 }
 
@@ -265,7 +238,8 @@ impl Head {
         let first = lines.next().unwrap_or_default();
         let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
         let status = status.ok_or(HttpError::NoHttp("it has no status"))?;
-        let mut head = Self { status, length: Length::ToTheEnd, keeps: true };
+        let (content_type, challenges) = (Box::default(), Vec::new());
+        let mut head = Self { status, length: Length::ToTheEnd, content_type, challenges, keeps: true };
         for line in lines {
             let Some((name, value)) = line.split_once(':') else { continue };
             let value = value.trim();
@@ -277,6 +251,8 @@ impl Head {
                 "transfer-encoding" if value.eq_ignore_ascii_case("chunked") => {
                     head.length = Length::Chunked;
                 }
+                "content-type" => head.content_type = value.into(),
+                "www-authenticate" => head.challenges.push(value.into()),
                 "connection" => head.keeps = !value.eq_ignore_ascii_case("close"),
                 _ => {}
             }
@@ -308,6 +284,7 @@ fn cut_short() -> HttpError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::target::Target;
 
     async fn answer(pieces: &[&str]) -> Result<(u16, String, bool), HttpError> {
         let (ours, mut theirs) = tokio::io::duplex(16);
@@ -325,7 +302,7 @@ mod tests {
         };
         let mut request = Outgoing::new(|out| out.extend_from_slice(b"body"));
         let to = Target::parse("http://wec.example:5985/wsman/x").unwrap();
-        request.head(&to, "UTF-16", true, None);
+        request.head(&to, "application/soap+xml;charset=UTF-16", true, None);
         let connection = Connection::new(Box::new(ours));
         let exchange = connection.exchange(&request, Delivery::Whole, Duration::from_secs(5));
         let (answer, sent) = tokio::join!(exchange, other);

@@ -34,6 +34,10 @@ struct Inner {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) connections: u64,
+    /// By Kerberos.
+    pub(super) handshakes: u64,
+    pub(super) handshakes_failed: u64,
+    pub(super) handshake_reasons: BTreeMap<String, u64>,
     /// Hosts that have their subscriptions.
     pub(super) hosts: u64,
     /// Batches sent again: no Ack had come.
@@ -72,6 +76,17 @@ impl Meter {
     pub(super) fn failed(&self, why: &str) {
         self.both(|counts| counts.failures += 1);
         self.tally(|tally| add(&mut tally.reasons, why));
+    }
+
+    /// A handshake came to its end, or failed for a reason.
+    pub(super) fn handshake(&self, why: Option<&str>) {
+        self.tally(|tally| match why {
+            None => tally.handshakes += 1,
+            Some(why) => {
+                tally.handshakes_failed += 1;
+                add(&mut tally.handshake_reasons, why);
+            }
+        });
     }
 
     pub(super) fn fault(&self, what: &str) {

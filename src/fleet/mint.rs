@@ -120,18 +120,27 @@ type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 /// How hosts sign in by TLS.
 pub(super) struct ClientTls {
-    mint: Mint,
+    /// Who signs what hosts show; without, they show nothing.
+    mint: Option<Mint>,
     provider: Arc<CryptoProvider>,
     verifier: Arc<WebPkiServerVerifier>,
 }
 
 impl ClientTls {
-    /// `server_ca` is who vouches for the collector, where that is not the CA of the hosts.
-    pub(super) fn new(mint: Mint, server_ca: Option<&Path>) -> Result<Self, MintError> {
+    /// `server_ca` is who vouches for the collector, where that is not the CA of the hosts. `None` where nobody
+    /// does. `shows` is whether hosts have certificates themselves.
+    pub(super) fn new(
+        mint: Option<Mint>,
+        server_ca: Option<&Path>,
+        shows: bool,
+    ) -> Result<Option<Self>, MintError> {
         let provider = Arc::new(ring::default_provider());
-        let pem = match server_ca {
-            Some(path) => fs::read(path).map_err(|source| MintError::Read { path: path.into(), source })?,
-            None => mint.ca_pem.clone().into_bytes(),
+        let pem = match (server_ca, &mint) {
+            (Some(path), _) => {
+                fs::read(path).map_err(|source| MintError::Read { path: path.into(), source })?
+            }
+            (None, Some(mint)) => mint.ca_pem.clone().into_bytes(),
+            (None, None) => return Ok(None),
         };
         let tls = |error: &dyn std::fmt::Display| MintError::Tls(error.to_string());
         let mut roots = RootCertStore::empty();
@@ -140,13 +149,17 @@ impl ClientTls {
         }
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let verifier = verifier.build().map_err(|error| tls(&error))?;
-        Ok(Self { mint, provider, verifier })
+        Ok(Some(Self { mint: mint.filter(|_| shows), provider, verifier }))
     }
 
-    /// The configuration of one host, with a certificate of its own. No session is ever resumed: Windows
+    /// The configuration of one host, with a certificate of its own if it has one. No session is ever resumed: Windows
     /// presents its certificate on each connection.
     pub(super) fn of_host(&self, machine: &str) -> Result<Arc<ClientConfig>, MintError> {
-        self.config(Some(self.mint.client(machine, false)?))
+        self.config(self.shown(machine, false)?)
+    }
+
+    fn shown(&self, machine: &str, is_expired: bool) -> Result<Option<Shown>, MintError> {
+        self.mint.as_ref().map(|mint| mint.client(machine, is_expired)).transpose()
     }
 
     /// That of somebody who claims to be this host.
@@ -157,7 +170,7 @@ impl ClientTls {
     ) -> Result<Arc<ClientConfig>, MintError> {
         self.config(match stranger {
             Stranger::OtherAuthority => Some(Mint::new()?.client(machine, false)?),
-            Stranger::Expired => Some(self.mint.client(machine, true)?),
+            Stranger::Expired => self.shown(machine, true)?,
             Stranger::Nobody => None,
         })
     }
@@ -198,7 +211,7 @@ mod tests {
         for name in ["ca.pem", "ca.key", "server.pem", "server.key"] {
             assert!(folder.path().join(name).metadata().unwrap().len() > 100, "{name}");
         }
-        let tls = ClientTls::new(again, None).unwrap();
+        let tls = ClientTls::new(Some(again), None, true).unwrap().unwrap();
         tls.of_host("ws-1.example").unwrap();
         let missing = Mint::given(&folder.path().join("no"), &folder.path().join("ca.key"));
         assert!(missing.err().unwrap().to_string().contains("certificate and the key"));

@@ -11,9 +11,10 @@
 //! | `generate`, `template`, `pool` | events: made up or replayed, and which of them a host has |
 //! | `log` | what happened on one host, and when |
 //! | `form`, `message`, `batch` | what a host says, as Windows writes it, cheaply |
-//! | `target`, `http`, `link`, `mint` | how it gets there: HTTP/1.1, TLS, certificates made on the fly |
+//! | `target`, `outgoing`, `http`, `link`, `mint` | how it gets there: HTTP/1.1, TLS, certificates made on the fly |
+//! | `kerberos`, `sign_in`, `sealing` | tickets of a domain, the handshake with them, bodies sealed behind it |
 //! | `host`, `stream`, `outcome` | one host; one subscription of it; what an answer means |
-//! | `schedule`, `fault`, `stranger`, `plan` | what a run is to do |
+//! | `schedule`, `fault`, `stranger`, `storm`, `plan` | what a run is to do |
 //! | `ledger`, `open`, `verify` | what was sent, and what an output made of it |
 //! | `meter`, `watch`, `report` | what it came to |
 //!
@@ -27,6 +28,7 @@ mod form;
 mod generate;
 mod host;
 mod http;
+mod kerberos;
 mod ledger;
 mod link;
 mod log;
@@ -35,10 +37,14 @@ mod meter;
 mod mint;
 mod open;
 mod outcome;
+mod outgoing;
 mod plan;
 mod pool;
 mod report;
 mod schedule;
+mod sealing;
+mod sign_in;
+mod storm;
 mod stranger;
 mod stream;
 mod target;
@@ -46,11 +52,12 @@ mod template;
 mod verify;
 mod watch;
 
+pub use kerberos::{KerberosError, KerberosSettings, Scheme};
 pub use ledger::{Head, Names};
 pub use mint::{Mint, MintError};
 pub use plan::{Faults, Pace, Plan, PlanError, Settings};
 pub use pool::{Origin, Pool};
-pub use report::{Cost, Latency, Report, Second, page};
+pub use report::{Back, Cost, Latency, Report, Second, Storm, page};
 pub use schedule::Schedule;
 pub use verify::{ReadLog, Verdict, Verify};
 
@@ -98,6 +105,7 @@ pub async fn run(
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     seconds.tick().await;
     let mut over: Option<Instant> = None;
+    let mut storm = settings.storm_at.map(|at| shared.started + at);
     loop {
         tokio::select! {
             ended = hosts.join_next() => match ended {
@@ -110,6 +118,10 @@ pub async fn run(
                 each_second(&gathering.second(shared.started.elapsed(), &counts, &tally));
                 shared.ledger.flush()?;
             }
+            () = sleep_until(storm.unwrap_or_else(Instant::now)), if storm.is_some() => {
+                storm = None;
+                shared.storm.begin(shared.started.elapsed(), &shared.meter.total().1);
+            }
             () = stop.cancelled(), if over.is_none() => over = Some(Instant::now() + settings.grace),
             () = sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => {
                 hosts.shutdown().await;
@@ -121,7 +133,8 @@ pub async fn run(
     gathering.second(took, &counts, &tally);
     shared.ledger.flush()?;
     let (total, tally) = shared.meter.total();
-    Ok(gathering.report(settings.hosts, took, &total, tally))
+    let storm = shared.storm.report(&tally);
+    Ok(Report { storm, ..gathering.report(settings.hosts, took, &total, tally) })
 }
 
 /// Starts the hosts, one after the other over the time given, and waits for all of them.

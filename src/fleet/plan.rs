@@ -1,5 +1,6 @@
 //! What a fleet is to do.
 
+use super::kerberos::{Kerberos, KerberosError, KerberosSettings};
 use super::ledger::{Head, Names, VERSION};
 use super::mint::{ClientTls, Mint, MintError};
 use super::pool::{Origin, Pool};
@@ -15,6 +16,7 @@ pub struct Plan {
     /// What hosts call the collector: the address as it was given.
     pub(super) url: String,
     pub(super) tls: Option<ClientTls>,
+    pub(super) kerberos: Option<Kerberos>,
     pub settings: Settings,
     pub(super) pool: Arc<Pool>,
 }
@@ -33,6 +35,7 @@ pub struct Settings {
     pub from: Vec<IpAddr>,
     /// Password of Basic authentication; the user is the host's name.
     pub password: Option<String>,
+    pub kerberos: Option<KerberosSettings>,
     pub pace: Pace,
     /// Most events of a delivery.
     pub batch: u64,
@@ -42,6 +45,8 @@ pub struct Settings {
     pub events: Option<u64>,
     /// Hosts start one after the other over this time.
     pub start_over: Duration,
+    /// All hosts lose their connections then, and connect again at once.
+    pub storm_at: Option<Duration>,
     /// How often a host asks for its subscriptions.
     pub refresh: Duration,
     /// Instead of what the subscription says.
@@ -105,11 +110,13 @@ impl Default for Settings {
             connect: None,
             from: Vec::new(),
             password: None,
+            kerberos: None,
             pace: Pace::Closed,
             batch: 50,
             existing: 0,
             events: None,
             start_over: Duration::ZERO,
+            storm_at: None,
             refresh: Duration::from_secs(60),
             retry: None,
             heartbeat: None,
@@ -139,10 +146,10 @@ impl Settings {
 
 impl Plan {
     /// `mint` signs the certificates of the hosts, `server_ca` vouches for the collector; both are for
-    /// addresses with `https`.
+    /// addresses with `https`. Hosts that sign in by Kerberos show no certificates.
     ///
     /// # Errors
-    /// What is wrong with the address or the certificates.
+    /// What is wrong with the address, the certificates or the keys.
     pub fn new(
         url: &str,
         mint: Option<Mint>,
@@ -151,15 +158,20 @@ impl Plan {
         settings: Settings,
     ) -> Result<Self, PlanError> {
         let target = Target::parse(url).map_err(PlanError::Url)?;
-        let tls = match mint {
-            Some(mint) => Some(ClientTls::new(mint, server_ca)?),
-            None if target.is_tls => return Err(PlanError::NoMint),
-            None => None,
-        };
+        let shows = settings.kerberos.is_none();
+        if target.is_tls && shows && mint.is_none() {
+            return Err(PlanError::NoMint);
+        }
+        let tls = ClientTls::new(mint, server_ca, shows)?;
+        if target.is_tls && tls.is_none() {
+            return Err(PlanError::NoServerCa);
+        }
         if pool.is_empty() {
             return Err(PlanError::NoEvents);
         }
-        Ok(Self { target, url: url.into(), tls, settings, pool })
+        let names = || (0..settings.hosts).map(|host| settings.names.of(host)).collect::<Vec<_>>();
+        let kerberos = settings.kerberos.clone().map(|settings| Kerberos::new(settings, &names()));
+        Ok(Self { target, url: url.into(), tls, kerberos: kerberos.transpose()?, settings, pool })
     }
 }
 
@@ -169,8 +181,12 @@ pub enum PlanError {
     Url(String),
     #[error("hosts sign in to an https address with certificates; name a CA")]
     NoMint,
+    #[error("hosts trust nobody at an https address; name the CA of the collector's certificate")]
+    NoServerCa,
     #[error("there is no event that a host could send")]
     NoEvents,
     #[error(transparent)]
     Mint(#[from] MintError),
+    #[error(transparent)]
+    Kerberos(#[from] KerberosError),
 }

@@ -18,13 +18,17 @@ pub struct Report {
     pub seconds: f64,
     pub acknowledged: u64,
     pub batches: u64,
-    /// Bodies of the acknowledged deliveries, as sent.
+    /// Bodies of the acknowledged deliveries, as sent, or as sealed then.
     pub bytes: u64,
     pub events_per_second: f64,
     pub latency_ms: Latency,
     pub heartbeats: u64,
     pub enumerations: u64,
     pub connections: u64,
+    /// By Kerberos: those that were good.
+    pub handshakes: u64,
+    pub handshakes_failed: u64,
+    pub handshake_reasons: BTreeMap<String, u64>,
     pub resent: u64,
     pub refused: u64,
     pub given_up: u64,
@@ -34,11 +38,35 @@ pub struct Report {
     pub faults: BTreeMap<String, u64>,
     /// Acks of messages that are none: a mistake of the collector.
     pub wrong_acks: u64,
+    /// How it was when all connected again at once.
+    pub storm: Option<Storm>,
     /// What the fleet itself cost.
     pub fleet: Cost,
     /// What the watched process cost.
     pub collector: Option<Cost>,
     pub series: Vec<Second>,
+}
+
+/// All hosts lost their connections at one moment and came back.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Storm {
+    /// Seconds from the start.
+    pub at: f64,
+    /// Those whose question for subscriptions was answered since.
+    pub hosts: Back,
+    /// Those that had an Ack since.
+    pub deliveries: Back,
+    /// By Kerberos, since then.
+    pub handshakes: u64,
+    pub handshakes_failed: u64,
+}
+
+/// How many lost their connection, how many are back, and when the last of them was.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Back {
+    pub gone: u64,
+    pub back: u64,
+    pub seconds: f64,
 }
 
 /// From when a batch was due, or in a closed loop from when it was sent, to its Ack.
@@ -148,6 +176,9 @@ impl Gathering {
             heartbeats: total.heartbeats,
             enumerations: total.enumerations,
             connections: tally.connections,
+            handshakes: tally.handshakes,
+            handshakes_failed: tally.handshakes_failed,
+            handshake_reasons: tally.handshake_reasons,
             resent: tally.resent,
             refused: tally.refused,
             given_up: tally.given_up,
@@ -156,6 +187,7 @@ impl Gathering {
             reasons: tally.reasons,
             faults: tally.faults,
             wrong_acks: tally.wrong_acks,
+            storm: None,
             fleet: self.fleet.cost(total.events).unwrap_or_default(),
             collector: self.collector.cost(total.events),
             series: self.series,
@@ -209,6 +241,12 @@ fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
+impl fmt::Display for Back {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} back after {:.2} s", self.back, self.gone, self.seconds)
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Latency { p50, p90, p99, p999, max } = self.latency_ms;
@@ -230,6 +268,16 @@ impl fmt::Display for Report {
             "also  {} heartbeats, {} enumerations, {} connections, {} sent again",
             self.heartbeats, self.enumerations, self.connections, self.resent
         )?;
+        if self.handshakes + self.handshakes_failed > 0 {
+            writeln!(f, "sign  {} handshakes by Kerberos", self.handshakes)?;
+        }
+        if let Some(Storm { at, hosts, deliveries, handshakes, handshakes_failed }) = self.storm {
+            writeln!(
+                f,
+                "storm at {at:.1} s: hosts {hosts}, deliveries {deliveries}, {handshakes} handshakes by Kerberos, \
+                 {handshakes_failed} failed"
+            )?;
+        }
         for (name, cost) in [("fleet", Some(self.fleet)), ("collector", self.collector)] {
             let Some(cost) = cost else { continue };
             writeln!(
@@ -240,6 +288,7 @@ impl fmt::Display for Report {
         }
         for (count, what) in [
             (self.failures, "deliveries or questions failed"),
+            (self.handshakes_failed, "handshakes failed"),
             (self.given_up, "subscriptions given up after retries"),
             (self.refused, "subscriptions refused"),
             (self.oversize, "events larger than an envelope"),
@@ -251,6 +300,9 @@ impl fmt::Display for Report {
         }
         for (reason, count) in &self.reasons {
             writeln!(f, "        {count} × {reason}")?;
+        }
+        for (reason, count) in &self.handshake_reasons {
+            writeln!(f, "        {count} × handshake: {reason}")?;
         }
         for (fault, count) in &self.faults {
             writeln!(f, "      on purpose: {count} × {fault}")?;

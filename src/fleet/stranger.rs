@@ -1,9 +1,10 @@
 //! Connections that no collector may serve: with a certificate that is not to be taken, in the name of a host.
 
 use super::dice::Dice;
-use super::http::{HttpError, Outgoing};
-use super::link::Link;
+use super::http::HttpError;
+use super::link::Way;
 use super::outcome::Outcome;
+use super::outgoing::Outgoing;
 use super::plan::Faults;
 use crate::wsman::Guid;
 use crate::wsman::charset::Charset;
@@ -40,16 +41,17 @@ impl Stranger {
     /// Asks by the way of a host; what came of it, and whether that is a mistake of the collector.
     pub(super) async fn call(
         self,
-        link: &Link,
+        way: &Way,
         request: Outgoing,
         charset: Charset,
         message: Guid,
     ) -> (String, bool) {
-        match link.intrude(self, request, charset).await {
+        match way.intrude(self, request, charset).await {
             Ok(answer) => match Outcome::of(&answer, message) {
                 Outcome::Acknowledged => (format!("{self}, acknowledged"), true),
                 Outcome::Refused => (format!("{self}, answered by DeliveryRefused"), false),
                 Outcome::Failed(why) => (format!("{self}, answered by {why}"), false),
+                Outcome::Cut => (format!("{self}, cut"), false),
             },
             Err(error @ (HttpError::Connect(_) | HttpError::Late)) => {
                 (format!("{self}, {}", error.kind()), false)

@@ -10,20 +10,23 @@
 //! the collector offers the subscription again, and goes on from the bookmark in that offer. A collector
 //! that refuses deliveries is not asked twice, nor told goodbye.
 
+mod beside;
+
 use super::batch::{Batch, charset_of};
 use super::dice::Dice;
 use super::fault;
 use super::form::compress;
 use super::host::{Duty, Host};
-use super::http::{Delivery, Outgoing};
+use super::http::{Delivery, HttpError};
 use super::ledger::{Entry, Fate};
 use super::link::Link;
-use super::message::{self, Caller};
+use super::message::Caller;
 use super::open::Open;
 use super::outcome::Outcome;
+use super::outgoing::Outgoing;
 use super::plan::Pace;
 use super::schedule::Turn;
-use super::stranger::Stranger;
+use super::storm::Who;
 use super::target::Target;
 use crate::wsman::charset;
 use crate::wsman::{BookmarkList, Guid};
@@ -56,6 +59,17 @@ pub(super) struct Stream {
     bookmark: BookmarkList,
     /// It begins without a bookmark, and says so first.
     is_new: bool,
+    /// Whether the storm took its connection, and where that is over.
+    storm: Weather,
+}
+
+/// Where a stream is with the storm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    Before,
+    /// It has lost its connection, and no Ack since.
+    Within,
+    Behind,
 }
 
 /// How long a goodbye may take; Windows gives it half a second.
@@ -95,6 +109,7 @@ impl Stream {
             at,
             bookmark: list,
             is_new,
+            storm: Weather::Before,
         })
     }
 
@@ -158,6 +173,10 @@ impl Stream {
                     turn = planned.map_or(turn, |planned| planned.next);
                     self.send(limit, due.unwrap_or(silent), stop).await
                 }
+                () = self.host.shared.storm.begins(), if self.storm == Weather::Before => {
+                    self.lose_connection();
+                    self.heartbeat(stop).await
+                }
                 () = sleep_until(silent) => self.heartbeat(stop).await,
             };
             if let Err(ended) = done {
@@ -218,7 +237,7 @@ impl Stream {
         let mut bytes = 0;
         self.persist(stop, |stream, caller| {
             let request = batch.request(&stream.host, &stream.duty, caller, &bookmark);
-            bytes = request.body_bytes();
+            bytes = request.body().len();
             request
         })
         .await?;
@@ -238,7 +257,7 @@ impl Stream {
             let what = match verdict.await {
                 Outcome::Acknowledged => "duplicate, acknowledged",
                 Outcome::Refused => "duplicate, refused",
-                Outcome::Failed(_) => "duplicate, not acknowledged",
+                Outcome::Failed(_) | Outcome::Cut => "duplicate, not acknowledged",
             };
             self.host.shared.meter.fault(what);
         }
@@ -258,13 +277,19 @@ impl Stream {
         loop {
             let how = fault::delivery(&self.host.shared.plan.settings.faults, &mut self.dice);
             match self.attempt(how, &mut body).await {
-                Outcome::Acknowledged => return Ok(()),
+                Outcome::Acknowledged => {
+                    if self.storm == Weather::Within {
+                        self.storm = Weather::Behind;
+                        self.host.shared.storm.back(Who::Delivery);
+                    }
+                    return Ok(());
+                }
                 Outcome::Refused => {
                     self.host.shared.meter.failed("DeliveryRefused");
                     return Err(Ended::Refused);
                 }
                 // What we cut ourselves is sent again at once, and is no failure of anybody.
-                Outcome::Failed(why) if why == "cut" => self.host.shared.meter.fault("cut, sent again"),
+                Outcome::Cut => self.host.shared.meter.fault("cut, sent again"),
                 Outcome::Failed(why) => {
                     self.host.shared.meter.failed(&why);
                     if left == 0 {
@@ -291,10 +316,26 @@ impl Stream {
         let caller = Caller { machine: &host.name, session: self.session, message, operation };
         let request = body(self, caller);
         let (charset, sldc) = (charset_of(&self.duty), self.duty.task.subscription.compressed);
-        match self.link.exchange(request, charset, sldc, how).await {
-            Ok(answer) => Outcome::of(&answer, message),
-            Err(error) => Outcome::Failed(error.kind().into()),
+        let exchanged = tokio::select! {
+            biased;
+            () = self.host.shared.storm.begins(), if self.storm == Weather::Before => None,
+            exchanged = self.link.exchange(request, charset, sldc, how) => Some(exchanged),
+        };
+        match exchanged {
+            Some(Ok(answer)) => Outcome::of(&answer, message),
+            Some(Err(HttpError::Cut)) => Outcome::Cut,
+            Some(Err(error)) => Outcome::Failed(error.kind().into()),
+            None => {
+                self.lose_connection();
+                Outcome::Cut
+            }
         }
+    }
+
+    fn lose_connection(&mut self) {
+        self.link.hang_up();
+        self.storm = Weather::Within;
+        self.host.shared.storm.gone(Who::Delivery);
     }
 
     async fn heartbeat(&mut self, stop: &CancellationToken) -> Result<(), Ended> {
@@ -305,54 +346,6 @@ impl Stream {
         .await?;
         self.host.shared.meter.heartbeat();
         Ok(())
-    }
-
-    /// Sends what is no message of Windows, where the plan asks for it.
-    async fn misbehave(&mut self) {
-        let faults = self.host.shared.plan.settings.faults;
-        if let Some(stranger) = Stranger::beside(&faults, &mut self.dice) {
-            self.intrude(stranger).await;
-        }
-        let Some(fault) = fault::beside(&faults, &mut self.dice) else { return };
-        let mut dice = Dice::new(self.dice.roll());
-        let mut body =
-            |stream: &Self, caller: Caller<'_>| fault::body(fault, &stream.duty.task, caller, &mut dice);
-        let verdict = self.attempt(Delivery::Whole, &mut body);
-        let answered = match verdict.await {
-            Outcome::Acknowledged => {
-                self.host.shared.meter.tally(|tally| tally.wrong_acks += 1);
-                "acknowledged".to_owned()
-            }
-            Outcome::Refused => "DeliveryRefused".into(),
-            Outcome::Failed(why) => why,
-        };
-        self.host.shared.meter.fault(&format!("{fault}, answered by {answered}"));
-    }
-
-    async fn intrude(&mut self, stranger: Stranger) {
-        let [message, operation] = [self.dice.guid(), self.dice.guid()];
-        let caller = Caller { machine: &self.host.name, session: self.session, message, operation };
-        let request = self.body_of(&self.duty.task.heartbeat(caller));
-        let called = stranger.call(&self.link, request, charset_of(&self.duty), message);
-        let (what, is_mistake) = called.await;
-        let meter = &self.host.shared.meter;
-        meter.fault(&what);
-        meter.tally(|tally| tally.wrong_acks += u64::from(is_mistake));
-    }
-
-    /// The host shuts down. The End behind it says SLDC and is plain, as Windows does it.
-    async fn farewell(&mut self) {
-        let [message, operation, end] = [self.dice.guid(), self.dice.guid(), self.dice.guid()];
-        let host = Arc::clone(&self.host);
-        let caller = Caller { machine: &host.name, session: self.session, message, operation };
-        let body = self.body_of(&self.duty.task.subscription_end(caller));
-        let (charset, sldc) = (charset_of(&self.duty), self.duty.task.subscription.compressed);
-        let said = self.link.exchange(body, charset, sldc, Delivery::Whole).await;
-        if said.is_ok_and(|answer| answer.status < 300) {
-            let end = message::end(end, operation);
-            let body = Outgoing::new(|out| charset::encode(&end, charset, out));
-            let _ = self.link.exchange(body, charset, sldc, Delivery::Whole).await;
-        }
     }
 
     fn body_of(&self, text: &str) -> Outgoing {

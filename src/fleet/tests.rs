@@ -447,6 +447,49 @@ fn hosts_without_events_send_heartbeats() {
 }
 
 #[test]
+fn all_hosts_lose_their_connections_and_come_back_at_once() {
+    test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake::start(|_| Say::Ack).await;
+        let stop = CancellationToken::new();
+        let storm_at = Some(Duration::from_millis(300));
+        let refresh = Duration::from_secs(60);
+        let settings = Settings { pace: Pace::Idle, storm_at, refresh, ..settings(5, &folder) };
+        let running = run(plan(&fake, settings), stop.clone(), |_| {});
+        let stopping = async {
+            while fake.state.lock().unwrap().heartbeats < 5 {
+                sleep(Duration::from_millis(20)).await;
+            }
+            stop.cancel();
+        };
+        let (report, ()) = tokio::join!(running, stopping);
+        let report = report.unwrap();
+        let storm = report.storm.unwrap();
+        for back in [storm.hosts, storm.deliveries] {
+            assert_eq!((back.gone, back.back), (5, 5), "{report}");
+            assert!(back.seconds > 0.0 && back.seconds < 20.0, "{report}");
+        }
+        assert_eq!((report.enumerations, report.connections, report.failures), (10, 20, 0), "{report}");
+        assert_eq!(fake.state.lock().unwrap().beginnings, 5, "a host that comes back does not begin anew");
+    });
+}
+
+#[test]
+fn a_storm_amid_deliveries_loses_nothing() {
+    test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake::start(|_| Say::Ack).await;
+        let storm_at = Some(Duration::from_millis(100));
+        let pace = Pace::Open(Schedule::steady(1000.0));
+        let settings = Settings { events: Some(500), storm_at, pace, ..settings(4, &folder) };
+        let (report, verdict) = run_and_verify(&fake, settings).await;
+        assert_eq!((verdict.lost, verdict.altered, verdict.delivered), (0, 0, 500), "{verdict}");
+        let storm = report.storm.unwrap();
+        assert_eq!((storm.deliveries.gone, storm.deliveries.back, report.failures), (4, 4, 0), "{report}");
+    });
+}
+
+#[test]
 fn faults_lose_nothing_and_are_told() {
     test(async {
         let folder = tempfile::tempdir().unwrap();

@@ -14,13 +14,13 @@ use std::process::Stdio;
 use std::thread;
 
 /// Either way to seal.
-enum Sealing {
+pub(super) enum Sealing {
     Ours(Box<Sealer>),
     Library(LibrarySeal),
 }
 
 impl Sealing {
-    fn of(seal: Seal) -> Self {
+    pub(super) fn of(seal: Seal) -> Self {
         match seal {
             Seal::Keys(keys) => Self::Ours(Box::new(keys.sealer().unwrap())),
             Seal::Library(seal) => Self::Library(seal),
@@ -29,7 +29,7 @@ impl Sealing {
 
     /// The message in a part, which is as long as the part says, with its padding or without.
     #[track_caller]
-    fn open(&mut self, part: &Part<'_>) -> Vec<u8> {
+    pub(super) fn open(&mut self, part: &Part<'_>) -> Vec<u8> {
         let (mut token, mut data) = (part.token.to_vec(), part.sealed.to_vec());
         let (bytes, padding) = match self {
             Self::Ours(sealer) => (sealer.unseal(&token, &mut data).unwrap(), 0),
@@ -43,7 +43,7 @@ impl Sealing {
         data
     }
 
-    fn seal(&mut self, message: &[u8]) -> Sealed {
+    pub(super) fn seal(&mut self, message: &[u8]) -> Sealed {
         match self {
             Self::Ours(sealer) => {
                 let mut confounder = [0; 16];
@@ -58,18 +58,22 @@ impl Sealing {
 }
 
 /// What a request says, as far as it matters.
-struct Request {
-    scheme: String,
-    token: Vec<u8>,
-    content_type: String,
-    body: Vec<u8>,
+pub(super) struct Request {
+    /// Its first line, and its headers.
+    pub(super) head: String,
+    pub(super) scheme: String,
+    pub(super) token: Vec<u8>,
+    pub(super) content_type: String,
+    pub(super) body: Vec<u8>,
 }
 
-fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+pub(super) fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let (mut token, mut scheme, mut content_type, mut length) = (Vec::new(), String::new(), String::new(), 0);
+    let mut head = String::new();
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).unwrap();
+        head += &line;
         let (name, value) = match line.trim_end() {
             "" if line.is_empty() => return None,
             "" => break,
@@ -87,7 +91,7 @@ fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
-    Some(Request { scheme, token, content_type, body })
+    Some(Request { head, scheme, token, content_type, body })
 }
 
 /// Answers everything on one connection: messages with what they say, backwards.

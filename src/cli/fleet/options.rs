@@ -2,7 +2,8 @@
 
 use crate::cli::Shape;
 use crate::cli::{Exit, Failure};
-use crate::fleet::{Faults, Mint, Names, Origin, Pace, Schedule, Settings};
+use crate::fleet::{Faults, KerberosSettings, Mint, Names, Origin, Pace, Schedule, Scheme, Settings};
+use crate::kerberos::Etype;
 use crate::units::Span;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -48,6 +49,23 @@ pub(super) struct Options {
     /// Password of Basic authentication; the user is the host's name
     #[arg(long, help_heading = "Sign-in")]
     password: Option<String>,
+    /// Sign in by Kerberos, as machines of a domain do, with the keys of this keytab: those of WS-00001$@REALM
+    /// for the host ws-00001. Bodies are sealed on http; on https hosts show no certificate
+    #[arg(long, value_name = "FILE", conflicts_with = "password", help_heading = "Sign-in")]
+    keytab: Option<PathBuf>,
+    /// Realm of the machines [default: the domain in capitals]
+    #[arg(long, requires = "keytab", help_heading = "Sign-in")]
+    realm: Option<String>,
+    /// The collector's principal [default: HTTP/ and the host of the address]
+    #[arg(long, value_name = "PRINCIPAL", requires = "keytab", help_heading = "Sign-in")]
+    service: Option<String>,
+    /// Tokens of Kerberos as they are, or within SPNEGO
+    #[arg(long, value_enum, default_value = "kerberos", requires = "keytab", help_heading = "Sign-in")]
+    scheme: SchemeName,
+    /// Encryption type of tickets and keys, such as aes128-cts-hmac-sha1-96; may be given several times
+    /// [default: all that the Kerberos library has]
+    #[arg(long, value_name = "TYPE", requires = "keytab", value_parser = etype, help_heading = "Sign-in")]
+    etype: Vec<Etype>,
     /// Make the folder of certificates and end
     #[arg(long, requires = "certificates", help_heading = "Sign-in")]
     pub(super) mint_only: bool,
@@ -107,6 +125,10 @@ pub(super) struct Options {
     /// How often hosts ask for their subscriptions
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = Span::parse, help_heading = "Hosts")]
     refresh: Span,
+    /// After this time all hosts lose their connections and connect again at once; the report tells how long
+    /// until all are back
+    #[arg(long, value_name = "TIME", value_parser = Span::parse, help_heading = "Hosts")]
+    reconnect_after: Option<Span>,
     /// Pause before a delivery is sent again, in place of the subscription's
     #[arg(long, value_name = "TIME", value_parser = Span::parse, help_heading = "Hosts")]
     retry: Option<Span>,
@@ -181,6 +203,12 @@ const ADDRESSES_MAX: usize = 4096;
 #[derive(Clone, Debug)]
 struct Addresses(Vec<IpAddr>);
 
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SchemeName {
+    Kerberos,
+    Negotiate,
+}
+
 impl Options {
     pub(super) fn mint(&self) -> Result<Option<Mint>, Failure> {
         let mint = match (&self.certificates, &self.ca, &self.key) {
@@ -206,6 +234,12 @@ impl Options {
             let why = "`--fault-certificate` is for an https address: certificates are shown over TLS only";
             return Err(Failure::new(Exit::Usage, why));
         }
+        if let (Some(after), Some(duration)) = (self.reconnect_after, self.duration)
+            && after.0 >= duration.0
+        {
+            let why = "`--reconnect-after` is to be within `--duration`";
+            return Err(Failure::new(Exit::Usage, why));
+        }
         let origin = if self.replay.is_empty() {
             Origin::Generated { variants: self.variants }
         } else {
@@ -220,11 +254,13 @@ impl Options {
             connect: self.connect,
             from: self.from.clone().map(|from| from.0).unwrap_or_default(),
             password: self.password.clone(),
+            kerberos: self.kerberos()?,
             pace: self.pace(),
             batch: self.batch,
             existing: self.existing,
             events: self.events,
             start_over: self.start_over.map_or(START_PAUSE * self.hosts, |span| span.0),
+            storm_at: self.reconnect_after.map(|span| span.0),
             refresh: self.refresh.0,
             retry: self.retry.map(|span| span.0),
             heartbeat: self.heartbeat.map(|span| span.0),
@@ -248,6 +284,21 @@ impl Options {
         })
     }
 
+    fn kerberos(&self) -> Result<Option<KerberosSettings>, Failure> {
+        let Some(keytab) = self.keytab.clone() else { return Ok(None) };
+        if self.fault_certificate > 0.0 {
+            let why = "`--fault-certificate` is for hosts with certificates, and those of a keytab have none";
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        let scheme = match self.scheme {
+            SchemeName::Kerberos => Scheme::Kerberos,
+            SchemeName::Negotiate => Scheme::Negotiate,
+        };
+        let realm = self.realm.clone().unwrap_or_else(|| self.domain.to_ascii_uppercase());
+        let (service, etypes) = (self.service.clone(), self.etype.clone());
+        Ok(Some(KerberosSettings { keytab, realm, service, scheme, etypes }))
+    }
+
     fn pace(&self) -> Pace {
         let Some(rate) = self.rate else {
             return if self.idle { Pace::Idle } else { Pace::Closed };
@@ -265,6 +316,11 @@ impl Options {
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("`{text}` is no share; write a number from 0 to 1, such as `0.01`"))
+}
+
+fn etype(text: &str) -> Result<Etype, String> {
+    let wrong = || format!("`{text}` is no encryption type; write for example `aes256-cts-hmac-sha1-96`");
+    Etype::from_name(text).ok_or_else(wrong)
 }
 
 fn addresses(text: &str) -> Result<Addresses, String> {

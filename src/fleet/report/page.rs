@@ -67,6 +67,7 @@ pub fn page(report: &Report, title: &str) -> String {
     let hosts = |second: &Second| Some(second.hosts as f64);
     chart("Hosts that have their subscriptions", "", &series, &[("hosts", "#5a6774", &hosts)], &mut out);
     counts("Why it failed", report.reasons.iter(), &mut out);
+    counts("Why handshakes failed", report.handshake_reasons.iter(), &mut out);
     counts("Done wrong on purpose", report.faults.iter(), &mut out);
     out.push_str("</body></html>\n");
     out
@@ -90,6 +91,18 @@ fn figures(report: &Report, out: &mut String) {
     }
     row("Fleet, CPU s per million events", format!("{:.2}", report.fleet.cpu_seconds_per_million));
     row("Heartbeats, enumerations", format!("{}, {}", report.heartbeats, report.enumerations));
+    if report.handshakes + report.handshakes_failed > 0 {
+        row("Handshakes by Kerberos, failed", format!("{}, {}", report.handshakes, report.handshakes_failed));
+    }
+    if let Some(storm) = report.storm {
+        row("All connections lost", format!("at {:.1} s", storm.at));
+        row("Hosts then", storm.hosts.to_string());
+        row("Deliveries then", storm.deliveries.to_string());
+        row(
+            "Handshakes by Kerberos then, failed",
+            format!("{}, {}", storm.handshakes, storm.handshakes_failed),
+        );
+    }
     row(
         "Sent again, given up, refused",
         format!("{}, {}, {}", report.resent, report.given_up, report.refused),
