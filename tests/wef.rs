@@ -1,7 +1,7 @@
 //! The collector end to end: hosts that enumerate, deliver and come back, and what is in the file.
 
 mod bad_input;
-mod crash;
+pub(crate) mod crash;
 mod crowd;
 mod hosts;
 mod kerberos;

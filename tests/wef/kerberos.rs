@@ -1,6 +1,9 @@
 //! Hosts that come in with Kerberos, by clients that nobody here wrote, and those that cannot: what they are told,
 //! and what an operator is.
 
+mod kills;
+mod matrix;
+
 use super::{LOGONS, Site, WEC, batch, only};
 use crate::kerberos::{lab, python, token};
 use crate::support::host::{self, Host, Offered, bookmark};
@@ -32,6 +35,8 @@ struct Setting {
     site: Site,
     running: Process,
     http: u16,
+    /// Of the service that clients have tickets for.
+    host: String,
 }
 
 impl Setting {
@@ -45,7 +50,7 @@ impl Setting {
         let http = free_port();
         site.add(&format!("[http]\nlisten = '127.0.0.1:{http}'\n"));
         let running = site.run();
-        Self { site, running, http }
+        Self { site, running, http, host: "localhost".into() }
     }
 
     /// What a real client makes of a message that it sends twice.
@@ -53,7 +58,7 @@ impl Setting {
     fn send(&self, python: &Path, client: &Client, name: &str, path: &str, message: &str) -> String {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kerberos/clients.py");
         let mut command = client.command(python.to_str().unwrap());
-        command.args([script, name, &self.site.port.to_string(), "localhost", path.trim_start_matches('/')]);
+        command.args([script, name, &self.site.port.to_string(), &self.host, path.trim_start_matches('/')]);
         command.args(self.is_tls().then_some("https"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -63,6 +68,23 @@ impl Setting {
         assert!(!stdout.is_empty(), "{name}: {errors}{}", told(self.site.path()));
         // RC4 leaves its byte of padding with some clients.
         String::from_utf8_lossy(&stdout).replace('\u{1}', "")
+    }
+
+    /// What curl makes of a message that it does not seal.
+    fn curl(&self, client: &Client, message: &str) -> String {
+        let (port, name) = (self.site.port, &self.host);
+        let mut curl = client.command("curl");
+        curl.args(["-s", "-S", "-i", "--negotiate", "-u", ":", "--max-time", "30", "-H"])
+            .args([
+                "Content-Type: application/soap+xml;charset=UTF-8",
+                "-H",
+                "Expect:",
+                "--data-binary",
+                message,
+            ])
+            .args(["--resolve", &format!("{name}:{port}:127.0.0.1")])
+            .arg(format!("http://{name}:{port}/wsman"));
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
     }
 
     fn is_tls(&self) -> bool {
@@ -96,8 +118,9 @@ impl Setting {
                 "{name}: {answer}"
             );
         }
-        eventually("it is in the file", || self.site.events().contains(&(machine.clone(), record)));
-        assert_eq!(self.site.records().iter().filter(|kept| **kept == record).count(), 1, "{name}");
+        let kept = (machine, record);
+        eventually("it is in the file", || self.site.events().contains(&kept));
+        assert_eq!(self.site.events().iter().filter(|event| **event == kept).count(), 1, "{name}");
     }
 
     /// One request with a token and no body; what is answered.
@@ -196,19 +219,7 @@ fn a_ticket_without_a_seal_may_only_ask_who_we_are() {
     let setting = Setting::new(PLAIN, &lab.keytab(&[LOCALHOST]));
     let client = lab.client();
     let host = Host::new(&machine(&client), setting.site.port);
-    let ask = |message: &str| {
-        let mut curl = client.command("curl");
-        curl.args(["-s", "-S", "-i", "--negotiate", "-u", ":", "--max-time", "30", "-H"])
-            .args([
-                "Content-Type: application/soap+xml;charset=UTF-8",
-                "-H",
-                "Expect:",
-                "--data-binary",
-                message,
-            ])
-            .arg(format!("http://localhost:{}/wsman", setting.site.port));
-        String::from_utf8(curl.output().unwrap().stdout).unwrap()
-    };
+    let ask = |message: &str| setting.curl(&client, message);
     let identify = host::written(Header::default(), Message::Identify);
     let told = ask(&identify);
     assert!(told.contains("HTTP/1.1 200 OK") && told.contains("ProductVendor>Forebay"), "{told}");
@@ -352,7 +363,7 @@ fn a_clock_that_is_wrong_is_told_with_its_seconds() {
     ahead.args(["-f", "+10m", env!("CARGO_BIN_EXE_forebay"), "run", "pipeline.toml"]);
     ahead.env("DONT_FAKE_MONOTONIC", "1");
     let running = site.up(quiet(ahead, site.path()));
-    let setting = Setting { site, running, http };
+    let setting = Setting { site, running, http, host: "localhost".into() };
     for _ in 0..2 {
         let answer = setting.sign_in("Kerberos", &token(&library, &client, &service, Mechanism::Kerberos));
         assert_eq!(krb_error(&answer, "Kerberos").code, 37);
