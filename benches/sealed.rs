@@ -23,7 +23,7 @@ use std::time::Duration;
 use support::lab::Lab;
 
 /// The lab of the tests.
-#[allow(dead_code, unreachable_pub, reason = "a bench needs less of it")]
+#[allow(dead_code, clippy::unwrap_used, reason = "a bench needs less of it, and tests may panic")]
 #[path = "../tests/support"]
 mod support {
     pub(crate) mod lab;
