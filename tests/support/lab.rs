@@ -36,6 +36,15 @@ pub(crate) struct Lab {
     names: AtomicU32,
 }
 
+/// A machine with tickets, whichever centre it has them from.
+pub(crate) trait Member {
+    /// As `WIN1$@FOREBAY.TEST`.
+    fn principal(&self) -> &str;
+
+    /// A program that uses the tickets.
+    fn command(&self, program: &str) -> Command;
+}
+
 /// A machine that has proved itself to the centre.
 pub(crate) struct Client {
     /// As `WIN1$@FOREBAY.TEST`.
@@ -182,6 +191,16 @@ impl Client {
         let mut command = self.lab.command(program);
         command.env("KRB5CCNAME", self.cache_name()).env("KRB5_CONFIG", &self.configuration);
         command
+    }
+}
+
+impl Member for Client {
+    fn principal(&self) -> &str {
+        &self.principal
+    }
+
+    fn command(&self, program: &str) -> Command {
+        Self::command(self, program)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod dice;
+pub(crate) mod domain;
 pub(crate) mod host;
 pub(crate) mod lab;
 pub(crate) mod live_log;

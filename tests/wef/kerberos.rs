@@ -3,11 +3,12 @@
 
 mod kills;
 mod matrix;
+mod members;
 
 use super::{LOGONS, Site, WEC, batch, only};
 use crate::kerberos::{lab, python, token};
 use crate::support::host::{self, Host, Offered, bookmark};
-use crate::support::lab::{AES256, Client, LOCALHOST, Lab, RC4, find};
+use crate::support::lab::{AES256, LOCALHOST, Lab, Member, RC4, find};
 use crate::support::once::findings;
 use crate::support::process::{Process, eventually, forebay, free_port, http_get, quiet, told};
 use base64::Engine as _;
@@ -55,7 +56,7 @@ impl Setting {
 
     /// What a real client makes of a message that it sends twice.
     #[track_caller]
-    fn send(&self, python: &Path, client: &Client, name: &str, path: &str, message: &str) -> String {
+    fn send(&self, python: &Path, client: &impl Member, name: &str, path: &str, message: &str) -> String {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kerberos/clients.py");
         let mut command = client.command(python.to_str().unwrap());
         command.args([script, name, &self.site.port.to_string(), &self.host, path.trim_start_matches('/')]);
@@ -71,7 +72,7 @@ impl Setting {
     }
 
     /// What curl makes of a message that it does not seal.
-    fn curl(&self, client: &Client, message: &str) -> String {
+    fn curl(&self, client: &impl Member, message: &str) -> String {
         let (port, name) = (self.site.port, &self.host);
         let mut curl = client.command("curl");
         curl.args(["-s", "-S", "-i", "--negotiate", "-u", ":", "--max-time", "30", "-H"])
@@ -93,7 +94,7 @@ impl Setting {
 
     /// Enumerates and delivers as this client.
     #[track_caller]
-    fn deliver(&self, python: &Path, client: &Client, name: &str, record: u64) {
+    fn deliver(&self, python: &Path, client: &impl Member, name: &str, record: u64) {
         let machine = machine(client);
         let host = Host::new(&machine, self.site.port);
         let header = Header {
@@ -166,8 +167,8 @@ fn put(keytab: &Path, site: &Site) {
 }
 
 /// `WIN3$@FOREBAY.TEST` as its events name it.
-fn machine(client: &Client) -> String {
-    client.principal.replacen("$@", ".", 1).to_lowercase()
+fn machine(client: &impl Member) -> String {
+    client.principal().replacen("$@", ".", 1).to_lowercase()
 }
 
 /// The first of two answers, which are of one length and stand one behind the other.
