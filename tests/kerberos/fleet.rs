@@ -3,18 +3,24 @@
 
 use super::winrm::{Request, Sealing, read};
 use super::*;
+use crate::support::authority::Authority;
 use crate::support::lab::{AES128, LOCALHOST, REALM};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use forebay::auth::gss::Sealed;
+use forebay::auth::handshake::Flags;
+use forebay::auth::tls::end_point;
 use forebay::wsman::charset::{self, Charset};
 use forebay::wsman::multipart::{Framing, Part};
 use forebay::wsman::subscription::{Endpoint, Policy, Retry, Subscription};
 use forebay::wsman::{self, Answer, Guid, Message, Offer, QueryList, Reference, Reply, sldc};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -310,6 +316,43 @@ fn hosts_that_are_forgotten_or_cut_off_sign_in_again_with_the_tickets_they_have(
     let first = format!("{}00000$@{REALM} for {LOCALHOST}", machines.prefix.to_ascii_uppercase());
     let fetched = log.lines().filter(|line| line.contains("ISSUE") && line.contains(&first)).count();
     assert_eq!(fetched, 2, "one ticket for each run");
+}
+
+#[test]
+fn a_ticket_over_tls_is_bound_to_the_certificate_of_the_collector() {
+    const TEST: &str = "a_ticket_over_tls_is_bound_to_the_certificate_of_the_collector";
+    let Some((lab, library)) = lab(TEST) else { return };
+    let machines = Machines::new(&lab, 1);
+    let folder = tempfile::tempdir().unwrap();
+    Authority::new("Corp CA").set_up(folder.path());
+    let own = CertificateDer::from_pem_file(folder.path().join("own.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.path().join("own.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}/wsman", listener.local_addr().unwrap().port());
+    let ca = folder.path().join("ca.pem").display().to_string();
+    let mut fleet = machines.fleet(&lab, &url, &["-n", "1", "--server-ca", &ca, "--duration", "3s"]);
+    let token = thread::scope(|scope| {
+        let fleet = scope.spawn(|| told(&mut fleet));
+        let (stream, _) = listener.accept().unwrap();
+        let tls = StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream);
+        let mut lines = BufReader::new(tls).lines().map(Result::unwrap);
+        let proof = lines.find_map(|line| line.strip_prefix("Authorization: Kerberos ").map(str::to_owned));
+        drop((lines, listener));
+        let (_, report) = fleet.join().unwrap();
+        assert!(report["handshakes_failed"].as_u64() >= Some(1), "{report}");
+        STANDARD.decode(proof.unwrap()).unwrap()
+    });
+    let acceptor = acceptor(&library, &lab.keytab(&[LOCALHOST]));
+    let refused = acceptor.context().step(&token, Some(&end_point(b"another certificate")));
+    assert!(refused.is_err());
+    let bound = acceptor.context().step(&token, Some(&end_point(&own))).unwrap().established.unwrap();
+    assert!(bound.flags.has(Flags::BOUND), "{bound:?}");
 }
 
 #[test]
