@@ -4,7 +4,7 @@
 use super::winrm::{Request, Sealing, read};
 use super::*;
 use crate::support::authority::Authority;
-use crate::support::lab::{AES128, LOCALHOST, REALM};
+use crate::support::lab::{AES128, AES256_SHA2, LOCALHOST, RC4, REALM};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use forebay::auth::gss::Sealed;
@@ -239,7 +239,8 @@ fn simulated_hosts_sign_in_by_kerberos_as_windows_does() {
     for (scheme, etype, protocol) in [
         ("kerberos", None, "application/HTTP-Kerberos-session-encrypted"),
         ("negotiate", Some(AES128), "application/HTTP-SPNEGO-session-encrypted"),
-        ("kerberos", Some("arcfour-hmac"), "application/HTTP-Kerberos-session-encrypted"),
+        ("negotiate", Some(AES256_SHA2), "application/HTTP-SPNEGO-session-encrypted"),
+        ("kerberos", Some(RC4), "application/HTTP-Kerberos-session-encrypted"),
     ] {
         let collector = Collector::new(acceptor(&library, &keytab), Wrong::Nothing);
         let url = format!("http://localhost:{}/wsman/SubscriptionManager/WEC", collector.port());

@@ -43,7 +43,7 @@ pub(super) struct Options {
     /// Key of that CA
     #[arg(long, value_name = "PEM", requires = "ca", help_heading = "Sign-in")]
     key: Option<PathBuf>,
-    /// CA of the collector's certificate, when it is another one
+    /// CA of the collector's certificate, where it is not that of the hosts
     #[arg(long, value_name = "PEM", help_heading = "Sign-in")]
     pub(super) server_ca: Option<PathBuf>,
     /// Password of Basic authentication; the user is the host's name
