@@ -61,7 +61,12 @@ fn acceptor_with(
 }
 
 /// A client that is about to begin with a ticket it has.
-fn initiating(library: &Library, client: &Client, service: &str, mechanism: Mechanism) -> Initiating {
+pub(crate) fn initiating(
+    library: &Library,
+    client: &Client,
+    service: &str,
+    mechanism: Mechanism,
+) -> Initiating {
     initiating_with(library, client, service, mechanism, &[])
 }
 

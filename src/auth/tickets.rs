@@ -51,7 +51,7 @@ pub struct Tickets {
     config: Config,
     acceptor: Arc<Acceptor>,
     /// Handshakes that are worked on.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     /// The keytab and the trouble with the replay cache, as they were told of last.
     told: Mutex<Told>,
 }
@@ -131,7 +131,7 @@ impl Tickets {
         let tickets = Self {
             config: config.clone(),
             acceptor: Arc::new(acceptor),
-            turns: Semaphore::new(processors * TURNS_PER_PROCESSOR),
+            turns: Arc::new(Semaphore::new(processors * TURNS_PER_PROCESSOR)),
             told: Mutex::new(Told { stamp, trouble: None }),
         };
         Ok((tickets, findings))
@@ -184,9 +184,10 @@ impl Tickets {
     ) -> Result<Shaken, Denied> {
         let mut context = context.unwrap_or_else(|| Box::new(self.acceptor.context()));
         let keytab = self.config.keytab.clone();
-        // Nobody closes it.
-        let _turn = self.turns.acquire().await.ok();
+        // Nobody closes it. The thread has it, which goes on also when the host has gone.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         let shaken = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let failed = |failure: Failure, token: &[u8]| {
                 let cause = cause(&failure, token, &keytab);
                 Denied { cause, token: failure.token }

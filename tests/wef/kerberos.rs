@@ -1,6 +1,7 @@
 //! Hosts that come in with Kerberos, by clients that nobody here wrote, and those that cannot: what they are told,
 //! and what an operator is.
 
+mod bad_input;
 mod kills;
 mod matrix;
 mod members;
