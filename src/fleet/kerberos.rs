@@ -56,8 +56,8 @@ pub enum KerberosError {
     #[error("{} is no keytab: {source}", path.display())]
     NoKeytab { path: PathBuf, source: KeytabError },
     #[error(
-        "keytab {} has no key of {principal}{}; each host signs in as its machine, whose name is as long as its \
-         prefix and five digits, in the realm that `--realm` names",
+        "keytab {} has no key of {principal}{}; a host signs in as its machine: its name up to the first dot \
+         in capitals, a dollar sign, and the realm that `--realm` names",
         path.display(), others(*missing)
     )]
     NoKey { path: PathBuf, principal: String, missing: usize },
@@ -66,7 +66,11 @@ pub enum KerberosError {
 }
 
 fn others(missing: usize) -> String {
-    if missing > 1 { format!(", nor of {} other hosts", missing - 1) } else { String::new() }
+    match missing {
+        0 | 1 => String::new(),
+        2 => ", nor of another host".into(),
+        _ => format!(", nor of {} other hosts", missing - 1),
+    }
 }
 
 /// Most handshakes that are worked on at once. More wait for their turn; most of the time of one is waiting
@@ -323,7 +327,7 @@ mod tests {
         let hosts = ["ws-1.corp.example".to_owned(), "ws-2.corp.example".into(), "ws-3.corp.example".into()];
         let keytab = Keytab { entries: vec![entry("WS-1$", "CORP.EXAMPLE", 1)] };
         let told = taken_apart(&keytab, &settings(None), &hosts).unwrap_err().to_string();
-        let expected = "machines.keytab has no key of WS-2$@CORP.EXAMPLE, nor of 1 other hosts; ";
+        let expected = "machines.keytab has no key of WS-2$@CORP.EXAMPLE, nor of another host; ";
         assert!(told.contains(expected), "{told}");
     }
 }

@@ -364,7 +364,7 @@ fn what_cannot_begin_says_why() {
     let (http, https) = ("http://localhost:5985/wsman", "https://localhost:5986/wsman");
     for (url, more, code, why) in [
         (http, &["--password", "x"][..], 64, "cannot be used with"),
-        (http, &["-n", "3"], 65, "00001$@FOREBAY.TEST, nor of 1 other hosts"),
+        (http, &["-n", "3"], 65, "00001$@FOREBAY.TEST, nor of another host"),
         (http, &["--realm", "OTHER.TEST"], 65, "00000$@OTHER.TEST"),
         (http, &["--etype", "aes512"], 64, "`aes512` is no encryption type"),
         (http, &["--fault-certificate", "0.1"], 64, "is for an https address"),
