@@ -1,12 +1,32 @@
-//! Members of a domain of Samba, whose controller chooses types of keys as Active Directory does.
+//! Members of a domain of Samba, whose controller chooses types of keys as Active Directory does, and of another realm
+//! beside them.
 
 use super::*;
 use crate::support::domain::Domain;
+use crate::support::lab::Client;
+
+/// A member of another realm, in the network of this one, with a ticket that it has.
+struct Foreign<'d>(&'d Domain, Client);
+
+impl Member for Foreign<'_> {
+    fn principal(&self) -> &str {
+        &self.1.principal
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = self.0.command(program);
+        let own = self.1.command(program);
+        for (key, value) in own.get_envs().filter(|(key, _)| key.to_string_lossy().starts_with("KRB5")) {
+            command.env(key, value.unwrap());
+        }
+        command
+    }
+}
 
 /// A collector in the network of the domain.
-fn collector(domain: &Domain, keytab: &str) -> Setting {
+fn collector(domain: &Domain, keytab: &Path) -> Setting {
     let site = Site::bare(PLAIN);
-    put(&domain.path(keytab), &site);
+    put(keytab, &site);
     site.write(LOGONS, "");
     let mut command = domain.command(env!("CARGO_BIN_EXE_forebay"));
     command.args(["run", "pipeline.toml"]);
@@ -21,8 +41,14 @@ fn collector(domain: &Domain, keytab: &str) -> Setting {
 #[test]
 fn members_of_a_domain_of_samba_come_in_whatever_types_their_controller_chooses() {
     const TEST: &str = "members_of_a_domain_of_samba_come_in_whatever_types_their_controller_chooses";
-    let (Some(python), Some(domain)) = (python(TEST), Domain::start(TEST)) else { return };
-    let mut setting = collector(&domain, "services.keytab");
+    let (Some(python), Some((lab, _))) = (python(TEST), lab(TEST)) else { return };
+    let Some(domain) = Domain::start(TEST) else { return };
+    // Keys of two realms, behind one head.
+    let [own, other] =
+        [domain.path("services.keytab"), lab.keytab(&[LOCALHOST])].map(|path| fs::read(path).unwrap());
+    let keytab = domain.path("both.keytab");
+    fs::write(&keytab, [&own[..], &other[2..]].concat()).unwrap();
+    let mut setting = collector(&domain, &keytab);
     // Hosts of the fleet are the three before it.
     let machine = domain.machine(3);
     let mut record = 0;
@@ -58,11 +84,15 @@ fn members_of_a_domain_of_samba_come_in_whatever_types_their_controller_chooses(
         let (code, report) = crate::kerberos::fleet::told(&mut fleet);
         assert_eq!((code, &report["acknowledged"]), (Some(0), &60.into()), "{service}: {report}");
     }
+    let foreign = Foreign(&domain, lab.client());
+    foreign.1.ticket(LOCALHOST);
+    setting.host = "localhost".into();
+    setting.deliver(&python, &foreign, "pypsrp-kerberos", 1000);
     assert_eq!(findings(&told(setting.site.path())), [""; 0]);
     setting.running.stop();
     assert_eq!(setting.running.code(), Some(0));
 
-    let mut setting = collector(&domain, "other.keytab");
+    let mut setting = collector(&domain, &domain.path("other.keytab"));
     setting.host = "aes.corp.forebay.test".into();
     let identified = setting.curl(&machine, &host::written(Header::default(), Message::Identify));
     assert!(identified.contains("HTTP/1.1 401 "), "{identified}");
