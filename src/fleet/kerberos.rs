@@ -19,6 +19,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use thiserror::Error;
 use tokio::sync::{OnceCell, Semaphore};
@@ -85,7 +86,7 @@ pub(super) struct Kerberos {
     settings: KerberosSettings,
     /// Keys of `MACHINES_PER_FILE` hosts each, in their order. They are there as long as they are open.
     files: Vec<File>,
-    steps: Semaphore,
+    steps: Arc<Semaphore>,
     /// Tells its caches from those of other fleets in this process.
     number: u32,
 }
@@ -156,7 +157,7 @@ impl Kerberos {
         let library = Library::load(Library::NAME)?;
         let keytab = read(&settings.keytab)?;
         let files = taken_apart(&keytab, &settings, hosts)?;
-        let (steps, number) = (Semaphore::new(STEPS_MAX), FLEETS.fetch_add(1, Ordering::Relaxed));
+        let (steps, number) = (Arc::new(Semaphore::new(STEPS_MAX)), FLEETS.fetch_add(1, Ordering::Relaxed));
         Ok(Self { library, settings, files, steps, number })
     }
 
@@ -210,10 +211,14 @@ impl Kerberos {
         step
     }
 
-    /// On a thread that may wait.
+    /// On a thread that may wait. It keeps its turn where the host does not wait for it any more.
     async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let _turn = self.steps.acquire().await.expect("the semaphore is never closed");
-        match spawn_blocking(work).await {
+        let turn = Arc::clone(&self.steps).acquire_owned().await.expect("the semaphore is never closed");
+        let done = spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        match done.await {
             Ok(done) => done,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
