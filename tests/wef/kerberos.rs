@@ -355,24 +355,33 @@ fn a_clock_that_is_wrong_is_told_with_its_seconds() {
         return println!("SKIP {TEST}: faketime is not installed");
     }
     let (service, client) = (lab.service(&[AES256]), lab.client());
+    let keytab = lab.keytab(&[&service]);
     client.ticket(&service);
-    let site = Site::bare(PLAIN);
-    put(&lab.keytab(&[&service]), &site);
-    site.write(LOGONS, "");
-    let http = free_port();
-    site.add(&format!("[http]\nlisten = '127.0.0.1:{http}'\n"));
-    let mut ahead = Command::new("faketime");
-    ahead.args(["-f", "+10m", env!("CARGO_BIN_EXE_forebay"), "run", "pipeline.toml"]);
-    ahead.env("DONT_FAKE_MONOTONIC", "1");
-    let running = site.up(quiet(ahead, site.path()));
-    let setting = Setting { site, running, http, host: "localhost".into() };
-    for _ in 0..2 {
-        let answer = setting.sign_in("Kerberos", &token(&library, &client, &service, Mechanism::Kerberos));
-        assert_eq!(krb_error(&answer, "Kerberos").code, 37);
+    for (clock, code, told) in [
+        ("+10m", 37, ("clock_skew", "s behind ours")),
+        ("+11h", 32, ("ticket_expired", "its ticket has ended, ")),
+        ("-1h", 33, ("ticket_not_yet_valid", "s to go")),
+    ] {
+        let site = Site::bare(PLAIN);
+        put(&keytab, &site);
+        site.write(LOGONS, "");
+        let http = free_port();
+        site.add(&format!("[http]\nlisten = '127.0.0.1:{http}'\n"));
+        let mut other = Command::new("faketime");
+        other.args(["-f", clock, env!("CARGO_BIN_EXE_forebay"), "run", "pipeline.toml"]);
+        other.env("DONT_FAKE_MONOTONIC", "1");
+        let running = site.up(quiet(other, site.path()));
+        let setting = Setting { site, running, http, host: "localhost".into() };
+        for _ in 0..2 {
+            let token = token(&library, &client, &service, Mechanism::Kerberos);
+            assert_eq!(krb_error(&setting.sign_in("Kerberos", &token), "Kerberos").code, code, "{clock}");
+        }
+        setting.is_denied(told);
+        if code == 37 {
+            let denied = setting.denied();
+            assert!(denied[0]["last_finding"].as_str().unwrap().contains(&client.principal), "{denied:?}");
+        }
     }
-    setting.is_denied(("clock_skew", "s behind ours"));
-    let denied = setting.denied();
-    assert!(denied[0]["last_finding"].as_str().unwrap().contains(&client.principal), "{denied:?}");
 }
 
 #[test]

@@ -235,11 +235,11 @@ impl<S: Service> Connection<'_, S> {
         if length == Some(0) {
             return Ok(None);
         }
-        let kind = request::kind(head).map_err(Refused::Unfit)?;
         let is_by_ticket = peer.principal.as_ref().is_some_and(|known| known.scheme == Scheme::Kerberos);
-        if kind.sealed.is_some() && !is_by_ticket {
+        if request::is_sealed(head) && !is_by_ticket {
             return Err(Refused::Unfit(request::sealed_by_none()));
         }
+        let kind = request::kind(head).map_err(Refused::Unfit)?;
         // What everybody on the way can read and change is nobody's.
         let is_exposed = is_by_ticket && kind.sealed.is_none() && !self.caller.is_tls;
         let peer = if is_exposed { Arc::new(Peer { principal: None, ..(*peer).clone() }) } else { peer };

@@ -146,6 +146,12 @@ pub(super) fn kind(head: &Head) -> Result<Kind<'_>, Unfit> {
     Ok(Kind { is_sldc, charset, sealed })
 }
 
+/// Whether the body is sealed, rightly or not.
+pub(super) fn is_sealed(head: &Head) -> bool {
+    let value = head.first("content-type").and_then(|value| std::str::from_utf8(value).ok());
+    value.is_some_and(|value| !matches!(Sealed::parse(value), Err(MultipartError::NotEncrypted)))
+}
+
 /// The charset of a message of this type.
 pub(super) fn soap(content_type: &str) -> Result<Option<&str>, Unfit> {
     let unfit = |what, fix| Unfit { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, kind: "type", what, fix };
