@@ -12,9 +12,9 @@ pub(crate) const REALM: &str = "CORP.FOREBAY.TEST";
 
 /// A running controller.
 pub(crate) struct Domain {
-    folder: TempDir,
-    /// With everything in its network and among its processes.
+    /// With everything in its network and among its processes; it goes before what it writes to.
     controller: Process,
+    folder: TempDir,
 }
 
 /// A machine of the domain that has proved itself.
@@ -47,7 +47,7 @@ impl Domain {
         let mut controller = Command::new("unshare");
         controller.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &run]);
         let controller = Process::start(quiet(controller, folder.path()));
-        let domain = Self { folder, controller };
+        let domain = Self { controller, folder };
         eventually("the controller gives tickets", || {
             let mut kinit = domain.command("kinit");
             kinit.args(["-k", "-t", &format!("{at}/machines.keytab"), "WS-00000$"]);
