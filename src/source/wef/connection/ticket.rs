@@ -5,7 +5,7 @@
 //!                                        └─► 401, and the next token, or why not
 //! multipart/encrypted ─► opened ─► the answer, sealed in the same framing
 //! ```
-//! A context belongs to the connection and ends with its ticket: then the host signs in again on another one.
+//! A context belongs to the connection and ends with its ticket: then the host is asked to sign in again.
 //! Answers are sealed one after the other, in the order in which they are sent.
 //! Must not know: what messages say, why a handshake failed.
 
