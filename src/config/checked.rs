@@ -283,7 +283,10 @@ fn output(
         without_dead_letter(part, config.undecodable, config.sink.evtx.is_some(), notes);
     }
     (notes.errors() == before).then_some(())?;
-    let OutputConfig { sink, batch, undecodable, start, full, retry, .. } = config;
+    let OutputConfig { sink, mut batch, undecodable, start, full, retry, .. } = config;
+    if at(part, &["batch", "bytes"]).is_none() {
+        batch.bytes = sink.batch_bytes();
+    }
     let (name, filter) = (name.into(), filter?);
     Some(Output { name, filter, format, batch, undecodable, sink, start, full, retry, dead_letter })
 }

@@ -14,7 +14,7 @@ use crate::event::{Event, EventBatch, EventError, EventId, Note, NoteKind, Times
 use crate::filter::Filter;
 use crate::format::{Format, Framing, Meta};
 use crate::sink::path::{RouteValues, Router};
-use crate::sink::{Encoded, Item};
+use crate::sink::{Encoded, Head, Item};
 use crate::units::ByteSize;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,15 +30,26 @@ pub(super) fn share(limits: &BatchConfig) -> ByteSize {
 pub(super) struct Encoder {
     pub(super) filter: Filter,
     pub(super) format: Format,
-    /// None: the sink tells its items apart itself.
+    /// The format's, or the sink's.
     pub(super) framing: Framing,
     pub(super) router: Option<Router>,
+    /// What the sink wants before each payload.
+    pub(super) head: Option<Box<dyn Head>>,
     pub(super) undecodable: Undecodable,
     /// Another output sends its dead letters here: what nobody can read comes with them, once.
     pub(super) takes_letters: bool,
-    /// Whether the format writes ids: they cost a hash over the text.
+    /// Whether the format or the sink uses ids: they cost a hash over the text.
     pub(super) ids: bool,
     pub(super) route: String,
+}
+
+/// An item that has been begun.
+struct Opened {
+    start: usize,
+    head: u32,
+    /// What closes the framing.
+    payload: usize,
+    time: Timestamp,
 }
 
 /// A batch being filled.
@@ -109,11 +120,9 @@ impl Encoder {
             _ => id_of_raw(delivery, text),
         });
         let meta = Meta { origin: Some(&delivery.origin), id, notes };
-        let start = batch.bytes.len();
-        let payload = self.framing.open(&mut batch.bytes);
+        let opened = self.open(batch, delivery, header.as_ref());
         self.format.raw(text, error, &meta, &mut batch.bytes);
-        self.framing.close(&mut batch.bytes, payload);
-        self.finish(batch, delivery, (number, event as u32), header.as_ref(), id, start);
+        self.finish(batch, (number, event as u32), id, opened);
     }
 
     /// Whether the batch should be sent before more is added.
@@ -170,15 +179,13 @@ impl Encoder {
         }
         let id = self.ids.then(|| id_of(&event, delivery, text));
         let meta = Meta { origin: Some(&delivery.origin), id, notes };
-        let start = batch.bytes.len();
-        let payload = self.framing.open(&mut batch.bytes);
+        let opened = self.open(batch, delivery, Some(&event));
         if let Err(error) = self.format.event(&event, &meta, &mut batch.bytes) {
-            batch.bytes.truncate(start);
+            batch.bytes.truncate(opened.start);
             unread(batch, &error);
             return self.unreadable(batch, delivery, at, notes, &error.to_string());
         }
-        self.framing.close(&mut batch.bytes, payload);
-        self.finish(batch, delivery, at, Some(&event), id, start);
+        self.finish(batch, at, id, opened);
     }
 
     fn unreadable(
@@ -197,31 +204,38 @@ impl Encoder {
         let text = delivery.event(at.1 as usize);
         let id = self.ids.then(|| id_of_raw(delivery, text));
         let meta = Meta { origin: Some(&delivery.origin), id, notes };
-        let start = batch.bytes.len();
-        let payload = self.framing.open(&mut batch.bytes);
+        let opened = self.open(batch, delivery, None);
         self.format.raw(text, error, &meta, &mut batch.bytes);
-        self.framing.close(&mut batch.bytes, payload);
-        self.finish(batch, delivery, at, None, id, start);
+        self.finish(batch, at, id, opened);
+    }
+
+    /// All that stands before the payload.
+    fn open(&mut self, batch: &mut Batch, delivery: &EventBatch, event: Option<&XmlEvent<'_>>) -> Opened {
+        let header = event.map(|event| event.header());
+        let time = header.and_then(|header| time_of(header.time_created)).unwrap_or(delivery.origin.received);
+        let values = RouteValues { header, origin: &delivery.origin, time };
+        if let Some(router) = &mut self.router {
+            router.route(&values, &mut self.route);
+        }
+        let start = batch.bytes.len();
+        if let Some(head) = &mut self.head {
+            head.write(&values, &mut batch.bytes);
+        }
+        let head = (batch.bytes.len() - start) as u32;
+        Opened { start, head, payload: self.framing.open(&mut batch.bytes), time }
     }
 
     fn finish(
         &mut self,
         batch: &mut Batch,
-        delivery: &EventBatch,
         at: (u32, u32),
-        event: Option<&XmlEvent<'_>>,
         id: Option<EventId>,
-        start: usize,
+        Opened { start, head, payload, time }: Opened,
     ) {
-        let header = event.map(|event| event.header());
-        let time = header.and_then(|header| time_of(header.time_created)).unwrap_or(delivery.origin.received);
-        let mut route = 0;
-        if let Some(router) = &mut self.router {
-            router.route(&RouteValues { header, origin: &delivery.origin, time }, &mut self.route);
-            route = batch.route(&self.route);
-        }
+        self.framing.close(&mut batch.bytes, payload);
+        let route = if self.router.is_some() { batch.route(&self.route) } else { 0 };
         batch.origins.push(at);
-        batch.items.push(Item { range: start as u32..batch.bytes.len() as u32, id, time, route });
+        batch.items.push(Item { range: start as u32..batch.bytes.len() as u32, head, id, time, route });
     }
 }
 

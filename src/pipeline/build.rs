@@ -12,6 +12,8 @@ use super::letter::{Letter, Letters};
 use super::retry::Backoff;
 use crate::basin::{Basin, Budget, Full, Handover, Start};
 use crate::config::{DeadLetter, Output, Pipeline, Undecodable};
+use crate::finding::Finding;
+use crate::sink::Attachment;
 use crate::source::Source;
 use crate::telemetry::control::Control;
 use crate::telemetry::{Status, metrics};
@@ -133,7 +135,7 @@ fn lane(
 ) -> Result<Lane, RunError> {
     let wrong = |reason: String| RunError::Output { output: output.name.clone(), reason };
     let reader = basin.reader(&output.name).ok_or_else(|| wrong("the basin has no cursor for it".into()))?;
-    let sink = output.sink.open().map_err(|error| wrong(error.to_string()))?;
+    let mut sink = output.sink.open().map_err(|error| wrong(error.to_string()))?;
     let format = output.format.open().map_err(|error| wrong(error.to_string()))?;
     let letters = match &output.dead_letter {
         DeadLetter::Folder { path, size_max } => {
@@ -144,15 +146,23 @@ fn lane(
     };
     let encoder = Encoder {
         filter: output.filter.clone(),
-        framing: format.framing(),
+        framing: sink.framing(format.framing()),
         router: sink.router(),
+        head: sink.head(),
         undecodable: output.undecodable,
         takes_letters,
-        ids: format.writes_id(),
+        ids: format.writes_id() || sink.wants_ids(),
         format,
         route: String::new(),
     };
     let status = Arc::clone(status);
+    let report: Arc<dyn Fn(Finding) + Send + Sync> = Arc::new(move |finding| status.finding(finding));
+    let metrics = metrics().output(&output.name);
+    sink.attach(Attachment {
+        output: output.name.as_str().into(),
+        metrics: metrics.clone(),
+        report: Arc::clone(&report),
+    });
     let inbox = inbox.ok_or_else(|| wrong("there are two outputs of this name".into()))?;
     Ok(Lane {
         cursor: reader.cursor(),
@@ -160,9 +170,9 @@ fn lane(
         sink,
         backoff: Backoff::new(output.retry.pause_min.0, output.retry.pause_max.0),
         letters,
-        metrics: metrics().output(&output.name),
+        metrics,
         gate: gate.clone(),
-        report: Arc::new(move |finding| status.finding(finding)),
+        report,
         output: output.name,
     })
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! filler.next ─► batch ─► sink.send ─┬─ Confirmed ───────────────────────► cursor.confirm
-//!      ▲                             ├─ CheckpointFirst ─► checkpoint ─► again
+//!      ▲                             ├─ Partly ─► those to the dead letter ─┘
+//!      │                             ├─ CheckpointFirst ─► checkpoint ─► again
 //!      │ the next one meanwhile      ├─ Retry ─► pause ─► again, without end
 //!      └── recycled                  └─ Refused ─► halves … one event ─► dead letter
 //! ```
@@ -10,6 +11,8 @@
 //! Promises: the cursor passes an event only when it is confirmed, filtered out or in the dead
 //! letter; order is kept; one output's trouble is only its own.
 //! Must not know: sources, other outputs, what a sink's note says.
+
+mod send;
 
 use super::batch::Batch;
 use super::fill::{Filled, Filler, Panicked};
@@ -20,15 +23,18 @@ use super::unread::Unread;
 use crate::basin::{Cursor, Position};
 use crate::event::{EventBatch, Timestamp};
 use crate::finding::Finding;
-use crate::sink::{Encoded, SendError, Sent, Sink};
+use crate::sink::{SendError, Sent, Sink};
 use crate::telemetry::metrics::OutputMetrics;
+use send::Answer;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
+
+/// Longest pause that a far end can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 pub(super) struct Lane {
     pub(super) output: String,
@@ -210,57 +216,6 @@ impl Way {
         Ok(batch)
     }
 
-    /// Sends the batch, in halves where something in it is refused, down to the event itself.
-    async fn send(&mut self, whole: &Arc<Encoded>, batch: &Batch) -> Result<(), Halt> {
-        let mut parts = vec![(0, whole.items.len())];
-        while let Some((from, to)) = parts.pop() {
-            let part = if to - from == whole.items.len() {
-                Arc::clone(whole)
-            } else {
-                Arc::new(whole.part(from, to))
-            };
-            match self.send_part(&part).await? {
-                Answer::Taken => {}
-                Answer::Refused { peer, reason } if to - from == 1 => {
-                    let error = format!("{peer} refused: {reason}");
-                    self.bury(&[dead(&batch.deliveries, batch.origins[from], error)]).await?;
-                }
-                Answer::Refused { .. } => {
-                    let middle = from + (to - from) / 2;
-                    parts.push((middle, to));
-                    parts.push((from, middle));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Until it is taken or refused.
-    async fn send_part(&mut self, part: &Arc<Encoded>) -> Result<Answer, Halt> {
-        loop {
-            let begun = Instant::now();
-            match self.sink.send(part).await {
-                Ok(Sent::Confirmed) => {
-                    self.metrics.send_seconds.observe(begun.elapsed().as_secs_f64());
-                    self.metrics.events.inc_by(part.items.len() as u64);
-                    self.metrics.bytes.inc_by(part.bytes.len() as u64);
-                    if self.backoff.failures() > 0 {
-                        info!(output = self.output, "the sink takes batches again");
-                    }
-                    self.backoff.reset();
-                    return Ok(Answer::Taken);
-                }
-                Ok(Sent::CheckpointFirst) => self.make_durable().await?,
-                Err(error @ SendError::Retry { .. }) => {
-                    self.metrics.retries.inc();
-                    self.pause(&error).await?;
-                }
-                Err(SendError::Refused { peer, reason }) => return Ok(Answer::Refused { peer, reason }),
-                Err(error) => return Err(LaneError::Gone { output: self.output.clone(), error }.into()),
-            }
-        }
-    }
-
     /// Cursor and note on disk; where that fails, again.
     async fn make_durable(&mut self) -> Result<(), Halt> {
         self.cursor.confirm(self.through, self.sink.note());
@@ -287,7 +242,7 @@ impl Way {
                 self.enter().await?;
             }
             let Err(reason) = put else { break };
-            self.pause(&SendError::Retry { peer: "dead letter".into(), reason }).await?;
+            self.pause(&SendError::retry("dead letter", reason)).await?;
         }
         self.backoff.reset();
         self.metrics.dead_lettered.inc_by(events.len() as u64);
@@ -299,7 +254,15 @@ impl Way {
     async fn take_letter(&mut self, mut batch: Batch, taken: oneshot::Sender<()>) -> Result<Batch, Halt> {
         self.enter().await?;
         let encoded = Arc::new(batch.encoded());
-        while let Answer::Refused { peer, reason } = self.send_part(&encoded).await? {
+        loop {
+            let (peer, reason) = match self.send_part(&encoded).await? {
+                Answer::Taken => break,
+                Answer::Refused { peer, reason } => (peer, reason),
+                Answer::Partly(refused) => match refused.into_iter().next() {
+                    Some(refused) => ("the far end".to_owned(), refused.reason),
+                    None => break,
+                },
+            };
             self.pause(&SendError::Refused { peer, reason }).await?;
         }
         // The other lane moves its cursor next, so what was just written may not be taken back.
@@ -315,7 +278,7 @@ impl Way {
         self.enter().await?;
         loop {
             match self.sink.tick().await {
-                Ok(Sent::Confirmed) => break,
+                Ok(Sent::Confirmed | Sent::Partly(_)) => break,
                 Ok(Sent::CheckpointFirst) => self.make_durable().await?,
                 Err(error) => {
                     warn!(output = self.output, %error, "what `rotate` and `keep` say could not be done; trying again");
@@ -330,7 +293,10 @@ impl Way {
     }
 
     async fn pause(&mut self, error: &SendError) -> Result<(), Left> {
-        let pause = self.backoff.pause();
+        let mut pause = self.backoff.pause();
+        if let SendError::Retry { after: Some(after), .. } = error {
+            pause = pause.max((*after).min(RETRY_AFTER_MAX));
+        }
         // At once, and then ever less often.
         if self.backoff.failures().is_power_of_two() {
             warn!(output = self.output, %error, retry_in = ?pause, "the batch was not taken; trying again");
@@ -356,12 +322,6 @@ impl Way {
         }
         Ok(())
     }
-}
-
-/// What became of a part.
-enum Answer {
-    Taken,
-    Refused { peer: String, reason: String },
 }
 
 fn dead(deliveries: &[Arc<EventBatch>], (delivery, event): (u32, u32), error: String) -> Dead {

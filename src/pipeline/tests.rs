@@ -14,7 +14,8 @@ use crate::event::{EventBatch, Note, NoteKind, Origin, Outcome, Timestamp};
 use crate::filter::Filter;
 use crate::finding::Finding;
 use crate::format::FormatConfig;
-use crate::sink::{Encoded, SendError, Sending, Sent, Sink};
+use crate::sink::path::RouteValues;
+use crate::sink::{Encoded, Head, Refusal, SendError, Sending, Sent, Sink};
 use crate::telemetry::{Status, metrics};
 use crate::units::ByteSize;
 use bytes::Bytes;
@@ -31,6 +32,10 @@ use tokio::task::{JoinSet, yield_now};
 /// What a far end does with a batch; after its script it takes everything but poison.
 enum Answer {
     Retry,
+    /// With what the far end wants to be waited for.
+    RetryAfter(Duration),
+    /// All but these.
+    Partly(Vec<u32>),
     Gone,
     CheckpointFirst,
     /// Until it is told to go on.
@@ -56,7 +61,17 @@ impl Sink for Faulty {
             let answer = self.0.script.lock().unwrap().pop_front();
             match answer {
                 Some(Answer::Retry) => {
-                    return Err(SendError::Retry { peer: peer(), reason: "busy".into() });
+                    return Err(SendError::retry(peer(), "busy"));
+                }
+                Some(Answer::RetryAfter(after)) => {
+                    return Err(SendError::Retry { peer: peer(), reason: "busy".into(), after: Some(after) });
+                }
+                Some(Answer::Partly(refused)) => {
+                    let taken = (0..batch.items.len()).filter(|index| !refused.contains(&(*index as u32)));
+                    self.0.taken.lock().unwrap().push(taken.map(|index| data(batch.item(index))).collect());
+                    let reason = "number 7 is no date".to_owned();
+                    let refusal = |item| Refusal { item, reason: reason.clone() };
+                    return Ok(Sent::Partly(refused.into_iter().map(refusal).collect()));
                 }
                 Some(Answer::Gone) => {
                     return Err(SendError::Gone { peer: peer(), reason: "closed".into() });
@@ -192,6 +207,7 @@ fn encoder(filter: Filter, undecodable: Undecodable) -> Encoder {
     Encoder {
         filter,
         framing: format.framing(),
+        head: None,
         ids: format.writes_id(),
         format,
         router: None,
@@ -238,6 +254,66 @@ async fn a_poison_event_goes_to_the_dead_letter_with_the_peers_words_and_the_res
     assert_eq!(lag(&basin, "poisoned"), 0);
     assert_eq!(metrics().output("poisoned").dead_lettered.get(), 2);
     basin.close().await;
+}
+
+#[tokio::test]
+async fn what_a_receiver_refuses_by_number_goes_to_the_dead_letter_and_is_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let basin = disk(folder.path(), &["particular"]);
+    let peer = Peer::with([Answer::Partly(vec![1, 3])]);
+    let letters = folder.path().join("dead");
+    let (lane, _) = lane(&basin, "particular", &peer, unbounded(letters.clone()));
+    basin.append(batch(&["0", "a", "2", "b"])).await;
+    basin.finish();
+    lane.run().await.unwrap();
+    assert_eq!((peer.taken(), peer.calls()), (vec!["0".to_owned(), "2".to_owned()], 1));
+    let error = "number 7 is no date".to_owned();
+    assert_eq!(buried(&letters), [(error.clone(), "a".into()), (error, "b".into())]);
+    let metrics = metrics().output("particular");
+    assert_eq!((metrics.events.get(), metrics.refused.get(), metrics.dead_lettered.get()), (2, 2, 2));
+    basin.close().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_says_when_to_come_again_is_not_asked_before_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let basin = disk(folder.path(), &["asked"]);
+    // Far longer than a pause of these tests, which are a few milliseconds.
+    let after = Duration::from_millis(200);
+    let peer = Peer::with([Answer::RetryAfter(after)]);
+    let (lane, _) = lane(&basin, "asked", &peer, Letters::Nowhere);
+    basin.append(batch(&["0"])).await;
+    basin.finish();
+    let begun = std::time::Instant::now();
+    lane.run().await.unwrap();
+    assert!(begun.elapsed() >= after);
+    assert_eq!((peer.taken(), peer.calls()), (vec!["0".to_owned()], 2));
+    basin.close().await;
+}
+
+/// Writes when it was received, as a protocol might.
+struct Counting;
+
+impl Head for Counting {
+    fn write(&mut self, of: &RouteValues<'_, '_>, out: &mut Vec<u8>) {
+        let received = of.origin.received.0;
+        out.extend_from_slice(format!("{received}|").as_bytes());
+    }
+}
+
+#[test]
+fn what_a_sink_wants_before_each_payload_stands_there_and_can_be_told_from_it() {
+    let mut encoder = encoder(Filter::default(), Undecodable::Raw);
+    encoder.head = Some(Box::new(Counting));
+    let mut batch = super::batch::Batch::default();
+    encoder.add(&mut batch, &Arc::new(self::batch(&["0", "1"])), Default::default(), Timestamp(0));
+    let encoded = batch.encoded();
+    for index in 0..2 {
+        let (head, payload) = encoded.parts(index);
+        assert_eq!(head, b"0|");
+        assert!(payload.starts_with(b"<Event") && payload.ends_with(b"</Event>\n"));
+    }
+    assert_eq!(encoded.part(1, 2).parts(0).0, b"0|");
 }
 
 #[tokio::test]

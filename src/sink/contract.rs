@@ -117,7 +117,13 @@ fn batch(route: &str, texts: &[String]) -> Arc<Encoded> {
     for text in texts {
         let start = bytes.len() as u32;
         bytes.extend_from_slice(text.as_bytes());
-        items.push(Item { range: start..bytes.len() as u32, id: None, time: Timestamp(0), route: 0 });
+        items.push(Item {
+            range: start..bytes.len() as u32,
+            head: 0,
+            id: None,
+            time: Timestamp(0),
+            route: 0,
+        });
     }
     Arc::new(Encoded { bytes: bytes.into(), items, routes: vec![route.into()] })
 }
@@ -130,6 +136,7 @@ impl Case {
         match sink.send(&batch).await.unwrap() {
             Sent::Confirmed => return,
             Sent::CheckpointFirst => *durable = sink.note(),
+            refused @ Sent::Partly(_) => panic!("{refused:?}"),
         }
         assert_eq!(
             sink.send(&batch).await,

@@ -9,13 +9,18 @@
 pub mod evtx;
 pub mod file;
 pub mod keep;
+pub mod name;
 pub mod path;
 pub mod stdout;
+mod template;
 
 use crate::event::{EventId, Timestamp};
 use crate::finding::Finding;
+use crate::format::Framing;
+use crate::telemetry::metrics::OutputMetrics;
+use crate::units::ByteSize;
 use bytes::Bytes;
-use path::Router;
+use path::{RouteValues, Router};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::future::Future;
@@ -23,12 +28,21 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 
 /// One destination. Calls come one after the other, batches in the order of the basin.
 pub trait Sink: Send {
+    /// Called once before everything else.
+    fn attach(&mut self, attachment: Attachment) {
+        let _ = attachment;
+    }
+
     /// Sends the batch. A future that is dropped half-way leaves the sink such that the same
-    /// batch can be sent again, or the process restarted and `resume`d.
+    /// batch can be sent again, or the process restarted and `resume`d. After `Retry` and
+    /// `CheckpointFirst` the very same `Arc` comes again, so what was taken of it need not be sent
+    /// twice. How much of a batch is under way at a time is the sink's own affair; the next batch
+    /// comes when all of this one is answered, which keeps the order.
     fn send<'s>(&'s mut self, batch: &'s Arc<Encoded>) -> Sending<'s>;
 
     /// Called once before the first `send`, with the note that is durable with the cursor: what
@@ -52,6 +66,21 @@ pub trait Sink: Send {
         None
     }
 
+    /// Whether it uses the ids of events: they cost a hash over the text.
+    fn wants_ids(&self) -> bool {
+        false
+    }
+
+    /// How payloads are told apart, for a sink that does not leave that to the format.
+    fn framing(&self, format: Framing) -> Framing {
+        format
+    }
+
+    /// What it wants before the payload of each event.
+    fn head(&self) -> Option<Box<dyn Head>> {
+        None
+    }
+
     /// Called about once a minute, between batches, for what time alone brings about. After
     /// `CheckpointFirst` it is called again, as `send` is.
     fn tick(&mut self) -> Sending<'_> {
@@ -71,14 +100,40 @@ pub type Closing<'s> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send
 /// Largest note of a sink; the basin keeps it beside the cursor in a slot of fixed size.
 pub const NOTE_BYTES_MAX: usize = 60 * 1024;
 
+/// Writes what a protocol has before each payload: a header, a key.
+pub trait Head: Send {
+    fn write(&mut self, of: &RouteValues<'_, '_>, out: &mut Vec<u8>);
+}
+
+/// What a sink is told of where it is used.
+#[derive(Clone)]
+pub struct Attachment {
+    /// Name of the output.
+    pub output: Arc<str>,
+    pub metrics: OutputMetrics,
+    /// Takes what an operator should know; one that repeats is counted, not told again.
+    pub report: Arc<dyn Fn(Finding) + Send + Sync>,
+}
+
 /// What became of a batch that met no obstacle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// The far end has all of it.
     Confirmed,
+    /// The far end has all of it but these, which it will never take; in their order, each once.
+    Partly(Vec<Refusal>),
     /// Nothing of it was written. The sink needs the cursor and its present `note` durable before
     /// it may go on; then send the same batch again.
     CheckpointFirst,
+}
+
+/// One event that a far end will never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Index into `Encoded::items`.
+    pub item: u32,
+    /// In the receiver's own words.
+    pub reason: String,
 }
 
 /// Why a batch was not confirmed.
@@ -86,13 +141,25 @@ pub enum Sent {
 pub enum SendError {
     /// May work later, with the same batch.
     #[error("{peer}: {reason}")]
-    Retry { peer: String, reason: String },
-    /// Something in this batch will never be taken. Nothing of it was.
+    Retry {
+        peer: String,
+        reason: String,
+        /// Not before this, as the receiver said.
+        after: Option<Duration>,
+    },
+    /// Something in this batch will never be taken, and it is not known what. Nothing of it was.
     #[error("{peer} refused: {reason}")]
     Refused { peer: String, reason: String },
     /// The far end is gone for good, as a closed pipe is: the run ends.
     #[error("{peer} is gone: {reason}")]
     Gone { peer: String, reason: String },
+}
+
+impl SendError {
+    /// May work later.
+    pub fn retry(peer: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Retry { peer: peer.into(), reason: reason.to_string(), after: None }
+    }
 }
 
 /// A batch in the shape the far end takes. Always whole deliveries of the basin, so that a note
@@ -109,8 +176,10 @@ pub struct Encoded {
 /// One event of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Into `Encoded::bytes`, framing included; items touch each other.
+    /// Into `Encoded::bytes`, head and framing included; items touch each other.
     pub range: Range<u32>,
+    /// Bytes of it that the sink's own head takes.
+    pub head: u32,
     /// There when the output asks for ids.
     pub id: Option<EventId>,
     /// When it happened; when it was received, if it does not say.
@@ -123,6 +192,11 @@ impl Encoded {
     pub fn item(&self, index: usize) -> &[u8] {
         let range = &self.items[index].range;
         &self.bytes[range.start as usize..range.end as usize]
+    }
+
+    /// What the sink's head wrote for an item, and what follows it.
+    pub fn parts(&self, index: usize) -> (&[u8], &[u8]) {
+        self.item(index).split_at(self.items[index].head as usize)
     }
 
     /// The items `from..to` as a batch of their own, sharing the bytes.
@@ -183,6 +257,12 @@ impl SinkConfig {
             (None, Some(file)) => Some(&file.path),
             (None, None) => None,
         }
+    }
+
+    /// Bytes of a batch where none are given.
+    pub fn batch_bytes(&self) -> ByteSize {
+        // Where larger writes and requests stop being faster.
+        ByteSize::mib(1)
     }
 
     /// The checked sink, not yet touching its destination.

@@ -52,7 +52,7 @@ impl Sink for Stdout {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                     Err(SendError::Gone { peer: peer(), reason: error.to_string() })
                 }
-                Ok(Err(error)) => Err(SendError::Retry { peer: peer(), reason: error.to_string() }),
+                Ok(Err(error)) => Err(SendError::retry(peer(), error)),
                 Err(ended) => Err(super::cut_off(ended)),
             }
         })

@@ -7,12 +7,15 @@
 //! Must not know: who updates them.
 
 mod entrance;
+mod outputs;
 
 pub use super::book::Row;
 pub use entrance::{EntranceMetrics, Reasons};
+pub use outputs::OutputMetrics;
 
 use super::book::{Book, PerName};
 use entrance::Entrances;
+use outputs::Outputs;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -79,22 +82,6 @@ pub struct SourceMetrics {
     pub refused: Counter,
 }
 
-/// What one output counts.
-#[derive(Clone, Debug)]
-pub struct OutputMetrics {
-    pub events: Counter,
-    pub bytes: Counter,
-    pub filtered: Counter,
-    pub undecodable: Counter,
-    pub dead_lettered: Counter,
-    pub skipped: Counter,
-    pub retries: Counter,
-    pub send_seconds: Histogram,
-    pub lag_events: Gauge,
-    pub lag_bytes: Gauge,
-    pub lag_seconds: Seconds,
-}
-
 impl Metrics {
     fn new() -> Self {
         let mut book = Book { registry: Registry::with_prefix("forebay"), table: Vec::new() };
@@ -146,21 +133,7 @@ impl Metrics {
 
     /// Handles of one `[output.NAME]`.
     pub fn output(&self, name: &str) -> OutputMetrics {
-        let label = [("output", name.to_owned())];
-        let of = |family: &PerName<Counter>| family.get_or_create_owned(&label);
-        OutputMetrics {
-            events: of(&self.outputs.events),
-            bytes: of(&self.outputs.bytes),
-            filtered: of(&self.outputs.filtered),
-            undecodable: of(&self.outputs.undecodable),
-            dead_lettered: of(&self.outputs.dead_lettered),
-            skipped: of(&self.outputs.skipped),
-            retries: of(&self.outputs.retries),
-            send_seconds: self.outputs.send_seconds.get_or_create_owned(&label),
-            lag_events: self.outputs.lag_events.get_or_create_owned(&label),
-            lag_bytes: self.outputs.lag_bytes.get_or_create_owned(&label),
-            lag_seconds: self.outputs.lag_seconds.get_or_create_owned(&label),
-        }
+        self.outputs.of(name)
     }
 
     /// The Prometheus text format.
@@ -269,69 +242,6 @@ impl Sources {
                 None,
                 "source",
                 "Hosts of which a heartbeat is missing, or which gave up a subscription",
-            ),
-        }
-    }
-}
-
-/// The families behind `OutputMetrics`.
-#[derive(Debug)]
-struct Outputs {
-    events: PerName<Counter>,
-    bytes: PerName<Counter>,
-    filtered: PerName<Counter>,
-    undecodable: PerName<Counter>,
-    dead_lettered: PerName<Counter>,
-    skipped: PerName<Counter>,
-    retries: PerName<Counter>,
-    send_seconds: PerName<Histogram>,
-    lag_events: PerName<Gauge>,
-    lag_bytes: PerName<Gauge>,
-    lag_seconds: PerName<Seconds>,
-}
-
-impl Outputs {
-    fn new(book: &mut Book) -> Self {
-        let mut counters = |name, unit, help| book.counters(name, unit, "output", help);
-        Self {
-            events: counters("output_events", None, "Events the sink confirmed"),
-            bytes: counters("output", Some(Unit::Bytes), "Bytes the sink confirmed"),
-            filtered: counters("output_filtered_events", None, "Events the filter left out"),
-            undecodable: counters(
-                "output_undecodable_events",
-                None,
-                "Events written raw with the error beside them",
-            ),
-            dead_lettered: counters("output_dead_letter_events", None, "Events that went to the dead letter"),
-            skipped: counters(
-                "output_skipped_events",
-                None,
-                "Events dropped because the basin was full and this output may skip",
-            ),
-            retries: counters("output_retries", None, "Batches that had to be sent again"),
-            send_seconds: book.histograms(
-                "output_send",
-                Unit::Seconds,
-                "output",
-                "Time from handing a batch to the sink to its answer",
-            ),
-            lag_events: book.gauges(
-                "output_lag_events",
-                None,
-                "output",
-                "Events in the basin that this output has not confirmed",
-            ),
-            lag_bytes: book.gauges(
-                "output_lag",
-                Some(Unit::Bytes),
-                "output",
-                "Bytes in the basin that this output has not confirmed",
-            ),
-            lag_seconds: book.gauges(
-                "output_lag",
-                Some(Unit::Seconds),
-                "output",
-                "Age of the oldest event that this output has not confirmed",
             ),
         }
     }

@@ -63,7 +63,7 @@ impl Logs {
         self.try_send(batch, now()).map_err(|(path, trouble)| {
             let peer = self.template.root().join(path).display().to_string();
             match trouble {
-                Trouble::Io(error) => SendError::Retry { peer, reason: error.to_string() },
+                Trouble::Io(error) => SendError::retry(peer, error),
                 Trouble::Event(reason) => SendError::Refused { peer, reason },
             }
         })
@@ -147,10 +147,8 @@ impl Logs {
         };
         for noted in noted {
             let path = noted.path.clone();
-            self.resume_one(&noted, state, &mut findings).map_err(|error| SendError::Retry {
-                peer: format!("{root}{path}"),
-                reason: error.to_string(),
-            })?;
+            self.resume_one(&noted, state, &mut findings)
+                .map_err(|error| SendError::retry(format!("{root}{path}"), error))?;
         }
         Ok(findings)
     }
@@ -201,9 +199,8 @@ impl Logs {
     pub(super) fn close(&mut self) -> Result<(), SendError> {
         for (path, entry) in &mut self.entries {
             if let Some(open) = entry.open.take() {
-                close(open).map_err(|error| SendError::Retry {
-                    peer: self.template.root().join(&**path).display().to_string(),
-                    reason: error.to_string(),
+                close(open).map_err(|error| {
+                    SendError::retry(self.template.root().join(&**path).display().to_string(), error)
                 })?;
             }
         }

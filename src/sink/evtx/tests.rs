@@ -35,7 +35,7 @@ fn batch(items: &[(&str, &str)]) -> Encoded {
             routes.len() - 1
         });
         let range = start..bytes.len() as u32;
-        list.push(Item { range, id: None, time: Timestamp(0), route: route as u32 });
+        list.push(Item { range, head: 0, id: None, time: Timestamp(0), route: route as u32 });
     }
     Encoded { bytes: bytes.into(), items: list, routes }
 }
@@ -47,6 +47,7 @@ fn deliver(logs: &mut Logs, items: &[(&str, &str)], durable: &mut Bytes) {
         match logs.send(&batch(items)).unwrap() {
             Sent::Confirmed => return,
             Sent::CheckpointFirst => *durable = logs.note(),
+            refused @ Sent::Partly(_) => panic!("{refused:?}"),
         }
     }
     panic!("asks for checkpoints without end");

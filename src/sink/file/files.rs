@@ -120,7 +120,7 @@ impl Files {
 
     fn retry(&self, path: &str, error: &io::Error) -> SendError {
         let file = self.template.root().join(path);
-        SendError::Retry { peer: file.display().to_string(), reason: error.to_string() }
+        SendError::retry(file.display().to_string(), error)
     }
 
     pub(super) fn note(&self) -> Bytes {
@@ -152,10 +152,7 @@ impl Files {
         for noted in noted {
             let path = noted.path.clone();
             let cut = self.cut_to(noted, state, &mut findings);
-            cut.map_err(|error| SendError::Retry {
-                peer: format!("{root}{path}"),
-                reason: error.to_string(),
-            })?;
+            cut.map_err(|error| SendError::retry(format!("{root}{path}"), error))?;
         }
         Ok(findings)
     }

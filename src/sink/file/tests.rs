@@ -32,7 +32,7 @@ fn batch(items: &[(&str, &str)]) -> Encoded {
             routes.len() - 1
         });
         let range = start..bytes.len() as u32;
-        list.push(Item { range, id: None, time: Timestamp(0), route: route as u32 });
+        list.push(Item { range, head: 0, id: None, time: Timestamp(0), route: route as u32 });
     }
     Encoded { bytes: bytes.into(), items: list, routes }
 }
@@ -44,6 +44,7 @@ fn deliver(files: &mut Files, items: &[(&str, &str)], now: u64, durable: &mut By
         match files.try_send(&batch(items), now).unwrap() {
             Sent::Confirmed => return,
             Sent::CheckpointFirst => *durable = files.note(),
+            refused @ Sent::Partly(_) => panic!("{refused:?}"),
         }
     }
     panic!("asks for checkpoints without end");
@@ -337,6 +338,7 @@ fn tick(files: &mut Files, now: u64, durable: &mut Bytes) {
         match files.try_tick(now).unwrap() {
             Sent::Confirmed => return,
             Sent::CheckpointFirst => *durable = files.note(),
+            refused @ Sent::Partly(_) => panic!("{refused:?}"),
         }
     }
     panic!("asks for checkpoints without end");

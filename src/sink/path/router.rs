@@ -1,10 +1,11 @@
-//! Which path each event gets, and the caps on how many different ones there are: paths are named by
+//! Which path or name each event gets, and the caps on how many different ones there are: they are made of
 //! text from remote machines.
 //!
-//! Must not know: how a path is made from an event.
+//! Must not know: how a path or name is made from an event.
 
 use super::{PathTemplate, RouteValues};
 use crate::sink::NOTE_BYTES_MAX;
+use crate::sink::name::NameTemplate;
 use std::collections::HashMap;
 
 /// Bytes of the distinct paths of one batch: a sink notes them all with its cursor.
@@ -17,13 +18,19 @@ pub const ROUTES_MAX: usize = 4096;
 /// Gives each event its path and holds the caps on distinct ones.
 #[derive(Clone, Debug)]
 pub struct Router {
-    template: PathTemplate,
+    places: Places,
     /// Paths given out, and when last, in the seconds of the events' receipt.
     known: HashMap<Box<str>, Known>,
     routes_max: usize,
     batch: u64,
     /// Bytes of the distinct paths of this batch.
     batch_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Places {
+    Paths(PathTemplate),
+    Names(NameTemplate),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +41,16 @@ struct Known {
 
 impl Router {
     pub fn new(template: PathTemplate) -> Self {
-        Self { template, known: HashMap::new(), routes_max: ROUTES_MAX, batch: 0, batch_bytes: 0 }
+        Self::over(Places::Paths(template))
+    }
+
+    /// For names in the far end.
+    pub fn of_names(template: NameTemplate) -> Self {
+        Self::over(Places::Names(template))
+    }
+
+    fn over(places: Places) -> Self {
+        Self { places, known: HashMap::new(), routes_max: ROUTES_MAX, batch: 0, batch_bytes: 0 }
     }
 
     #[must_use]
@@ -57,14 +73,14 @@ impl Router {
     /// The path of an event, into `out`.
     pub fn route(&mut self, values: &RouteValues<'_, '_>, out: &mut String) {
         out.clear();
-        self.template.render(values, out);
-        if self.template.is_fixed() {
+        self.places.write(values, false, out);
+        if self.places.is_fixed() {
             return;
         }
         let now = values.origin.received.0.div_euclid(1_000_000_000);
         if !self.admit(out, now) {
             out.clear();
-            self.template.write(values, true, out);
+            self.places.write(values, true, out);
         }
     }
 
@@ -90,5 +106,21 @@ impl Router {
         }
         self.batch_bytes += bytes;
         true
+    }
+}
+
+impl Places {
+    fn write(&self, values: &RouteValues<'_, '_>, other: bool, out: &mut String) {
+        match self {
+            Self::Paths(template) => template.write(values, other, out),
+            Self::Names(template) => template.write(values, other, out),
+        }
+    }
+
+    fn is_fixed(&self) -> bool {
+        match self {
+            Self::Paths(template) => template.is_fixed(),
+            Self::Names(template) => template.is_fixed(),
+        }
     }
 }

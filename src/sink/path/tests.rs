@@ -1,6 +1,7 @@
 //! Templates and paths made of what remote machines say.
 
 use super::*;
+use crate::event::{Header, Origin, Timestamp, Value};
 
 fn origin() -> Origin {
     Origin {
