@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what fails or speaks here is a test")]
 
 mod allocations;
+mod backends;
 mod bad_input;
 mod basin_cli;
 mod config;

