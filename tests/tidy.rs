@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fleet", &["event", "filter", "format", "wsman", "kerberos", "auth"]),
     ("telemetry", &["units", "finding", "basin"]),
     ("basin", &["event", "units", "finding", "telemetry"]),
-    ("sink", &["event", "evtx", "format", "units", "finding", "telemetry"]),
+    ("sink", &["auth", "event", "evtx", "filter", "format", "units", "finding", "telemetry"]),
     ("source", &["event", "evtx", "filter", "wsman", "auth", "basin", "units", "finding", "telemetry"]),
     ("config", &["basin", "sink", "source", "filter", "format", "telemetry", "units", "finding"]),
     (

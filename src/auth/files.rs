@@ -7,10 +7,10 @@ use std::path::Path;
 /// What tells that one of some files is another than before. A rename over it changes the inode, a
 /// write in place time or length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamp(Vec<Option<[u64; 5]>>);
+pub(crate) struct Stamp(Vec<Option<[u64; 5]>>);
 
 impl Stamp {
-    pub(super) fn of(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
+    pub(crate) fn of(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
         let stamp = |path: &Path| {
             let metadata = std::fs::metadata(path).ok()?;
             let (seconds, nanos) = (metadata.mtime(), metadata.mtime_nsec());
@@ -27,6 +27,6 @@ impl Stamp {
 }
 
 /// Whether more than the owner and the group may read it.
-pub(super) fn is_open_to_others(metadata: &Metadata) -> bool {
+pub(crate) fn is_open_to_others(metadata: &Metadata) -> bool {
     metadata.mode() & 0o004 != 0
 }

@@ -16,7 +16,7 @@
 
 pub mod basic;
 mod certificate;
-mod files;
+pub(crate) mod files;
 pub mod gss;
 pub mod handshake;
 pub mod machine;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tls/material` | certificates, keys and revocation lists from files |
 //! | `tls/trust` | whose certificates are taken |
+//! | `tls/outgoing` | the client's side, for receivers of events |
 //! | `tls/witness` | one handshake, and what it found out |
 //!
 //! Nothing is resumed: a resumed session would vouch for a certificate that has been revoked since, and hosts
@@ -15,6 +16,7 @@
 //! Must not know: HTTP, connections.
 
 mod material;
+pub mod outgoing;
 mod trust;
 mod witness;
 

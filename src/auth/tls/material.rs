@@ -37,7 +37,7 @@ impl Material {
         if std::fs::metadata(key).is_ok_and(|metadata| is_open_to_others(&metadata)) {
             self.findings.push(Finding {
                 what: format!("the private key {} can be read by others", key.display()),
-                why: "whoever has it can pose as this collector".into(),
+                why: "whoever has it can pose as this machine".into(),
                 fix: "take their rights away with `chmod o= FILE`".into(),
             });
         }
@@ -83,7 +83,7 @@ impl Material {
                     path.display(),
                     if left < 0 { "has ended" } else { "ends soon" }
                 ),
-                why: format!("{} days are left, and hosts refuse it then", left.div_euclid(86_400)),
+                why: format!("{} days are left, and peers refuse it then", left.div_euclid(86_400)),
                 fix: "put a new one in its place; it is noticed while forebay runs".into(),
             });
         }
