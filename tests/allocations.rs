@@ -56,7 +56,17 @@ const FILTERS: [&str; 4] = [
     "select = { channel = 'Security', xpath = \"*[UserData/*/*='x' or System/TimeCreated[timediff(@SystemTime)<5]]\" }",
 ];
 
-const FORMATS: [&str; 4] = ["json = {}", "xml = {}", "ecs = {}", "ecs.original = true"];
+const FORMATS: [&str; 9] = [
+    "json = {}",
+    "xml = {}",
+    "ecs = {}",
+    "ecs.original = true",
+    "splunk.fields = ['source', 'host', 'address', 'subscription', 'file', 'id']",
+    "splunk = { event = 'json', host = 'short' }",
+    "snare = {}",
+    "cef = {}",
+    "cef.severity = 'numbers'",
+];
 
 /// Logs of the kinds that come most, and whether their records are instances of templates.
 const LOGS: [(&str, bool); 3] = [("security", true), ("mixed", true), ("forwarded", false)];

@@ -1,4 +1,4 @@
-//! Filters and ECS say the same of an event whichever way it is read: from BinXML, or from the XML
+//! Filters and formats say the same of an event whichever way it is read: from BinXML, or from the XML
 //! it is rendered to.
 
 use crate::{corpus_logs, peers};
@@ -26,17 +26,19 @@ const FILTERS: [&str; 13] = [
     "xpath = \"*[EventData/Data/text()!='-']\"\nsuppress = '*[System/Task=12544]'",
 ];
 
+/// JSON has tests of its own.
+const FORMATS: [&str; 4] = ["ecs = {}", "splunk = {}", "snare = {}", "cef = {}"];
+
 /// Enough of every log: all of the corpus takes most of a minute without optimisation.
 const CHUNKS_PER_LOG: usize = 6;
 
 #[test]
-fn filters_and_ecs_do_not_know_the_encoding() {
-    let Some(logs) = corpus_logs("filters_and_ecs_do_not_know_the_encoding") else { return };
+fn filters_and_formats_do_not_know_the_encoding() {
+    let Some(logs) = corpus_logs("filters_and_formats_do_not_know_the_encoding") else { return };
     let compile = |text: &&str| toml::from_str::<FilterConfig>(text).unwrap().compile().unwrap();
     let mut filters: Vec<Filter> = FILTERS.iter().map(compile).collect();
     let mut kept = [0_usize; FILTERS.len()];
-    let ecs: FormatConfig = toml::from_str("ecs = {}").unwrap();
-    let mut ecs = ecs.open().unwrap();
+    let mut formats = FORMATS.map(open);
     let (mut events, mut text, mut decoder) = (0, Vec::new(), Decoder::new());
     for log in logs {
         let bytes = std::fs::read(&log).unwrap();
@@ -57,7 +59,9 @@ fn filters_and_ecs_do_not_know_the_encoding() {
                     assert_eq!(answer, filter.keeps(&xml, now), "{}: {written}", place());
                     *kept += usize::from(answer == Ok(true));
                 }
-                assert_eq!(written(&mut ecs, &event), written(&mut ecs, &xml), "{}", place());
+                for format in &mut formats {
+                    assert_eq!(written(format, &event), written(format, &xml), "{}", place());
+                }
                 ControlFlow::Continue(())
             });
         }
@@ -70,8 +74,7 @@ fn filters_and_ecs_do_not_know_the_encoding() {
 /// a comment in System left in pieces.
 #[test]
 fn every_golden_shape_is_the_same_event_in_a_record() {
-    let open = |text: &str| toml::from_str::<FormatConfig>(text).unwrap().open().unwrap();
-    let mut formats = [open("json = {}"), open("ecs = {}")];
+    let mut formats = ["json = {}", "ecs = {}", "snare = {}", "cef = {}"].map(open);
     let mut kept = 0;
     for text in peers::fixtures() {
         let text = String::from_utf8(text).unwrap().replace("&#13;", "").replace("&#xD;", "");
@@ -91,6 +94,10 @@ fn every_golden_shape_is_the_same_event_in_a_record() {
         }
     }
     assert_eq!(kept, 2 * peers::fixtures().len());
+}
+
+fn open(format: &str) -> Format {
+    toml::from_str::<FormatConfig>(format).unwrap().open().unwrap()
 }
 
 fn written<'a>(format: &mut Format, event: &impl forebay::event::Event<'a>) -> Result<String, String> {

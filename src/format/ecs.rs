@@ -38,9 +38,10 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
+use super::known::{self, Outcome, is_blank};
 use super::{FormatError, Meta};
 use crate::event::canonical::XmlWriter;
-use crate::event::{Event, EventError, Header, NoteKind, Part, Timestamp, Value};
+use crate::event::{Event, EventError, Header, NoteKind, Part, Value};
 use parts::{Parts, Scratch};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -185,8 +186,9 @@ impl Ecs {
         string("code", header.event_id, out);
         string("provider", header.provider_name, out);
         escaped("action", &self.scratch.rendered.task, out);
-        if let Some(outcome) = meaning::outcome(header) {
-            escaped("outcome", outcome.as_bytes(), out);
+        if let Some(outcome) = known::outcome(header) {
+            let outcome: &[u8] = if outcome == Outcome::Success { b"success" } else { b"failure" };
+            escaped("outcome", outcome, out);
         }
         created(meta, out);
         if self.original {
@@ -236,37 +238,19 @@ fn system(header: &Header<'_>, out: &mut Vec<u8>) {
     if !is_blank(header.user_id) {
         out.extend_from_slice(b",\"user\":{");
         string("identifier", header.user_id, out);
-        well_known(out);
+        // Winlogbeat asks Windows for them.
+        if let Some(name) = known::account(header.user_id) {
+            string("name", Value::Plain(name.as_bytes()), out);
+            string("domain", Value::Plain(known::AUTHORITY.as_bytes()), out);
+        }
         out.push(b'}');
-    }
-}
-
-/// Name and domain of the account whose SID was just written: Winlogbeat asks Windows for them, and
-/// these have the same answer on every machine (MS-DTYP 2.4.2.4).
-fn well_known(out: &mut Vec<u8>) {
-    const ACCOUNTS: [(&[u8], &str); 3] = [
-        (b"\"S-1-5-18\"", "SYSTEM"),
-        (b"\"S-1-5-19\"", "LOCAL SERVICE"),
-        (b"\"S-1-5-20\"", "NETWORK SERVICE"),
-    ];
-    if let Some((_, name)) = ACCOUNTS.iter().find(|(sid, _)| out.ends_with(sid)) {
-        string("name", Value::Plain(name.as_bytes()), out);
-        string("domain", Value::Plain(b"NT AUTHORITY"), out);
     }
 }
 
 /// When it happened, or else when it was received: a data stream takes no document without. Says
 /// whether it was when it happened.
 fn timestamp(created: Value<'_>, meta: &Meta<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
-    let happened = match created {
-        Value::FileTime(ticks) => Timestamp::of_filetime(ticks),
-        Value::Xml(text) | Value::Plain(text) | Value::Text(text) => Timestamp::parse(text.trim_ascii()),
-        other => {
-            scratch.clear();
-            other.write_text(scratch);
-            Timestamp::parse(scratch.trim_ascii())
-        }
-    };
+    let happened = known::happened(created, scratch);
     let received = meta.origin.map(|origin| origin.received);
     if let Some(time) = happened.or(received) {
         out.extend_from_slice(b"\"@timestamp\":\"");
@@ -340,13 +324,5 @@ fn number(name: &str, value: Value<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         Value::Unsigned(number).write_text(out);
-    }
-}
-
-fn is_blank(value: Value<'_>) -> bool {
-    match value {
-        Value::Absent => true,
-        Value::Xml(text) | Value::Plain(text) | Value::Text(text) | Value::Utf16(text) => text.is_empty(),
-        _ => false,
     }
 }

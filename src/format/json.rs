@@ -27,7 +27,7 @@
 
 mod body;
 pub(in crate::format) mod keys;
-mod meta;
+pub(in crate::format) mod meta;
 mod rendering;
 mod script;
 mod system;

@@ -5,14 +5,26 @@
 //! | `json.rs` | native JSON: everything the event holds, nothing lost |
 //! | `xml.rs` | canonical XML, byte for byte |
 //! | `ecs.rs` | Elastic Common Schema, as Winlogbeat and Elastic Agent write it |
+//! | `splunk.rs` | object of Splunk's HTTP Event Collector: XML or JSON within |
+//! | `snare.rs` | Snare's line of fields, for syslog |
+//! | `cef.rs` | ArcSight's Common Event Format, for syslog |
 //!
+//! `flat.rs` and `known.rs` are what several of them share.
 //! A format appends the payload of one event to a buffer that the lane owns and reuses; how
 //! payloads are told apart in a stream is the [`Framing`], which stream sinks write.
 //! Pure. Must not know: sinks, batches.
 
+pub mod cef;
 pub mod ecs;
+mod flat;
 pub mod json;
+mod known;
+pub mod snare;
+pub mod splunk;
 pub mod xml;
+
+#[cfg(test)]
+mod tests;
 
 use crate::event::{Event, EventError, EventId, Note, Origin};
 use schemars::JsonSchema;
@@ -29,6 +41,12 @@ pub struct FormatConfig {
     pub xml: Option<xml::Config>,
     /// Elastic Common Schema for the data stream `windows.forwarded`.
     pub ecs: Option<ecs::Config>,
+    /// Objects of Splunk's HTTP Event Collector, for its event endpoint (`formats/splunk.md`).
+    pub splunk: Option<splunk::Config>,
+    /// Snare's line of fields, for syslog (`formats/snare.md`).
+    pub snare: Option<snare::Config>,
+    /// ArcSight's Common Event Format, for syslog (`formats/cef.md`).
+    pub cef: Option<cef::Config>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -42,15 +60,33 @@ pub enum FormatError {
          any of \\ / * ? \" < > | , # : -"
     )]
     Namespace { found: String },
+    #[error(
+        "`{found}` is no index of Splunk; write lower-case letters, digits, `_` and `-`, of which it does not \
+         begin with the last two, and not `kvstore`"
+    )]
+    Index { found: String },
+    #[error("`{found}` is no source: `{{channel}}` may stand in it once, and no other brace")]
+    SplunkSource { found: String },
+    #[error("`{found}` is no version: it may hold no line end and no other control character")]
+    CefVersion { found: String },
 }
 
 impl FormatConfig {
     pub fn open(&self) -> Result<Format, FormatError> {
-        match self {
-            Self { json: Some(json), xml: None, ecs: None } => Ok(Format::Json(json::Json::new(json))),
-            Self { json: None, xml: Some(xml), ecs: None } => Ok(Format::Xml(xml::Xml::new(xml))),
-            Self { json: None, xml: None, ecs: Some(ecs) } => ecs::Ecs::new(ecs).map(Format::Ecs),
-            Self { json: None, xml: None, ecs: None } => Err(FormatError::None),
+        let Self { json, xml, ecs, splunk, snare, cef } = self;
+        let mut written = [
+            json.as_ref().map(|json| Ok(Format::Json(json::Json::new(json)))),
+            xml.as_ref().map(|xml| Ok(Format::Xml(xml::Xml::new(xml)))),
+            ecs.as_ref().map(|ecs| ecs::Ecs::new(ecs).map(Format::Ecs)),
+            splunk.as_ref().map(|splunk| splunk::Splunk::new(splunk).map(Format::Splunk)),
+            snare.as_ref().map(|snare| Ok(Format::Snare(snare::Snare::new(snare)))),
+            cef.as_ref().map(|cef| cef::Cef::new(cef).map(Format::Cef)),
+        ]
+        .into_iter()
+        .flatten();
+        match (written.next(), written.next()) {
+            (Some(format), None) => format,
+            (None, _) => Err(FormatError::None),
             _ => Err(FormatError::Several),
         }
     }
@@ -72,6 +108,9 @@ pub enum Format {
     Json(json::Json),
     Xml(xml::Xml),
     Ecs(ecs::Ecs),
+    Splunk(splunk::Splunk),
+    Snare(snare::Snare),
+    Cef(cef::Cef),
 }
 
 impl Format {
@@ -89,6 +128,9 @@ impl Format {
             Self::Json(json) => json.event(event, meta, out),
             Self::Xml(xml) => xml.event(event, meta, out),
             Self::Ecs(ecs) => ecs.event(event, meta, out),
+            Self::Splunk(splunk) => splunk.event(event, meta, out),
+            Self::Snare(snare) => snare.event(event, meta, out),
+            Self::Cef(cef) => cef.event(event, meta, out),
         }
     }
 
@@ -98,19 +140,26 @@ impl Format {
             Self::Json(json) => json.raw(text, error, meta, out),
             Self::Xml(xml) => xml.raw(text, error, meta, out),
             Self::Ecs(ecs) => ecs.raw(text, error, meta, out),
+            Self::Splunk(splunk) => splunk.raw(text, error, meta, out),
+            Self::Snare(snare) => snare.raw(text, error, meta, out),
+            Self::Cef(cef) => cef.raw(text, error, meta, out),
         }
     }
 
     /// Whether the event's id stands in what it writes.
     pub fn writes_id(&self) -> bool {
-        matches!(self, Self::Json(_))
+        match self {
+            Self::Json(_) => true,
+            Self::Splunk(splunk) => splunk.writes_id(),
+            Self::Xml(_) | Self::Ecs(_) | Self::Snare(_) | Self::Cef(_) => false,
+        }
     }
 
     /// How its payloads are told apart in a stream.
     pub fn framing(&self) -> Framing {
         match self {
-            Self::Json(_) | Self::Ecs(_) => Framing::Line,
             Self::Xml(xml) => xml.framing(),
+            Self::Json(_) | Self::Ecs(_) | Self::Splunk(_) | Self::Snare(_) | Self::Cef(_) => Framing::Line,
         }
     }
 }
@@ -147,35 +196,6 @@ impl Framing {
                 out[start - 4..start].copy_from_slice(&length.to_be_bytes());
             }
             Self::None => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exactly_one_format_is_opened() {
-        let open = |text: &str| toml::from_str::<FormatConfig>(text).unwrap().open();
-        assert!(matches!(open("json = {}"), Ok(Format::Json(_))));
-        assert!(matches!(open("xml.framing = 'length'").unwrap().framing(), Framing::Length));
-        assert!(matches!(open("ecs.original = true"), Ok(Format::Ecs(_))));
-        assert!(matches!(open(""), Err(FormatError::None)));
-        assert!(matches!(open("xml = {}\njson = {}"), Err(FormatError::Several)));
-        assert!(open("ecs.namespace = 'a b'").unwrap_err().to_string().contains("`a b`"));
-    }
-
-    #[test]
-    fn payloads_are_told_apart_by_line_or_length() {
-        for (framing, expected) in
-            [(Framing::Line, &b"ab\n"[..]), (Framing::Length, b"\0\0\0\x02ab"), (Framing::None, b"ab")]
-        {
-            let mut out = Vec::new();
-            let start = framing.open(&mut out);
-            out.extend_from_slice(b"ab");
-            framing.close(&mut out, start);
-            assert_eq!(out, expected);
         }
     }
 }

@@ -5,15 +5,12 @@ use super::{comma, escaped, file, string};
 use crate::event::{Header, Note, Value};
 use crate::format::Meta;
 
-const AUDIT_FAILURE: u64 = 0x10_0000_0000_0000;
-const AUDIT_SUCCESS: u64 = 0x20_0000_0000_0000;
-
 const KEYWORDS: [(u64, &str); 7] = [
     (0x1_0000_0000_0000, "Response Time"),
     (0x4_0000_0000_0000, "WDI Diag"),
     (0x8_0000_0000_0000, "SQM"),
-    (AUDIT_FAILURE, "Audit Failure"),
-    (AUDIT_SUCCESS, "Audit Success"),
+    (0x10_0000_0000_0000, "Audit Failure"),
+    (0x20_0000_0000_0000, "Audit Success"),
     (0x40_0000_0000_0000, "Correlation Hint"),
     (0x80_0000_0000_0000, "Classic"),
 ];
@@ -114,15 +111,6 @@ impl Rendered {
             }
             out.extend_from_slice(if several { b"]}" } else { b"}" });
         }
-    }
-}
-
-pub(super) fn outcome(header: &Header<'_>) -> Option<&'static str> {
-    let bits = header.keywords.as_u64()?;
-    match (bits & AUDIT_FAILURE, bits & AUDIT_SUCCESS) {
-        (0, 0) => None,
-        (0, _) => Some("success"),
-        _ => Some("failure"),
     }
 }
 

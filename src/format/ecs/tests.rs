@@ -2,7 +2,7 @@
 //! record 1542 of Elastic's public test data.
 
 use super::*;
-use crate::event::{EventId, Note, Origin, XmlEvent};
+use crate::event::{EventId, Note, Origin, Timestamp, XmlEvent};
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -78,7 +78,7 @@ fn write_notes(meta: &Meta<'_>, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-fn kind(kind: NoteKind) -> &'static str {
+pub(in crate::format) fn kind(kind: NoteKind) -> &'static str {
     match kind {
         NoteKind::Undecodable => "Undecodable",
         NoteKind::Surrogates => "Surrogates",

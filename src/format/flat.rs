@@ -1,0 +1,272 @@
+//! The body of an event as a flat list of names and texts, and the words that its sender rendered:
+//! what the formats of one line of text are made of.
+//!
+//! - The name is the Name attribute, else the element's; an unnamed `Data` is `paramN`, N being its
+//!   place among its siblings. An element inside goes by its own name alone; an attribute other than
+//!   Name is `Element_Attribute`. Empty texts are left out, but counted.
+//! - RenderingInfo gives its Message and Task.
+//!
+//! Nothing is decided here and nothing escaped. Must not know: what a format makes of it.
+
+use crate::event::{Value, Visitor, local_name};
+use std::ops::Range;
+
+/// Longest name; the rest of one is cut off, so that names that multiply stay affordable.
+const NAME_BYTES_MAX: usize = 256;
+
+/// What is reused from event to event.
+#[derive(Debug, Default)]
+pub(super) struct Flat {
+    /// All names and texts, one behind the other.
+    bytes: Vec<u8>,
+    pairs: Vec<(Range<usize>, Range<usize>)>,
+    frames: Vec<Frame>,
+    /// Of the open elements.
+    names: Vec<u8>,
+    texts: Vec<u8>,
+    /// Elements open of RenderingInfo, itself included.
+    rendering: usize,
+    word: Word,
+    pub(super) message: Vec<u8>,
+    pub(super) task: Vec<u8>,
+}
+
+/// An open element.
+#[derive(Debug)]
+struct Frame {
+    name: usize,
+    text: usize,
+    children: u32,
+    /// Among its siblings, from 1.
+    place: u32,
+}
+
+/// What a text of RenderingInfo is for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    #[default]
+    None,
+    Message,
+    Task,
+}
+
+impl Flat {
+    /// Before an event.
+    pub(super) fn clear(&mut self) {
+        let Self { bytes, pairs, frames, names, texts, rendering, word, message, task } = self;
+        [bytes, names, texts, message, task].into_iter().for_each(Vec::clear);
+        pairs.clear();
+        frames.clear();
+        *rendering = 0;
+        *word = Word::None;
+    }
+
+    /// In document order.
+    pub(super) fn pairs(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
+        let text = |range: &Range<usize>| &self.bytes[range.start..range.end];
+        self.pairs.iter().map(move |(name, value)| (text(name), text(value)))
+    }
+
+    /// The text of the pair at this place.
+    pub(super) fn text_of(&self, place: usize) -> &[u8] {
+        &self.bytes[self.pairs[place].1.clone()]
+    }
+
+    /// The text of the first that has the name.
+    pub(super) fn get(&self, name: &str) -> Option<&[u8]> {
+        self.pairs().find(|(found, _)| *found == name.as_bytes()).map(|(_, text)| text)
+    }
+
+    fn put(&mut self, name: Range<usize>, text: usize, place: u32) {
+        if self.texts.len() == text {
+            return;
+        }
+        let start = self.bytes.len();
+        let name = &self.names[name];
+        if name == b"Data" {
+            param(place, &mut self.bytes);
+        } else {
+            self.bytes.extend_from_slice(name);
+        }
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(&self.texts[text..]);
+        self.pairs.push((start..middle, middle..self.bytes.len()));
+    }
+}
+
+impl<'a> Visitor<'a> for Flat {
+    fn start(&mut self, name: &'a [u8]) {
+        if self.rendering > 0 || (self.frames.is_empty() && name == b"RenderingInfo") {
+            self.rendering += 1;
+            self.word = match (self.rendering, name) {
+                (2, b"Message") => Word::Message,
+                (2, b"Task") => Word::Task,
+                _ => Word::None,
+            };
+            return;
+        }
+        let place = self.frames.last_mut().map_or(1, |outer| {
+            outer.children += 1;
+            outer.children
+        });
+        self.frames.push(Frame { name: self.names.len(), text: self.texts.len(), children: 0, place });
+        self.names.extend_from_slice(bounded(local_name(name), NAME_BYTES_MAX));
+    }
+
+    fn attribute(&mut self, name: &'a [u8], value: Value<'a>) {
+        let inside = self.frames.len() > 1;
+        let Some(frame) = self.frames.last().filter(|_| self.rendering == 0) else { return };
+        if name == b"xmlns" || name.starts_with(b"xmlns:") {
+            return;
+        }
+        let (from, end, place) = (frame.name, self.names.len(), frame.place);
+        if name == b"Name" && inside {
+            value.write_text(&mut self.names);
+            if self.names.len() > end {
+                self.names.drain(from..end);
+                let length = bounded(&self.names[from..], NAME_BYTES_MAX).len();
+                self.names.truncate(from + length);
+            }
+            return;
+        }
+        let text = self.texts.len();
+        self.names.push(b'_');
+        self.names.extend_from_slice(bounded(local_name(name), NAME_BYTES_MAX));
+        value.write_text(&mut self.texts);
+        self.put(from..self.names.len(), text, place);
+        self.names.truncate(end);
+        self.texts.truncate(text);
+    }
+
+    fn text(&mut self, value: Value<'a>) {
+        match (self.rendering, self.word) {
+            (0, _) => value.write_text(&mut self.texts),
+            (_, Word::Message) => value.write_text(&mut self.message),
+            (_, Word::Task) => value.write_text(&mut self.task),
+            (_, Word::None) => {}
+        }
+    }
+
+    fn end(&mut self) {
+        if self.rendering > 0 {
+            self.rendering -= 1;
+            self.word = Word::None;
+            return;
+        }
+        let Some(frame) = self.frames.pop() else { return };
+        // White space between the elements of an element is no value.
+        if frame.children == 0 || !self.texts[frame.text..].trim_ascii().is_empty() {
+            self.put(frame.name..self.names.len(), frame.text, frame.place);
+        }
+        self.names.truncate(frame.name);
+        self.texts.truncate(frame.text);
+    }
+
+    fn data(&mut self, name: Value<'a>, value: Value<'a>) {
+        let (start, before) = (self.bytes.len(), self.rendering == 0);
+        let Some(outer) = self.frames.last_mut().filter(|_| before) else {
+            self.start(b"Data");
+            self.attribute(b"Name", name);
+            self.text(value);
+            return self.end();
+        };
+        outer.children += 1;
+        name.write_text(&mut self.bytes);
+        let named = bounded(&self.bytes[start..], NAME_BYTES_MAX).len();
+        self.bytes.truncate(start + named);
+        if named == 0 || &self.bytes[start..] == b"Data" {
+            self.bytes.truncate(start);
+            param(outer.children, &mut self.bytes);
+        }
+        let middle = self.bytes.len();
+        value.write_text(&mut self.bytes);
+        if self.bytes.len() == middle {
+            self.bytes.truncate(start);
+        } else {
+            self.pairs.push((start..middle, middle..self.bytes.len()));
+        }
+    }
+}
+
+fn param(place: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"param");
+    Value::Unsigned(place.into()).write_text(out);
+}
+
+/// The start of UTF-8 text, at most so long, no character cut in two.
+pub(super) fn bounded(text: &[u8], bytes_max: usize) -> &[u8] {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let mut end = bytes_max;
+    while end > 0 && text[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Part, XmlEvent};
+
+    fn flat(body: &str) -> Flat {
+        let text = format!("<Event><System/>{body}</Event>");
+        let mut flat = Flat::default();
+        for _ in 0..2 {
+            flat.clear();
+            XmlEvent::parse(text.as_bytes()).unwrap().walk(Part::Body, &mut flat).unwrap();
+        }
+        flat
+    }
+
+    #[track_caller]
+    fn check(body: &str, expected: &[(&str, &str)]) {
+        let flat = flat(body);
+        let found: Vec<_> = flat
+            .pairs()
+            .map(|(name, text)| (str::from_utf8(name).unwrap(), str::from_utf8(text).unwrap()))
+            .collect();
+        assert_eq!(found, expected, "{body}");
+    }
+
+    #[test]
+    fn values_without_a_name_are_called_after_their_place() {
+        check(
+            "<EventData><Data>a</Data><Data/><Data Name='X'>b &amp;\r\n</Data><Data Name=''>c</Data><Data Name='Data'>d</Data><Binary>00</Binary></EventData>",
+            &[("param1", "a"), ("X", "b &\n"), ("param4", "c"), ("param5", "d"), ("Binary", "00")],
+        );
+    }
+
+    #[test]
+    fn elements_go_by_their_own_name_and_attributes_by_both() {
+        check(
+            "<UserData><n:Log xmlns:n='u' Kind='k'><A>1</A>\n <B><C>2</C>\n</B><Error Code='5'>text</Error></n:Log></UserData>",
+            &[("Log_Kind", "k"), ("A", "1"), ("C", "2"), ("Error_Code", "5"), ("Error", "text")],
+        );
+        check(
+            "<EventData Name='T'><ComplexData Name='C'><Data Name='x'>1</Data><Data>2</Data></ComplexData></EventData>",
+            &[("EventData_Name", "T"), ("x", "1"), ("param2", "2")],
+        );
+        check("<BinaryEventData>00</BinaryEventData>", &[("BinaryEventData", "00")]);
+    }
+
+    #[test]
+    fn the_words_of_rendering_info_are_no_pairs() {
+        let flat = flat(
+            "<RenderingInfo Culture='x'><Message>a\r\nb</Message><Task>Logon</Task><Keywords><Message>no</Message></Keywords></RenderingInfo><EventData><Data Name='RenderingInfo'>1</Data></EventData>",
+        );
+        assert_eq!((&flat.message[..], &flat.task[..]), (&b"a\nb"[..], &b"Logon"[..]));
+        assert_eq!(flat.get("RenderingInfo"), Some(&b"1"[..]));
+        assert_eq!((flat.pairs().len(), flat.get("Message")), (1, None));
+    }
+
+    #[test]
+    fn names_that_multiply_stay_affordable() {
+        let long = "ü".repeat(2000);
+        let attributes: String = (0..200).map(|n| format!(" a{n}='1'")).collect();
+        let flat = flat(&format!("<UserData><{long}{attributes}/></UserData>"));
+        assert_eq!(flat.pairs().len(), 200);
+        assert!(flat.pairs().all(|(name, _)| name.len() <= 256 + 5 && str::from_utf8(name).is_ok()));
+    }
+}
