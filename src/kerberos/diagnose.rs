@@ -12,13 +12,16 @@
 //! | file | what |
 //! |---|---|
 //! | `diagnose/words` | what an operator is told |
+//! | `diagnose/refused` | why others refuse us |
 //!
 //! Promise: a cause is named when the evidence says so, else what is known is said. Each has a label of a small
 //! set, for metrics. Clocks are arguments.
 //! Must not know: the library, files, HTTP.
 
+mod refused;
 mod words;
 
+pub use refused::Refused;
 pub use words::exposed;
 
 use super::etype::Etype;

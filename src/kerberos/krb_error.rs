@@ -21,10 +21,23 @@ const SECOND_NANOS: i64 = 1_000_000_000;
 /// Where Windows and Samba put an NTSTATUS: MS-KILE 2.2.2.
 const EXTENDED_ERROR: i32 = 3;
 
-/// Codes of RFC 4120 7.5.9 that an acceptor gives.
+/// Codes of RFC 4120 7.5.9.
 pub mod code {
-    /// The service has no key of that type.
+    pub const CLIENT_EXPIRED: i32 = 1;
+    pub const CLIENT_UNKNOWN: i32 = 6;
+    pub const SERVICE_UNKNOWN: i32 = 7;
+    /// Several accounts have the name.
+    pub const NOT_UNIQUE: i32 = 8;
+    pub const POLICY: i32 = 12;
+    /// There is no key of that type.
     pub const ETYPE_NOSUPP: i32 = 14;
+    pub const CLIENT_REVOKED: i32 = 18;
+    pub const PASSWORD_EXPIRED: i32 = 23;
+    /// What was to prove the client did not.
+    pub const PREAUTH_FAILED: i32 = 24;
+    /// A proof is due first, which is no refusal yet.
+    pub const PREAUTH_REQUIRED: i32 = 25;
+    pub const UNAVAILABLE: i32 = 29;
     /// What was decrypted is not intact: another key, as a rule.
     pub const BAD_INTEGRITY: i32 = 31;
     pub const TICKET_EXPIRED: i32 = 32;
@@ -37,7 +50,10 @@ pub mod code {
     pub const MODIFIED: i32 = 41;
     pub const BAD_KEY_VERSION: i32 = 44;
     pub const NO_KEY: i32 = 45;
+    /// The answer fits in no datagram.
+    pub const TOO_BIG: i32 = 52;
     pub const GENERIC: i32 = 60;
+    pub const WRONG_REALM: i32 = 68;
 }
 
 /// Why the other side refused.

@@ -6,6 +6,7 @@
 //! | `token` | what a peer offers, and what of it is in clear: SPNEGO, AP-REQ, NTLM |
 //! | `ticket` | what is within a ticket, by a key of ours |
 //! | `krb_error` | KRB-ERROR, both ways |
+//! | `centre` | what is said to and by a key distribution centre |
 //! | `diagnose` | why a handshake failed |
 //! | `seal` | sealed messages of a context |
 //! | `crypto` | encryption with AES, in place |
@@ -16,6 +17,7 @@
 //! and are in no debug output.
 //! Pure. Must not know: the Kerberos library, files, sockets, clocks, HTTP.
 
+pub mod centre;
 pub mod crypto;
 mod der;
 pub mod diagnose;

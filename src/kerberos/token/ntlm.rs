@@ -4,6 +4,8 @@ use crate::kerberos::name::plain;
 
 const SIGNATURE: &[u8] = b"NTLMSSP\0";
 const UNICODE: u32 = 1;
+/// Length, room and place of a name.
+const NAME_FIELD_BYTES: usize = 8;
 /// Longest name that is read: 256 characters of UTF-16.
 const NAME_BYTES_MAX: usize = 512;
 
@@ -33,6 +35,12 @@ impl Ntlm {
         let is_wide = kind == 3 && flags.is_none_or(|flags| u32::from_le_bytes(flags) & UNICODE != 0);
         let name = |at: Option<usize>| name(bytes, at?, is_wide);
         Some(Self { kind, domain: name(domain), user: name(user), workstation: name(workstation) })
+    }
+
+    /// The flags of a challenge, by which a server says what it can do; none of any other message.
+    pub fn offers(bytes: &[u8]) -> Option<u32> {
+        let rest = bytes.strip_prefix(SIGNATURE)?.strip_prefix(&2_u32.to_le_bytes())?;
+        rest.get(NAME_FIELD_BYTES..)?.first_chunk().copied().map(u32::from_le_bytes)
     }
 }
 
@@ -94,6 +102,14 @@ mod tests {
         let bytes = message(3, 60, 0, 72, &[(28, b"CORP"), (36, b"alice"), (44, b"")]);
         let ntlm = Ntlm::read(&bytes).unwrap();
         assert_eq!((ntlm.user.as_deref(), ntlm.workstation.as_deref()), (Some("alice"), None));
+    }
+
+    #[test]
+    fn a_challenge_says_what_the_server_can_do() {
+        let bytes = message(2, 20, 0xe28a_8235, 56, &[(12, &wide("CORP"))]);
+        assert_eq!(Ntlm::offers(&bytes), Some(0xe28a_8235));
+        assert_eq!(Ntlm::offers(&bytes[..23]), None);
+        assert_eq!(Ntlm::offers(&message(1, 12, 0xb207, 40, &[])), None);
     }
 
     #[test]
