@@ -50,7 +50,7 @@ fn key(etype: Etype, bytes: usize) -> ContextKey {
 type Sealed = Vec<(Signature, Vec<u8>)>;
 
 fn sealed(key: &ContextKey, bytes: usize, count: usize) -> Sealed {
-    let mut client = Sealer::new(key, Role::Initiator, 0, 0).expect("AES");
+    let mut client = Sealer::new(key, Role::Initiator, 0, Some(0)).expect("AES");
     let message = |number| {
         let mut message: Vec<u8> = (0..bytes).map(|at| (at * 7 + number) as u8).collect();
         (client.seal([number as u8; 16], &mut message), message)
@@ -59,7 +59,7 @@ fn sealed(key: &ContextKey, bytes: usize, count: usize) -> Sealed {
 }
 
 fn open(key: &ContextKey, sealed: &mut Sealed) {
-    let mut server = Sealer::new(key, Role::Acceptor, 0, 0).expect("AES");
+    let mut server = Sealer::new(key, Role::Acceptor, 0, Some(0)).expect("AES");
     for (signature, message) in sealed {
         let length = server.unseal(signature, message).expect("what was sealed");
         black_box(&message[..length]);
@@ -67,7 +67,7 @@ fn open(key: &ContextKey, sealed: &mut Sealed) {
 }
 
 fn seal(key: &ContextKey, sealed: &mut Sealed) {
-    let mut server = Sealer::new(key, Role::Acceptor, 0, 0).expect("AES");
+    let mut server = Sealer::new(key, Role::Acceptor, 0, Some(0)).expect("AES");
     for (_, message) in sealed {
         black_box(server.seal([7; 16], message));
     }

@@ -218,8 +218,8 @@ fn sealed_messages_are_opened_and_sealed_where_they_lie() {
         (Etype::AES256_SHA384, 32),
     ] {
         let key = ContextKey { key: Key::new(etype, &vec![7; bytes]), is_of_acceptor: true };
-        let mut client = Sealer::new(&key, Role::Initiator, 0, 0).unwrap();
-        let mut server = Sealer::new(&key, Role::Acceptor, 0, 0).unwrap();
+        let mut client = Sealer::new(&key, Role::Initiator, 0, Some(0)).unwrap();
+        let mut server = Sealer::new(&key, Role::Acceptor, 0, Some(0)).unwrap();
         let mut message = vec![b'x'; 100_001];
         none(&format!("{etype}"), || {
             let signature = client.seal([1; 16], &mut message);

@@ -8,6 +8,8 @@ pub(crate) mod fleet;
 mod mutated;
 mod refused;
 mod replayed;
+#[cfg(feature = "sspi")]
+mod sspi;
 mod winrm;
 
 use crate::support::lab::{Client, Lab};
@@ -90,7 +92,7 @@ pub(crate) fn token(library: &Library, client: &Client, service: &str, mechanism
 /// Both sides until both are done: what the acceptor has, and what the initiator has.
 fn shake_hands(
     (acceptor, our_bindings): (&mut Accepting, Option<&[u8]>),
-    (initiator, their_bindings): (&mut Initiating, Option<&[u8]>),
+    (initiator, their_bindings): (&mut dyn SecurityContext, Option<&[u8]>),
 ) -> Result<[Box<Established>; 2], Failure> {
     let mut ours = None;
     let mut theirs = initiator.step(&[], their_bindings)?;

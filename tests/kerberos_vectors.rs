@@ -40,7 +40,7 @@ fn the_vectors_of_the_reference_are_opened() {
         let (signature, sealed, straight) = (&messages[0][at], &messages[1][at], &messages[2][at]);
         let number = u64::from_be_bytes(signature[8..16].try_into().unwrap());
         let mut message = sealed.clone();
-        let mut sealer = Sealer::new(&key_of_context, ours, 0, number).unwrap();
+        let mut sealer = Sealer::new(&key_of_context, ours, 0, Some(number)).unwrap();
         assert_eq!(sealer.unseal(signature, &mut message), Ok(15));
         assert_eq!(message, b"hello world 123");
         // Laid straight it is an encrypted text as any other.

@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((&[what, turned, cut, change], rest)) = data.split_first_chunk() else { return };
     let (etype, bytes) = TYPES[usize::from(what % 4)];
     let key = ContextKey { key: Key::new(etype, &vec![0x5a; bytes]), is_of_acceptor: what & 4 != 0 };
-    let sealer = |role| Sealer::new(&key, role, 7, 7).expect("AES");
+    let sealer = |role| Sealer::new(&key, role, 7, Some(7)).expect("AES");
     let (mut client, mut server) = (sealer(Role::Initiator), sealer(Role::Acceptor));
     if what & 8 == 0 {
         return strangers(&mut server, rest, cut.into());

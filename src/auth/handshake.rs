@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A context belongs to one connection and is not used again once it has failed. What is established has
-//! proved both sides to each other and can seal messages; less is a failure, whatever the peer asked for.
+//! proved both sides to each other and can seal messages; less is a failure, whatever the peer asked for. Only NTLM,
+//! which proves the other side as anyone whom the account's domain trusts, comes without `Flags::MUTUAL`.
 //! Steps are blocking calls of some 100 µs, an initiator's may also wait for a key distribution centre: callers
 //! take a blocking thread for them. Contexts may go from thread to thread in between.
 //! Must not know: HTTP, which machine a name stands for.
@@ -16,9 +17,12 @@
 pub use crate::kerberos::token::TOKEN_BYTES_MAX;
 
 use super::gss::{LibrarySeal, Mechanism, Trouble};
+#[cfg(feature = "sspi")]
+use super::sspi::NtlmSeal;
+use crate::kerberos::Etype;
 use crate::kerberos::crypto::CryptoError;
+use crate::kerberos::diagnose::Refused;
 use crate::kerberos::seal::{ContextKey, Role, Sealer};
-use crate::kerberos::{Etype, Key};
 use std::fmt;
 use std::ops::BitOr;
 use std::time::Duration;
@@ -49,14 +53,14 @@ pub struct Step {
 /// Who the peer is, and how messages are sealed.
 #[derive(Debug)]
 pub struct Established {
-    /// Principal and realm, as `WIN10$@CORP.EXAMPLE`.
+    /// Principal and realm, as `WIN10$@CORP.EXAMPLE`. With NTLM it is the service that was asked for.
     pub peer: Box<str>,
     /// Principal and realm of whoever accepted. On that side it is the name under which the key that opened the
     /// ticket stands in the keytab, which may be another than was asked for.
     pub service: Box<str>,
     pub mechanism: Mechanism,
     pub flags: Flags,
-    /// Until the ticket ends.
+    /// Until the ticket ends; without end where that is not known.
     pub lifetime: Duration,
     pub seal: Seal,
 }
@@ -104,39 +108,31 @@ pub enum Seal {
     Keys(LucidKeys),
     /// The library, for all others.
     Library(LibrarySeal),
+    #[cfg(feature = "sspi")]
+    Ntlm(NtlmSeal),
 }
 
 /// What a context of RFC 4121 seals with. The library's own context is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LucidKeys {
-    /// The key that the context began with.
-    pub key: Key,
-    /// The key that the acceptor chose; it seals both ways if there is one.
-    pub acceptor_subkey: Option<Key>,
+    /// It seals both ways: the key that the acceptor chose, if it did, or else that of the ticket.
+    pub key: ContextKey,
     /// Of the first message that is sent.
     pub send_sequence: u64,
-    /// Of the first token that came, which within SPNEGO may have been its signature.
-    pub receive_sequence: u64,
+    /// Of the first token that came, which within SPNEGO may have been its signature. Where it is not known, the
+    /// first message that opens tells.
+    pub receive_sequence: Option<u64>,
     pub is_initiator: bool,
-    /// Seconds since 1970.
-    pub ends_at: u32,
 }
 
 impl LucidKeys {
-    /// The one that seals.
-    pub fn sealing(&self) -> &Key {
-        self.acceptor_subkey.as_ref().unwrap_or(&self.key)
-    }
-
     /// What seals and opens the messages of this context from now on.
     ///
     /// # Errors
     /// When the key is not as long as its type has it.
     pub fn sealer(&self) -> Result<Sealer, CryptoError> {
-        let is_of_acceptor = self.acceptor_subkey.is_some();
-        let key = ContextKey { key: self.sealing().clone(), is_of_acceptor };
         let role = if self.is_initiator { Role::Initiator } else { Role::Acceptor };
-        Sealer::new(&key, role, self.send_sequence, self.receive_sequence)
+        Sealer::new(&self.key, role, self.send_sequence, self.receive_sequence)
     }
 }
 
@@ -147,6 +143,8 @@ pub struct Failure {
     pub cause: Cause,
     /// For the peer, if there is anything to be told: KRB-ERROR in its framing.
     pub token: Vec<u8>,
+    /// All that others refused on the way, the last of which may be the cause.
+    pub refused: Vec<Refused>,
 }
 
 /// Why a handshake failed.
@@ -180,13 +178,25 @@ pub enum Cause {
     ReplayCacheFull { entries: usize, window_seconds: u64 },
     #[error("the token has no Kerberos authenticator where one belongs")]
     NoAuthenticator,
+    #[error("{0}")]
+    Refused(Box<Refused>),
+    #[error("no key distribution centre of {realm} answers ({})", tried.join("; "))]
+    Unreachable { realm: Box<str>, tried: Box<[String]> },
+    #[error(
+        "krb5.conf says under [domain_realm] that {ours} is of realm {asked}; put the line `{} = {ours}` before \
+         all others there",
+        ours.to_ascii_lowercase()
+    )]
+    Realm { ours: Box<str>, asked: Box<str> },
+    #[error("the sspi crate: {0}")]
+    Sspi(Box<str>),
     #[error("messages cannot be sealed with the key agreed on{}", etype.map(|etype| format!(", {etype}")).unwrap_or_default())]
     Etype { etype: Option<Etype> },
 }
 
 impl From<Cause> for Failure {
     fn from(cause: Cause) -> Self {
-        Self { cause, token: Vec::new() }
+        Self { cause, token: Vec::new(), refused: Vec::new() }
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `certificate`, `tls` | the name in a certificate; whose certificates are taken |
 //! | `handshake` | a handshake in tokens, and what it proved |
 //! | `gss` | that of Kerberos, by the library of MIT |
+//! | `sspi` | that of Kerberos and NTLM with a password, by the crate of that name; a feature |
 //! | `tickets` | hosts that sign in with Kerberos, and why they could not |
 //! | `sealing` | messages of an established context |
 //! | `files` | files that are noticed when they change |
@@ -21,6 +22,8 @@ pub mod gss;
 pub mod handshake;
 pub mod machine;
 pub mod sealing;
+#[cfg(feature = "sspi")]
+pub mod sspi;
 pub mod tickets;
 pub mod tls;
 

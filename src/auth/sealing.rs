@@ -1,11 +1,14 @@
 //! Messages of an established context, sealed and opened: by our own code where the keys are of AES, by the
-//! library otherwise.
+//! library otherwise, under NTLM by the crate that shook hands.
 //!
-//! One rule for both: a message that comes twice, or late, is refused; one that never came is passed over.
+//! One rule for all: a message that comes twice, or late, is refused; one that never came is passed over, but under
+//! NTLM, which has one stream of them.
 //! Must not know: multipart bodies, HTTP.
 
 use super::gss::{self, LibrarySeal, Sealed, Trouble};
 use super::handshake::Seal;
+#[cfg(feature = "sspi")]
+use super::sspi::{NtlmError, NtlmSeal};
 use crate::kerberos::crypto::{CONFOUNDER_BYTES, CryptoError};
 use crate::kerberos::seal::{self, Sealer};
 use thiserror::Error;
@@ -15,6 +18,8 @@ use thiserror::Error;
 pub enum Sealing {
     Ours(Box<Sealer>),
     Library(Box<LibrarySeal>),
+    #[cfg(feature = "sspi")]
+    Ntlm(Box<NtlmSeal>),
 }
 
 /// Why a message cannot be opened, or an answer not be sealed. The context is of no use any more.
@@ -24,6 +29,9 @@ pub enum SealingError {
     Ours(#[from] seal::SealError),
     #[error(transparent)]
     Library(#[from] gss::SealError),
+    #[cfg(feature = "sspi")]
+    #[error(transparent)]
+    Ntlm(#[from] NtlmError),
     #[error("it holds {found} bytes, and says {declared}")]
     Length { declared: usize, found: usize },
     #[error(transparent)]
@@ -39,6 +47,8 @@ impl Sealing {
         Ok(match seal {
             Seal::Keys(keys) => Self::Ours(Box::new(keys.sealer()?)),
             Seal::Library(seal) => Self::Library(Box::new(seal)),
+            #[cfg(feature = "sspi")]
+            Seal::Ntlm(seal) => Self::Ntlm(Box::new(seal)),
         })
     }
 
@@ -50,6 +60,11 @@ impl Sealing {
             Self::Library(seal) => {
                 let plain = seal.unwrap(&mut token.to_vec(), data)?;
                 (plain.bytes, plain.padding)
+            }
+            #[cfg(feature = "sspi")]
+            Self::Ntlm(seal) => {
+                seal.unwrap(token, data)?;
+                (data.len(), 0)
             }
         };
         if declared != found && declared != found + padding {
@@ -69,6 +84,8 @@ impl Sealing {
                 Ok(Sealed { token: signature.to_vec(), data })
             }
             Self::Library(seal) => Ok(seal.wrap(message)?),
+            #[cfg(feature = "sspi")]
+            Self::Ntlm(seal) => Ok(seal.wrap(message)?),
         }
     }
 }

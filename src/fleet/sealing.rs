@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use crate::auth::handshake::LucidKeys;
     use crate::fleet::target::Target;
+    use crate::kerberos::seal::ContextKey;
     use crate::kerberos::{Etype, Key};
 
     const MESSAGE: &str = "application/soap+xml;charset=UTF-16";
@@ -101,12 +102,10 @@ mod tests {
     fn side(is_initiator: bool) -> Sealing {
         let (send, receive) = if is_initiator { (7, 9) } else { (9, 7) };
         let keys = LucidKeys {
-            key: Key::new(Etype::AES256_SHA1, &[1; 32]),
-            acceptor_subkey: Some(Key::new(Etype::AES128_SHA1, &[2; 16])),
+            key: ContextKey { key: Key::new(Etype::AES128_SHA1, &[2; 16]), is_of_acceptor: true },
             send_sequence: send,
-            receive_sequence: receive,
+            receive_sequence: Some(receive),
             is_initiator,
-            ends_at: 0,
         };
         Sealing::new(Seal::Keys(keys), Protocol::Kerberos).unwrap()
     }

@@ -44,7 +44,7 @@ pub enum Role {
 }
 
 /// The key of an established context.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextKey {
     pub key: Key,
     /// Whether the acceptor chose it; tokens say so.
@@ -94,11 +94,12 @@ pub enum SealError {
 }
 
 impl Sealer {
-    /// For a context whose next message of ours, and of the other side, have these numbers.
+    /// For a context whose next message of ours, and of the other side, have these numbers. Where that of the other
+    /// side is not known, its first message that opens tells.
     ///
     /// # Errors
     /// When the key is of a type that is left to the library.
-    pub fn new(key: &ContextKey, role: Role, send: u64, receive: u64) -> Result<Self, CryptoError> {
+    pub fn new(key: &ContextKey, role: Role, send: u64, receive: Option<u64>) -> Result<Self, CryptoError> {
         let (ours, theirs) = match role {
             Role::Initiator => (Usage::INITIATOR_SEAL, Usage::ACCEPTOR_SEAL),
             Role::Acceptor => (Usage::ACCEPTOR_SEAL, Usage::INITIATOR_SEAL),

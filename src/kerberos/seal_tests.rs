@@ -21,8 +21,8 @@ fn key(etype: Etype, bytes: usize) -> ContextKey {
 /// Both sides of a context.
 fn sides(etype: Etype, bytes: usize) -> (Sealer, Sealer) {
     let key = key(etype, bytes);
-    let initiator = Sealer::new(&key, Role::Initiator, 100, 900).unwrap();
-    (initiator, Sealer::new(&key, Role::Acceptor, 900, 100).unwrap())
+    let initiator = Sealer::new(&key, Role::Initiator, 100, Some(900)).unwrap();
+    (initiator, Sealer::new(&key, Role::Acceptor, 900, Some(100)).unwrap())
 }
 
 /// By MIT Kerberos in WinRM's layout: the two directions of one context, each with its number.
@@ -66,12 +66,12 @@ fn confounder(opener: &Opener, signature: &[u8], sealed: &[u8]) -> [u8; 16] {
 fn what_mit_kerberos_seals_is_opened_and_sealed_again_byte_for_byte() {
     let key = ContextKey { key: Key::new(Etype::AES256_SHA1, &hex(SECRET)), is_of_acceptor: true };
     for (role, number, signature, sealed) in vectors() {
-        let mut ours = Sealer::new(&key, other(role), 0, number).unwrap();
+        let mut ours = Sealer::new(&key, other(role), 0, Some(number)).unwrap();
         let first = confounder(&ours.opener, &signature, &sealed);
         let mut data = sealed.clone();
         assert_eq!(ours.unseal(&signature, &mut data), Ok(MESSAGE.len()));
         assert_eq!(data, MESSAGE);
-        let mut theirs = Sealer::new(&key, role, number, 0).unwrap();
+        let mut theirs = Sealer::new(&key, role, number, Some(0)).unwrap();
         assert_eq!((&*theirs.seal(first, &mut data), &data), (&*signature, &sealed));
     }
 }
@@ -210,7 +210,7 @@ fn what_is_not_meant_for_us_says_why() {
     assert_eq!(changed(2, 2), SealError::Subkey);
     assert_eq!(changed(2, 0x46), SealError::Integrity);
     let stranger = ContextKey { key: Key::new(Etype::AES128_SHA1, &[1; 16]), is_of_acceptor: true };
-    let mut stranger = Sealer::new(&stranger, Role::Acceptor, 0, 100).unwrap();
+    let mut stranger = Sealer::new(&stranger, Role::Acceptor, 0, Some(100)).unwrap();
     assert_eq!(stranger.unseal(&signature, &mut sealed), Err(SealError::Integrity));
 }
 
@@ -237,7 +237,7 @@ fn messages_are_opened_once_and_in_their_order() {
 
 #[test]
 fn a_type_that_is_left_to_the_library_is_told() {
-    let sealer = Sealer::new(&key(Etype::RC4, 16), Role::Acceptor, 0, 0);
+    let sealer = Sealer::new(&key(Etype::RC4, 16), Role::Acceptor, 0, None);
     assert_eq!(sealer.err(), Some(CryptoError::Etype(Etype::RC4)));
 }
 
@@ -256,8 +256,8 @@ proptest! {
         let (etype, bytes, _) = ALL[etype];
         let key = ContextKey { key: Key::new(etype, &secret[..bytes]), is_of_acceptor };
         let message = message.repeat(repeat);
-        let mut theirs = Sealer::new(&key, role, number, 0).unwrap();
-        let mut ours = Sealer::new(&key, other(role), 0, number).unwrap();
+        let mut theirs = Sealer::new(&key, role, number, Some(0)).unwrap();
+        let mut ours = Sealer::new(&key, other(role), 0, Some(number)).unwrap();
         let mut sealed = message.clone();
         let signature = theirs.seal(confounder, &mut sealed);
         prop_assert_eq!(signature.len(), theirs.signature_bytes());

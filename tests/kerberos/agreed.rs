@@ -68,7 +68,7 @@ fn what_either_side_seals_the_other_opens() {
         let step = acceptor.context().step(&get(), None).unwrap();
         put(&step.token);
         let Seal::Keys(keys) = step.established.unwrap().seal else { panic!("AES is sealed by us") };
-        assert_eq!(keys.sealing().etype(), only);
+        assert_eq!(keys.key.key.etype(), only);
         let mut sealer = keys.sealer().unwrap();
         for size in SIZES {
             let (message, mut whole) = (get(), get());

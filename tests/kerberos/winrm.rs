@@ -24,6 +24,8 @@ impl Sealing {
         match seal {
             Seal::Keys(keys) => Self::Ours(Box::new(keys.sealer().unwrap())),
             Seal::Library(seal) => Self::Library(seal),
+            #[cfg(feature = "sspi")]
+            Seal::Ntlm(_) => panic!("NTLM is not accepted"),
         }
     }
 

@@ -31,6 +31,7 @@ pub(crate) const RC4: &str = "arcfour-hmac";
 /// A running centre.
 pub(crate) struct Lab {
     folder: TempDir,
+    port: u16,
     /// Stops with the lab.
     _centre: Process,
     names: AtomicU32,
@@ -91,13 +92,19 @@ impl Lab {
         let mut centre = command(folder.path(), "krb5kdc");
         centre.arg("-n");
         let centre = Process::start(quiet(centre, folder.path()));
+        let lab = Self { folder, port, _centre: centre, names: AtomicU32::new(0) };
         let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let log = fs::read_to_string(folder.path().join("kdc.log")).unwrap_or_default();
+        while TcpStream::connect(("127.0.0.1", lab.port())).is_err() {
+            let log = fs::read_to_string(lab.folder().join("kdc.log")).unwrap_or_default();
             assert!(start.elapsed() < PATIENCE, "the centre does not answer: {log}");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        Self { folder, _centre: centre, names: AtomicU32::new(0) }
+        lab
+    }
+
+    /// Where the centre listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -172,14 +172,15 @@ impl SecurityContext for Accepting {
         self.authenticator = authenticator(token).or(self.authenticator);
         let leg = self.accept(&mut context, token, bindings);
         match leg.is_last {
-            Err(trouble) => Err(Failure { cause: trouble.into(), token: leg.token }),
+            Err(trouble) => Err(Failure { token: leg.token, ..Cause::from(trouble).into() }),
             Ok(false) => {
                 self.context = Some(context);
                 Ok(Step { token: leg.token, established: None })
             }
             Ok(true) => {
                 let judged = self.judge(context);
-                let established = judged.map_err(|cause| Failure { token: refusal(&cause, token), cause })?;
+                let established =
+                    judged.map_err(|cause| Failure { token: refusal(&cause, token), ..cause.into() })?;
                 Ok(Step { token: leg.token, established: Some(Box::new(established)) })
             }
         }

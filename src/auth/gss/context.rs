@@ -6,7 +6,8 @@
 #![expect(unsafe_code, reason = "the library is C")]
 
 use super::abi::*;
-use super::library::{Credential, Library, Mechanism, Name, Trouble, bytes};
+use super::library::{Credential, Library, Name, Trouble, bytes};
+use crate::kerberos::seal::ContextKey;
 use crate::kerberos::{Etype, Key};
 use std::ffi::c_int;
 use std::ptr;
@@ -31,11 +32,9 @@ pub(super) struct Exported {
     /// Whether it is of RFC 4121.
     pub(super) is_cfx: bool,
     pub(super) is_initiator: bool,
-    pub(super) ends_at: u32,
     pub(super) send_sequence: u64,
     pub(super) receive_sequence: u64,
-    pub(super) key: Key,
-    pub(super) acceptor_subkey: Option<Key>,
+    pub(super) key: ContextKey,
 }
 
 /// What opening a message brought.
@@ -91,14 +90,14 @@ impl Context {
     pub(super) fn initiate(
         &mut self,
         by: &Credential,
-        to: (&Name, Mechanism, u32),
+        to: (&Name, &'static [u8], u32),
         token: &[u8],
         bound_to: Option<&[u8]>,
     ) -> Leg {
         let bindings = bound_to.map(ChannelBindings::of);
         let bindings = bindings.as_ref().map_or(ptr::null(), ptr::from_ref);
         let (name, mechanism, flags) = to;
-        let mechanism = Oid::of(if mechanism == Mechanism::Kerberos { KRB5 } else { SPNEGO });
+        let mechanism = Oid::of(mechanism);
         let (mut minor, mut answer) = (0, Buffer::EMPTY);
         // SAFETY: as in `accept`.
         let major = unsafe {
@@ -191,11 +190,12 @@ impl Context {
             let exported = Exported {
                 is_cfx: made.version == LUCID_VERSION && made.protocol == LUCID_CFX,
                 is_initiator: made.initiator != 0,
-                ends_at: made.end_time,
                 send_sequence: made.send_seq,
                 receive_sequence: made.receive_seq,
-                key: key(&made.cfx.key),
-                acceptor_subkey: (made.cfx.has_acceptor_subkey != 0).then(|| key(&made.cfx.acceptor_subkey)),
+                key: match made.cfx.has_acceptor_subkey {
+                    0 => ContextKey { key: key(&made.cfx.key), is_of_acceptor: false },
+                    _ => ContextKey { key: key(&made.cfx.acceptor_subkey), is_of_acceptor: true },
+                },
             };
             (self.library.0.gss_krb5_free_lucid_sec_context)(&mut minor, lucid);
             Ok(exported)

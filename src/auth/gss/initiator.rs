@@ -3,6 +3,7 @@
 //! Where the key distribution centre of a realm is stands in `krb5.conf`, and how long it is waited for as well.
 //! Must not know: HTTP.
 
+use super::abi::{KRB5, SPNEGO};
 use super::context::Context;
 use super::library::{Credential, Library, Mechanism, Name, Trouble};
 use super::{conclude, fitting};
@@ -26,6 +27,8 @@ pub enum Identity {
 pub enum InitiatorError {
     #[error("there is a zero byte in a name for the Kerberos library")]
     Zero,
+    #[error("the Kerberos library has no NTLM")]
+    Ntlm,
     #[error(transparent)]
     Library(#[from] Trouble),
 }
@@ -61,11 +64,17 @@ impl Initiator {
 
     /// A handshake with a service, as `HTTP/wec.corp.example@CORP.EXAMPLE`.
     pub fn context(&self, service: &str, mechanism: Mechanism) -> Result<Initiating, InitiatorError> {
+        let oid = match mechanism {
+            Mechanism::Kerberos => KRB5,
+            Mechanism::Spnego => SPNEGO,
+            Mechanism::Ntlm => return Err(InitiatorError::Ntlm),
+        };
         Ok(Initiating {
             credential: self.credential.clone(),
             service: self.library.name(service)?,
             context: Some(Context::new(self.library.clone())),
             mechanism,
+            oid,
             legs: 0,
         })
     }
@@ -78,6 +87,7 @@ pub struct Initiating {
     /// None once it has ended.
     context: Option<Context>,
     mechanism: Mechanism,
+    oid: &'static [u8],
     legs: u32,
 }
 
@@ -88,10 +98,10 @@ impl SecurityContext for Initiating {
             return Err(Cause::Empty.into());
         }
         fitting(token, &mut self.legs)?;
-        let to = (&self.service, self.mechanism, ASKED.0);
+        let to = (&self.service, self.oid, ASKED.0);
         let leg = context.initiate(&self.credential, to, token, bindings);
         match leg.is_last {
-            Err(trouble) => Err(Failure { cause: trouble.into(), token: leg.token }),
+            Err(trouble) => Err(Failure { token: leg.token, ..Cause::from(trouble).into() }),
             Ok(false) => {
                 self.context = Some(context);
                 Ok(Step { token: leg.token, established: None })

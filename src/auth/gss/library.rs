@@ -42,11 +42,12 @@ pub struct Trouble {
     pub text: String,
 }
 
-/// Which mechanism: Kerberos as it is, or within SPNEGO.
+/// Which mechanism: Kerberos as it is, SPNEGO with Kerberos or NTLM within, or NTLM as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
     Kerberos,
     Spnego,
+    Ntlm,
 }
 
 macro_rules! table {

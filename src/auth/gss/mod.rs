@@ -92,11 +92,9 @@ fn seal(context: Context, flags: Flags) -> Result<Seal, Cause> {
     }
     let keys = LucidKeys {
         key: exported.key,
-        acceptor_subkey: exported.acceptor_subkey,
         send_sequence: exported.send_sequence,
-        receive_sequence: exported.receive_sequence,
+        receive_sequence: Some(exported.receive_sequence),
         is_initiator: exported.is_initiator,
-        ends_at: exported.ends_at,
     };
     Ok(Seal::Keys(keys))
 }

@@ -6,8 +6,8 @@ const REMEMBERED: u64 = 64;
 /// The messages that came. Numbers go round, so what is nearer before than behind is later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
-    /// The number behind the newest one.
-    next: u64,
+    /// The number behind the newest one; none before the first, if nobody knows it.
+    next: Option<u64>,
     /// Whether `next - 1 - n` came, for bit n.
     came: u64,
 }
@@ -24,20 +24,21 @@ pub(super) enum Place {
 }
 
 impl Window {
-    pub(super) const fn new(next: u64) -> Self {
+    pub(super) const fn new(next: Option<u64>) -> Self {
         Self { next, came: 0 }
     }
 
     /// Notes the number if it is behind all others.
     pub(super) fn place(&mut self, number: u64) -> Place {
-        let ahead = number.wrapping_sub(self.next);
+        let next = self.next.unwrap_or(number);
+        let ahead = number.wrapping_sub(next);
         if ahead < 1 << 63 {
             self.came =
                 u32::try_from(ahead + 1).ok().and_then(|shift| self.came.checked_shl(shift)).unwrap_or(0) | 1;
-            self.next = number.wrapping_add(1);
+            self.next = Some(number.wrapping_add(1));
             return Place::Next;
         }
-        let newest = self.next.wrapping_sub(1);
+        let newest = next.wrapping_sub(1);
         let back = newest.wrapping_sub(number);
         match back >= REMEMBERED || self.came >> back & 1 == 1 {
             true => Place::Seen,
@@ -52,7 +53,11 @@ mod tests {
 
     #[track_caller]
     fn check(first: u64, numbers: &[(u64, Place)]) {
-        let mut window = Window::new(first);
+        checked(Window::new(Some(first)), numbers);
+    }
+
+    #[track_caller]
+    fn checked(mut window: Window, numbers: &[(u64, Place)]) {
         for (number, place) in numbers {
             assert_eq!(window.place(*number), *place, "{number}");
         }
@@ -61,6 +66,19 @@ mod tests {
     #[test]
     fn one_behind_the_other_is_taken_once() {
         check(7, &[(7, Place::Next), (7, Place::Seen), (8, Place::Next), (7, Place::Seen), (8, Place::Seen)]);
+    }
+
+    #[test]
+    fn the_first_one_tells_where_numbers_begin_if_nobody_knows() {
+        for first in [0, 7, u64::MAX - 1] {
+            let next = first.wrapping_add(1);
+            checked(
+                Window::new(None),
+                &[(first, Place::Next), (first, Place::Seen), (next, Place::Next), (first, Place::Seen)],
+            );
+            let late = Place::Late { newest: first };
+            checked(Window::new(None), &[(first, Place::Next), (first.wrapping_sub(1), late)]);
+        }
     }
 
     #[test]
