@@ -8,6 +8,7 @@ mod bad_input;
 mod basin_cli;
 mod config;
 mod convert;
+mod ecs_fields;
 mod encodings;
 mod evtx_oracle;
 mod evtx_written;

@@ -28,7 +28,7 @@
 
 use super::Meta;
 use super::flat::Flat;
-use super::known::{Outcome, account, outcome};
+use super::known::{Account, Outcome, outcome};
 use super::{FormatError, json};
 use crate::event::{Event, EventError, Header, Part, Value};
 use mapping::{Key, Mapped};
@@ -248,8 +248,8 @@ impl Cef {
             pen.value("ad.ForebayLeftOut", Value::Unsigned(left_out), Key::TEXT_BYTES_MAX);
         }
         pen.value("ad.SystemUserID", header.user_id, Key::TEXT_BYTES_MAX);
-        if let Some(name) = account(header.user_id) {
-            pen.text("ad.SystemUserName", name.as_bytes(), Key::TEXT_BYTES_MAX);
+        if let Some(account) = Account::of(header.user_id) {
+            pen.text("ad.SystemUserName", account.name.as_bytes(), Key::TEXT_BYTES_MAX);
         }
         // A key stands once: the first is told, as there is hardly ever a second.
         if let Some(note) = meta.notes.first() {

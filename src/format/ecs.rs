@@ -8,7 +8,7 @@
 //!
 //! | field | from |
 //! |---|---|
-//! | `@timestamp` | TimeCreated, 7 fraction digits (9 where they say more); without one between 1678 and 2261, when it was received, and `winlog.time_created` as it stands |
+//! | `@timestamp` | TimeCreated, 7 fraction digits (9 where they say more); without one between 1678 and 2261, when it was received, and `winlog.time_created_text` as it stands |
 //! | `event.code`, `.provider`, `.created` | EventID and Provider as strings; when it was received |
 //! | `event.action` | rendered task, `None` for task 0 |
 //! | `event.outcome` | bits of Keywords: 0x10000000000000 failure, else 0x20000000000000 success |
@@ -17,7 +17,7 @@
 //! | `log.file.path` | the file it was read from |
 //! | `message` | rendered message, lines end in LF |
 //! | `error.code`, `.message` | ProcessingErrorData; what was noted when it was taken in |
-//! | `winlog.…` | channel, computer_name, event_id, provider_name, provider_guid, record_id, version, activity_id, related_activity_id, process.pid, process.thread.id, processor_id, session_id, kernel_time, user_time, processor_time, user.identifier, task, opcode, keywords; user.name and .domain of the accounts that every Windows has |
+//! | `winlog.…` | channel, computer_name, event_id, provider_name, provider_guid, record_id, version, activity_id, related_activity_id, process.pid, process.thread.id, processor_id, session_id, kernel_time, user_time, processor_time, user.identifier, task, opcode, keywords; user.name, .domain and .type of the accounts that every Windows has |
 //! | `winlog.event_data`, `.user_data` | see `pairs.rs` |
 //!
 //! As Winlogbeat does: ids are strings; empty values and numbers that are 0 are left out; a name
@@ -38,7 +38,7 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
-use super::known::{self, Outcome, is_blank};
+use super::known::{self, Account, Outcome, is_blank};
 use super::{FormatError, Meta};
 use crate::event::canonical::XmlWriter;
 use crate::event::{Event, EventError, Header, NoteKind, Part, Value};
@@ -144,7 +144,8 @@ impl Ecs {
         out.extend_from_slice(b",\"winlog\":{\"api\":\"wineventlog\"");
         system(header, out);
         if !dated {
-            string("time_created", header.time_created, out);
+            // `time_created` is a date to Elastic, which would refuse any other text.
+            string("time_created_text", header.time_created, out);
         }
         let mut parts = Parts::new(&mut self.scratch, out);
         event.walk(Part::Body, &mut parts)?;
@@ -239,9 +240,10 @@ fn system(header: &Header<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"user\":{");
         string("identifier", header.user_id, out);
         // Winlogbeat asks Windows for them.
-        if let Some(name) = known::account(header.user_id) {
-            string("name", Value::Plain(name.as_bytes()), out);
-            string("domain", Value::Plain(known::AUTHORITY.as_bytes()), out);
+        if let Some(account) = Account::of(header.user_id) {
+            string("name", Value::Plain(account.name.as_bytes()), out);
+            string("domain", Value::Plain(Account::DOMAIN.as_bytes()), out);
+            string("type", Value::Plain(account.kind.as_bytes()), out);
         }
         out.push(b'}');
     }

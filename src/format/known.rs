@@ -23,18 +23,29 @@ pub(super) enum Outcome {
     Failure,
 }
 
-/// Domain of the accounts below.
-pub(super) const AUTHORITY: &str = "NT AUTHORITY";
+/// An account whose SID is the same on every machine (MS-DTYP 2.4.2.4), as Windows names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) name: &'static str,
+    pub(super) kind: &'static str,
+}
 
-/// Name of an account whose SID is the same on every machine (MS-DTYP 2.4.2.4).
-pub(super) fn account(sid: Value<'_>) -> Option<&'static str> {
-    const ACCOUNTS: [(u8, &str, &str); 3] =
-        [(18, "S-1-5-18", "SYSTEM"), (19, "S-1-5-19", "LOCAL SERVICE"), (20, "S-1-5-20", "NETWORK SERVICE")];
-    let known = |&&(rid, text, _): &&(u8, &str, &str)| match sid {
-        Value::Sid(bytes) => bytes == [1, 1, 0, 0, 0, 0, 0, 5, rid, 0, 0, 0],
-        _ => sid.is(text),
-    };
-    ACCOUNTS.iter().find(known).map(|(_, _, name)| *name)
+impl Account {
+    pub(super) const DOMAIN: &str = "NT AUTHORITY";
+
+    pub(super) fn of(sid: Value<'_>) -> Option<Self> {
+        const SERVICE: &str = "Well Known Group";
+        const ACCOUNTS: [(u8, &str, &str, &str); 3] = [
+            (18, "S-1-5-18", "SYSTEM", "User"),
+            (19, "S-1-5-19", "LOCAL SERVICE", SERVICE),
+            (20, "S-1-5-20", "NETWORK SERVICE", SERVICE),
+        ];
+        let is_known = |&&(rid, text, ..): &&(u8, &str, &str, &str)| match sid {
+            Value::Sid(bytes) => bytes == [1, 1, 0, 0, 0, 0, 0, 5, rid, 0, 0, 0],
+            _ => sid.is(text),
+        };
+        ACCOUNTS.iter().find(is_known).map(|&(_, _, name, kind)| Self { name, kind })
+    }
 }
 
 /// When it happened, where that is a time that nanoseconds can hold.

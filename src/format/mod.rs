@@ -39,7 +39,7 @@ pub struct FormatConfig {
     pub json: Option<json::Config>,
     /// The event's XML as it came.
     pub xml: Option<xml::Config>,
-    /// Elastic Common Schema for the data stream `windows.forwarded`.
+    /// Elastic Common Schema for the data stream `windows.forwarded` (`formats/ecs.md`).
     pub ecs: Option<ecs::Config>,
     /// Objects of Splunk's HTTP Event Collector, for its event endpoint (`formats/splunk.md`).
     pub splunk: Option<splunk::Config>,

@@ -11,7 +11,7 @@
 //! | counters | EventRecordID; the first as 32 bits |
 //! | date | TimeCreated, else when it was received, in UTC: `Fri Mar 29 21:10:40 2019` |
 //! | user | of a logon who logged on, else who did it, else whom it was done to, as `DOMAIN\name`; else the account of System; else `N/A` |
-//! | kind of user | of the account of System: `Well Known Group`, `User`; else `N/A` |
+//! | kind of user | of the account of System: `User`, `Well Known Group`; else `N/A` |
 //! | type | `Success Audit`, `Failure Audit` by Keywords, else by Level `Error`, `Warning`, `Information` |
 //! | category | rendered task, else its number, `None` for 0 |
 //! | data | always empty |
@@ -25,7 +25,7 @@
 
 use super::Meta;
 use super::flat::Flat;
-use super::known::{self, Outcome, account, is_blank, outcome};
+use super::known::{self, Account, Outcome, is_blank, outcome};
 use crate::event::{Event, EventError, Header, Part, Timestamp, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -82,7 +82,10 @@ impl Snare {
         self.value(header.event_id, out);
         self.value(header.provider_name, out);
         self.user(header, out);
-        out.extend_from_slice(kind(header));
+        for word in [kind(header), of_type(header)] {
+            out.push(b'\t');
+            out.extend_from_slice(word.as_bytes());
+        }
         self.value(header.computer, out);
         self.category(header, out);
         out.extend_from_slice(b"\t\t");
@@ -164,11 +167,11 @@ impl Snare {
             out.extend_from_slice(name);
             return one_line(start, &mut self.scratch, out);
         }
-        match account(header.user_id) {
-            Some(name) => {
-                out.extend_from_slice(known::AUTHORITY.as_bytes());
+        match Account::of(header.user_id) {
+            Some(account) => {
+                out.extend_from_slice(Account::DOMAIN.as_bytes());
                 out.push(b'\\');
-                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(account.name.as_bytes());
             }
             None => self.last(header.user_id, b"N/A", out),
         }
@@ -203,41 +206,24 @@ impl Snare {
     }
 }
 
-/// Kind of the account in System, and the type of the event, each with a tab before it.
-fn kind(header: &Header<'_>) -> &'static [u8] {
-    let is_known = account(header.user_id).is_some();
-    let of_type = match (outcome(header), header.level.as_u64()) {
-        (Some(Outcome::Success), _) => 0,
-        (Some(Outcome::Failure), _) => 1,
-        (None, Some(1 | 2)) => 2,
-        (None, Some(3)) => 3,
-        (None, _) => 4,
-    };
-    const KINDS: [[&str; 5]; 3] = [
-        [
-            "\tWell Known Group\tSuccess Audit",
-            "\tWell Known Group\tFailure Audit",
-            "\tWell Known Group\tError",
-            "\tWell Known Group\tWarning",
-            "\tWell Known Group\tInformation",
-        ],
-        [
-            "\tUser\tSuccess Audit",
-            "\tUser\tFailure Audit",
-            "\tUser\tError",
-            "\tUser\tWarning",
-            "\tUser\tInformation",
-        ],
-        [
-            "\tN/A\tSuccess Audit",
-            "\tN/A\tFailure Audit",
-            "\tN/A\tError",
-            "\tN/A\tWarning",
-            "\tN/A\tInformation",
-        ],
-    ];
-    let of_user = if is_known { 0 } else { 1 + usize::from(is_blank(header.user_id)) };
-    KINDS[of_user][of_type].as_bytes()
+/// Kind of the account in System.
+fn kind(header: &Header<'_>) -> &'static str {
+    match Account::of(header.user_id) {
+        Some(account) => account.kind,
+        None if is_blank(header.user_id) => "N/A",
+        None => "User",
+    }
+}
+
+/// Type of the event.
+fn of_type(header: &Header<'_>) -> &'static str {
+    match (outcome(header), header.level.as_u64()) {
+        (Some(Outcome::Success), _) => "Success Audit",
+        (Some(Outcome::Failure), _) => "Failure Audit",
+        (None, Some(1 | 2)) => "Error",
+        (None, Some(3)) => "Warning",
+        (None, _) => "Information",
+    }
 }
 
 /// `Fri Mar 29 21:10:40 2019`

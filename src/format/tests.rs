@@ -105,7 +105,7 @@ fn every_page_shows_what_its_format_writes() {
     let event = fs::read(root().join("src/format/testdata/ecs/logon-rendered.xml")).unwrap();
     let origin = origin();
     let meta = Meta { origin: Some(&origin), ..Meta::default() };
-    for name in ["splunk", "snare", "cef"] {
+    for name in ["splunk", "snare", "cef", "ecs"] {
         let path = root().join("pipelines/formats").join(name).with_extension("md");
         let page = fs::read_to_string(&path).unwrap();
         let config = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

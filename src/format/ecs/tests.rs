@@ -165,9 +165,10 @@ fn accounts_that_every_windows_has_are_named() {
     };
     assert_eq!(
         user("S-1-5-18"),
-        json!({"identifier": "S-1-5-18", "name": "SYSTEM", "domain": "NT AUTHORITY"})
+        json!({"identifier": "S-1-5-18", "name": "SYSTEM", "domain": "NT AUTHORITY", "type": "User"})
     );
     assert_eq!(user("S-1-5-20")["name"], "NETWORK SERVICE");
+    assert_eq!(user("S-1-5-20")["type"], "Well Known Group");
     assert_eq!(user("S-1-5-21-1-2-3-500"), json!({"identifier": "S-1-5-21-1-2-3-500"}));
 }
 

@@ -43,6 +43,7 @@ fn the_user_is_who_logged_on_or_who_did_it() {
     assert_eq!(of("", &format!("{both}<Data Name='LogonType'>3</Data>")), pair("anna", "N/A"));
     assert_eq!(of("", "<Data Name='TargetUserName'>anna</Data>"), pair("anna", "N/A"));
     assert_eq!(of("S-1-5-20", ""), pair("NT AUTHORITY\\NETWORK SERVICE", "Well Known Group"));
+    assert_eq!(of("S-1-5-18", ""), pair("NT AUTHORITY\\SYSTEM", "User"));
     assert_eq!(of("S-1-5-21-1-2-3-500", ""), pair("S-1-5-21-1-2-3-500", "User"));
     assert_eq!(of("", "<Data Name='SubjectUserName'>-</Data>"), pair("N/A", "N/A"));
 }
