@@ -35,13 +35,13 @@ pub(crate) fn lab(test: &str) -> Option<(Arc<Lab>, Library)> {
     }
 }
 
-/// Python with the clients of `.ci/python.txt`.
+/// Python with what `.ci/python.txt` lists.
 pub(crate) fn python(test: &str) -> Option<PathBuf> {
     let cache = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/forebay/python/bin/python"));
     let python = std::env::var_os("FOREBAY_PYTHON").map(PathBuf::from).or_else(cache);
     let python = python.filter(|path| path.exists());
     if python.is_none() {
-        println!("SKIP {test}: there is no Python with the clients of .ci/python.txt");
+        println!("SKIP {test}: there is no Python with what .ci/python.txt lists");
     }
     python
 }

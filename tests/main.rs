@@ -30,6 +30,7 @@ mod reload;
 mod replay;
 mod run;
 mod seeds;
+mod siem_lines;
 mod stop;
 mod support;
 mod tail;

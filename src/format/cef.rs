@@ -2,7 +2,7 @@
 //! Windows use and Microsoft's consumers ask for.
 //!
 //! ```text
-//! CEF:0|Microsoft|Microsoft Windows|<version>|<Provider>:<EventID>|<name>|<severity>|key=value key=value …
+//! CEF:0|Microsoft|Microsoft Windows|<version>|<Provider>:<EventID>|<name>|<severity>| key=value key=value …
 //! ```
 //!
 //! | key | from |
@@ -17,6 +17,8 @@
 //! | others | names of EventData, see `mapping.rs` |
 //! | `ad.<Name>` | every other text of the event and the account of System; a name that comes again has its place behind it |
 //!
+//! The blank before the first key is that of Microsoft's examples; rsyslog's parser takes the first sign
+//! for it whatever it is.
 //! Escapes: `|` and `\` in the header, `=` and `\` in values; a line end is a blank in the header,
 //! `\n` or `\r` in values. White space around a value is left out, no reader could tell it from
 //! what separates. Signs in a name that a key cannot have become `_`.
@@ -132,8 +134,7 @@ impl Cef {
         self.header(header, out);
         let mapped = Mapped::of(&self.flat);
         let mut pen = Pen { scratch: &mut self.scratch, out };
-        pen.out.extend_from_slice(b"externalId=");
-        pen.rest_of_value(header.event_id, Key::EXTERNAL_ID_BYTES_MAX);
+        pen.value("externalId", header.event_id, Key::EXTERNAL_ID_BYTES_MAX);
         pen.value("cat", header.channel, Key::TEXT_BYTES_MAX);
         pen.time(header.time_created, meta);
         pen.value("dvchost", header.computer, Key::DEVICE_HOST_BYTES_MAX);
@@ -162,7 +163,7 @@ impl Cef {
         out.extend_from_slice(b"undecodable|Event that cannot be read|");
         out.extend_from_slice(self.severity_of(2));
         let mut pen = Pen { scratch: &mut self.scratch, out };
-        pen.out.extend_from_slice(b"|externalId=0");
+        pen.out.extend_from_slice(b"| externalId=0");
         pen.time(Value::Absent, meta);
         let host = meta.origin.and_then(|origin| origin.host.as_deref()).unwrap_or_default();
         pen.text("dvchost", host.as_bytes(), Key::DEVICE_HOST_BYTES_MAX);

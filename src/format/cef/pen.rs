@@ -65,7 +65,7 @@ impl Pen<'_> {
         }
     }
 
-    pub(super) fn rest_of_value(&mut self, value: Value<'_>, bytes_max: usize) {
+    fn rest_of_value(&mut self, value: Value<'_>, bytes_max: usize) {
         let start = self.out.len();
         value.write_text(self.out);
         let length = self.out[start..].trim_ascii_end().len();

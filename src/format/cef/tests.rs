@@ -120,7 +120,7 @@ fn header_and_values_are_escaped_each_in_its_way() {
     let system = "<Provider Name='a|b\\c=d'/><EventID>1</EventID><Channel>a|b\\c=d&#10;e&#13;f</Channel>";
     let body = "<RenderingInfo><Message> x|y\\z=\n</Message></RenderingInfo>";
     let line = encode_with("version = '1|\\'", &Meta::default(), system, body);
-    let expected = "CEF:0|Microsoft|Microsoft Windows|1\\|\\\\|a\\|b\\\\c=d:1|x\\|y\\\\z=|Low|externalId=1 cat=a|b\\\\c\\=d\\ne\\rf ";
+    let expected = "CEF:0|Microsoft|Microsoft Windows|1\\|\\\\|a\\|b\\\\c=d:1|x\\|y\\\\z=|Low| externalId=1 cat=a|b\\\\c\\=d\\ne\\rf ";
     assert!(line.starts_with(expected), "{line}");
     let (header, pairs) = read(&line);
     assert_eq!(header[3..6], ["1|\\", "a|b\\c=d:1", "x|y\\z="]);
