@@ -122,6 +122,16 @@ fn strangers_stay_outside_and_torn_events_arrive_raw_while_the_good_ones_are_ser
     }
 }
 
+#[test]
+#[cfg(not(feature = "sspi"))]
+fn a_build_that_cannot_sign_in_with_a_password_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = ["fleet", "http://localhost:5985/wsman", "--password-file", "any", "--kdc", "dc1"];
+    let output = forebay(folder.path(), &fleet).stderr(Stdio::piped()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(69) && told.contains("build it with `--features sspi`"), "{told}");
+}
+
 const BY_TICKET: &str = "auth.kerberos.keytab = 'wec.keytab'\n";
 const BY_TICKET_OVER_TLS: &str = "auth.kerberos.keytab = 'wec.keytab'\n\
      tls.certificate = 'certificates/server.pem'\ntls.key = 'certificates/server.key'\n";

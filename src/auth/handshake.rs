@@ -180,6 +180,8 @@ pub enum Cause {
     NoAuthenticator,
     #[error("{0}")]
     Refused(Box<Refused>),
+    #[error("the service takes no {mechanism}")]
+    Declined { mechanism: &'static str },
     #[error("no key distribution centre of {realm} answers ({})", tried.join("; "))]
     Unreachable { realm: Box<str>, tried: Box<[String]> },
     #[error(

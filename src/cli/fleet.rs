@@ -3,13 +3,15 @@
 //!
 //! Must not know: how hosts speak.
 
+mod member;
 mod options;
 
 use super::test::events;
 use super::{Exit, Failure, Shape, print};
 use crate::fleet::{
-    self, FleetError, KerberosError, Mint, Plan, PlanError, Pool, Report, Second, Verdict, Verify,
+    self, DomainError, FleetError, Mint, Plan, PlanError, Pool, Report, Second, Verdict, Verify,
 };
+use member::Member;
 use options::Options;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +25,8 @@ pub(super) struct Args {
     command: Option<Command>,
     #[command(flatten)]
     run: Option<Options>,
+    #[command(flatten)]
+    member: Member,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -46,19 +50,19 @@ struct VerifyArgs {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     match (args.command, args.run) {
         (Some(Command::Verify(args)), _) => verify(&args),
-        (None, Some(options)) => fleet(options),
+        (None, Some(options)) => fleet(options, &args.member),
         (None, None) => Err(Failure::new(Exit::Usage, "name the collector's address, or `verify`")),
     }
 }
 
-fn fleet(options: Options) -> Result<(), Failure> {
+fn fleet(options: Options, member: &Member) -> Result<(), Failure> {
     let (shape, page, mint_only) = (options.output, options.html.clone(), options.mint_only);
     let url = options.url.clone();
     let mint = options.mint()?;
     if mint_only {
         return Ok(());
     }
-    let plan = plan(&options, mint)?;
+    let plan = plan(&options, member, mint)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.threads.max(1))
         .enable_all()
@@ -89,15 +93,15 @@ fn fleet(options: Options) -> Result<(), Failure> {
     tell(&report, shape)
 }
 
-fn plan(options: &Options, mint: Option<Mint>) -> Result<Plan, Failure> {
-    let settings = options.settings()?;
+fn plan(options: &Options, member: &Member, mint: Option<Mint>) -> Result<Plan, Failure> {
+    let settings = options.settings(member)?;
     let pool = pool(&settings.origin, settings.seed, settings.first_record)?;
     Plan::new(&options.url, mint, options.server_ca.as_deref(), Arc::new(pool), settings).map_err(|error| {
         let exit = match &error {
             PlanError::Url(_) | PlanError::NoMint | PlanError::NoServerCa => Exit::Usage,
-            PlanError::Kerberos(KerberosError::Library(_)) => Exit::Unavailable,
-            PlanError::Kerberos(KerberosError::Read { source, .. }) => Exit::of_io(source),
-            PlanError::NoEvents | PlanError::Mint(_) | PlanError::Kerberos(_) => Exit::Data,
+            PlanError::Domain(DomainError::Library(_)) => Exit::Unavailable,
+            PlanError::Domain(DomainError::Read { source, .. }) => Exit::of_io(source),
+            PlanError::NoEvents | PlanError::Mint(_) | PlanError::Domain(_) => Exit::Data,
         };
         Failure::new(exit, error)
     })

@@ -9,8 +9,8 @@
 //! is no longer offered ends. A stream that gave up comes back with the next answer, from the bookmark in it.
 
 use super::dice::{Dice, mixed};
+use super::domain::Machine;
 use super::http::Delivery;
-use super::kerberos::Machine;
 use super::ledger::{Ledger, Stream as Record};
 use super::link::Link;
 use super::log::Log;
@@ -63,7 +63,7 @@ pub(super) struct Host {
     pub(super) number: u32,
     pub(super) name: Box<str>,
     pub(super) tls: Option<Arc<ClientConfig>>,
-    /// Who it is by Kerberos.
+    /// Who it is in its domain.
     pub(super) machine: Option<Machine>,
     pub(super) log: Mutex<Log>,
     /// Events that were there when this run began.
@@ -127,7 +127,7 @@ impl Host {
         let faults = &settings.faults;
         let is_skewed = Dice::new(mixed(settings.seed) ^ u64::from(number)).chance(faults.skew);
         let skew = if is_skewed { faults.skew_by } else { Duration::ZERO };
-        let machine = shared.plan.kerberos.as_ref().map(|kerberos| kerberos.machine(number, &name));
+        let machine = shared.plan.domain.as_ref().map(|domain| domain.machine(number, &name));
         Self { shared, number, name, tls, machine, log: Mutex::new(log), before: 0, skew }
     }
 

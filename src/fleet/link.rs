@@ -1,6 +1,6 @@
 //! The way of one host to one address: a connection that is kept, made anew when it is gone, and the
-//! sign-in: with each request by password, or once for each connection, by certificate or by Kerberos. Behind
-//! a handshake of Kerberos bodies are sealed, unless the connection is.
+//! sign-in: with each request by password, or once for each connection, by certificate or in a domain. Behind
+//! a handshake of a domain bodies are sealed, unless the connection is.
 
 use super::host::Host;
 use super::http::{Answer, Connection, Delivery, HttpError};
@@ -125,15 +125,15 @@ impl Way {
     async fn sign_in(&self, message: &Message) -> Result<Line, HttpError> {
         let shared = &self.host.shared;
         let opened = self.connect(self.host.tls.as_ref()).await?;
-        let (Some(kerberos), Some(machine)) = (&shared.plan.kerberos, &self.host.machine) else {
+        let (Some(domain), Some(machine)) = (&shared.plan.domain, &self.host.machine) else {
             return Ok(Line { connection: opened.connection, sealing: None });
         };
         let (to, content_type) = (&self.target, message.content_type.as_str());
         let limit = shared.plan.settings.timeout;
-        let caller = Caller { kerberos, machine, to, content_type, sldc: message.sldc, limit };
+        let caller = Caller { domain, machine, to, content_type, sldc: message.sldc, limit };
         let signed_in = caller.sign_in(opened).await.and_then(|(connection, established)| {
             // What TLS protects is not sealed again.
-            let seal = (!to.is_tls).then(|| Sealing::new(established.seal, kerberos.scheme().protocol()));
+            let seal = (!to.is_tls).then(|| Sealing::new(established.seal, domain.scheme().protocol()));
             Ok(Line { connection, sealing: seal.transpose()? })
         });
         shared.meter.handshake(signed_in.as_ref().err().map(HttpError::to_string).as_deref());

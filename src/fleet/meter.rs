@@ -34,7 +34,7 @@ struct Inner {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) connections: u64,
-    /// By Kerberos.
+    /// In a domain.
     pub(super) handshakes: u64,
     pub(super) handshakes_failed: u64,
     pub(super) handshake_reasons: BTreeMap<String, u64>,

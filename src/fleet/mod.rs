@@ -12,7 +12,7 @@
 //! | `log` | what happened on one host, and when |
 //! | `form`, `message`, `batch` | what a host says, as Windows writes it, cheaply |
 //! | `target`, `outgoing`, `http`, `link`, `mint` | how it gets there: HTTP/1.1, TLS, certificates made on the fly |
-//! | `kerberos`, `sign_in`, `sealing` | tickets of a domain, the handshake with them, bodies sealed behind it |
+//! | `domain`, `sign_in`, `sealing` | keys or a password of a domain, the handshake with them, bodies sealed behind it |
 //! | `host`, `stream`, `outcome` | one host; one subscription of it; what an answer means |
 //! | `schedule`, `fault`, `stranger`, `storm`, `plan` | what a run is to do |
 //! | `ledger`, `open`, `verify` | what was sent, and what an output made of it |
@@ -23,12 +23,12 @@
 
 mod batch;
 mod dice;
+mod domain;
 mod fault;
 mod form;
 mod generate;
 mod host;
 mod http;
-mod kerberos;
 mod ledger;
 mod link;
 mod log;
@@ -52,7 +52,11 @@ mod template;
 mod verify;
 mod watch;
 
-pub use kerberos::{KerberosError, KerberosSettings, Scheme};
+#[cfg(feature = "sspi")]
+pub use crate::auth::sspi::Server;
+#[cfg(feature = "sspi")]
+pub use domain::PasswordSettings;
+pub use domain::{DomainError, DomainSettings, Proof, Scheme};
 pub use ledger::{Head, Names};
 pub use mint::{Mint, MintError};
 pub use plan::{Faults, Pace, Plan, PlanError, Settings};

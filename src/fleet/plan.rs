@@ -1,6 +1,6 @@
 //! What a fleet is to do.
 
-use super::kerberos::{Kerberos, KerberosError, KerberosSettings};
+use super::domain::{Domain, DomainError, DomainSettings};
 use super::ledger::{Head, Names, VERSION};
 use super::mint::{ClientTls, Mint, MintError};
 use super::pool::{Origin, Pool};
@@ -16,7 +16,7 @@ pub struct Plan {
     /// What hosts call the collector: the address as it was given.
     pub(super) url: String,
     pub(super) tls: Option<ClientTls>,
-    pub(super) kerberos: Option<Kerberos>,
+    pub(super) domain: Option<Domain>,
     pub settings: Settings,
     pub(super) pool: Arc<Pool>,
 }
@@ -35,7 +35,7 @@ pub struct Settings {
     pub from: Vec<IpAddr>,
     /// Password of Basic authentication; the user is the host's name.
     pub password: Option<String>,
-    pub kerberos: Option<KerberosSettings>,
+    pub domain: Option<DomainSettings>,
     pub pace: Pace,
     /// Most events of a delivery.
     pub batch: u64,
@@ -110,7 +110,7 @@ impl Default for Settings {
             connect: None,
             from: Vec::new(),
             password: None,
-            kerberos: None,
+            domain: None,
             pace: Pace::Closed,
             batch: 50,
             existing: 0,
@@ -146,7 +146,7 @@ impl Settings {
 
 impl Plan {
     /// `mint` signs the certificates of the hosts, `server_ca` vouches for the collector; both are for
-    /// addresses with `https`. Hosts that sign in by Kerberos show no certificates.
+    /// addresses with `https`. Hosts that sign in to a domain show no certificates.
     ///
     /// # Errors
     /// What is wrong with the address, the certificates or the keys.
@@ -158,7 +158,7 @@ impl Plan {
         settings: Settings,
     ) -> Result<Self, PlanError> {
         let target = Target::parse(url).map_err(PlanError::Url)?;
-        let shows = settings.kerberos.is_none();
+        let shows = settings.domain.is_none();
         if target.is_tls && shows && mint.is_none() {
             return Err(PlanError::NoMint);
         }
@@ -170,8 +170,8 @@ impl Plan {
             return Err(PlanError::NoEvents);
         }
         let names = || (0..settings.hosts).map(|host| settings.names.of(host)).collect::<Vec<_>>();
-        let kerberos = settings.kerberos.clone().map(|settings| Kerberos::new(settings, &names()));
-        Ok(Self { target, url: url.into(), tls, kerberos: kerberos.transpose()?, settings, pool })
+        let domain = settings.domain.clone().map(|settings| Domain::new(settings, &names()));
+        Ok(Self { target, url: url.into(), tls, domain: domain.transpose()?, settings, pool })
     }
 }
 
@@ -188,5 +188,5 @@ pub enum PlanError {
     #[error(transparent)]
     Mint(#[from] MintError),
     #[error(transparent)]
-    Kerberos(#[from] KerberosError),
+    Domain(#[from] DomainError),
 }

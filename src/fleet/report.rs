@@ -25,7 +25,7 @@ pub struct Report {
     pub heartbeats: u64,
     pub enumerations: u64,
     pub connections: u64,
-    /// By Kerberos: those that were good.
+    /// In a domain: those that were good.
     pub handshakes: u64,
     pub handshakes_failed: u64,
     pub handshake_reasons: BTreeMap<String, u64>,
@@ -56,7 +56,7 @@ pub struct Storm {
     pub hosts: Back,
     /// Those that had an Ack since.
     pub deliveries: Back,
-    /// By Kerberos, since then.
+    /// In a domain, since then.
     pub handshakes: u64,
     pub handshakes_failed: u64,
 }
@@ -269,12 +269,12 @@ impl fmt::Display for Report {
             self.heartbeats, self.enumerations, self.connections, self.resent
         )?;
         if self.handshakes + self.handshakes_failed > 0 {
-            writeln!(f, "sign  {} handshakes by Kerberos", self.handshakes)?;
+            writeln!(f, "sign  {} handshakes", self.handshakes)?;
         }
         if let Some(Storm { at, hosts, deliveries, handshakes, handshakes_failed }) = self.storm {
             writeln!(
                 f,
-                "storm at {at:.1} s: hosts {hosts}, deliveries {deliveries}, {handshakes} handshakes by Kerberos, \
+                "storm at {at:.1} s: hosts {hosts}, deliveries {deliveries}, {handshakes} handshakes, \
                  {handshakes_failed} failed"
             )?;
         }

@@ -9,11 +9,10 @@
 //! Promise: nothing is sent behind it unless the collector has proved who it is.
 //! Must not know: what is said afterwards.
 
+use super::domain::{Domain, Machine, Scheme};
 use super::http::{Answer, Connection, Delivery, HttpError};
-use super::kerberos::{Kerberos, Machine, Scheme};
 use super::outgoing::Outgoing;
 use super::target::Target;
-use crate::auth::gss::InitiatorError;
 use crate::auth::handshake::{Established, Failure, LEGS_MAX};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -24,7 +23,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub(super) enum SignInError {
     #[error("{0}")]
-    Kerberos(String),
+    Handshake(String),
     #[error("HTTP {0}")]
     Status(u16),
     #[error("HTTP 401, without a token")]
@@ -49,7 +48,7 @@ pub(super) struct Opened {
 /// Which host signs in, where, and how requests look there.
 #[derive(Clone, Copy)]
 pub(super) struct Caller<'a> {
-    pub(super) kerberos: &'a Kerberos,
+    pub(super) domain: &'a Domain,
     pub(super) machine: &'a Machine,
     pub(super) to: &'a Target,
     pub(super) content_type: &'a str,
@@ -61,15 +60,14 @@ pub(super) struct Caller<'a> {
 impl Caller<'_> {
     /// The connection, and what was agreed on.
     pub(super) async fn sign_in(self, opened: Opened) -> Result<(Connection, Established), HttpError> {
-        let Self { kerberos, machine, to, content_type, sldc, limit } = self;
-        let initiator = |error: InitiatorError| self.told(&error);
-        let failure = |error: Failure| self.told(&error);
+        let Self { domain, machine, to, content_type, sldc, limit } = self;
+        let failure = |error: Failure| self.told(&error.to_string());
         let Opened { mut connection, bindings } = opened;
-        let mut handshake = kerberos.begin(machine, &to.host, bindings).await.map_err(initiator)?;
-        let mut ours = kerberos.step(&mut handshake, Vec::new()).await.map_err(failure)?;
+        let mut handshake = domain.begin(machine, &to.host, bindings).await.map_err(|why| self.told(&why))?;
+        let mut ours = domain.step(&mut handshake, Vec::new()).await.map_err(failure)?;
         for _ in 0..LEGS_MAX {
             let mut request = Outgoing::new(|_| {});
-            let scheme = kerberos.scheme();
+            let scheme = domain.scheme();
             let authorization = format!("{} {}", scheme.name(), BASE64_STANDARD.encode(&ours.token));
             request.head(to, content_type, sldc, Some(&authorization));
             let (answer, kept) = connection.exchange(&request, Delivery::Whole, limit).await?;
@@ -78,7 +76,7 @@ impl Caller<'_> {
             if let Leg::Last(token) | Leg::More(token) = &leg
                 && established.is_none()
             {
-                ours = kerberos.step(&mut handshake, token.clone()).await.map_err(failure)?;
+                ours = domain.step(&mut handshake, token.clone()).await.map_err(failure)?;
             }
             connection = kept.ok_or(HttpError::Closed)?;
             match leg {
@@ -94,8 +92,8 @@ impl Caller<'_> {
         Err(SignInError::Endless.into())
     }
 
-    fn told(&self, error: &dyn std::fmt::Display) -> HttpError {
-        SignInError::Kerberos(self.machine.without_name(&error.to_string())).into()
+    fn told(&self, why: &str) -> HttpError {
+        SignInError::Handshake(self.machine.without_name(why)).into()
     }
 }
 

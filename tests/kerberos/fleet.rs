@@ -368,7 +368,7 @@ fn what_cannot_begin_says_why() {
         (http, &["--realm", "OTHER.TEST"], 65, "00000$@OTHER.TEST"),
         (http, &["--etype", "aes512"], 64, "`aes512` is no encryption type"),
         (http, &["--fault-certificate", "0.1"], 64, "is for an https address"),
-        (https, &["--fault-certificate", "0.1"], 64, "those of a keytab have none"),
+        (https, &["--fault-certificate", "0.1"], 64, "those of a domain have none"),
         (https, &[], 64, "name the CA of the collector's certificate"),
     ] {
         let (found, told) = told(&mut machines.fleet(&lab, url, more));

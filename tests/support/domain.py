@@ -37,6 +37,7 @@ for name, types in SERVICES.items():
     if types:
         attributes["msDS-SupportedEncryptionTypes"] = types
     computer(f"WEC-{name.upper()}", attributes)
+computer("DISABLED", {"userAccountControl": "4098"})
 computer("OTHER", {"servicePrincipalName": "HTTP/other.corp.forebay.test"})
 machines = [f"WS-{number:05}" for number in range(4)]
 for machine in machines:

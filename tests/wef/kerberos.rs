@@ -5,6 +5,8 @@ mod bad_input;
 mod kills;
 mod matrix;
 mod members;
+#[cfg(feature = "sspi")]
+mod sspi;
 
 use super::{LOGONS, Site, WEC, batch, only};
 use crate::kerberos::{lab, python, token};

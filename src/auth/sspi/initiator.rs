@@ -12,6 +12,7 @@ use crate::auth::handshake::{
 use crate::kerberos::diagnose::Refused;
 use crate::kerberos::krb_error::code;
 use crate::kerberos::seal::ContextKey;
+use crate::kerberos::token::spnego::State;
 use crate::kerberos::token::{Content, Ntlm, Spnego};
 use crate::kerberos::{Etype, Key, Keytab, KrbError, Token};
 use ::sspi::{AuthIdentity, Credentials, CredentialsBuffers, Error, ErrorKind, KeytabIdentity, Username};
@@ -219,14 +220,19 @@ impl Initiating {
         if let Ok(Token { content: Content::Error(error), .. }) = Token::peek(token) {
             return Err(Cause::Refused(Box::new(self.told_by_service(*error))));
         }
-        let within = match Spnego::find(token) {
-            Ok(Some(Spnego::Answer(answer))) => answer.token.unwrap_or_default(),
-            _ => token,
+        let (within, state) = match Spnego::find(token) {
+            Ok(Some(Spnego::Answer(answer))) => (answer.token.unwrap_or_default(), answer.state),
+            _ => (token, None),
         };
+        let is_kerberos = matches!(self.way, Way::Kerberos(_) | Way::Negotiate(_));
+        if state == Some(State::Rejected) {
+            return Err(Cause::Declined { mechanism: if is_kerberos { "Kerberos" } else { "NTLM" } });
+        }
         match Ntlm::offers(within) {
             Some(flags) if flags & NTLM_SEALS != NTLM_SEALS => {
                 Err(Cause::Lacks { missing: "confidentiality and integrity" })
             }
+            None if !is_kerberos && !within.is_empty() => Err(Cause::Declined { mechanism: "NTLM" }),
             _ => Ok(()),
         }
     }

@@ -1,9 +1,9 @@
 //! What can be typed behind `forebay fleet`.
 
+use super::member::Member;
 use crate::cli::Shape;
 use crate::cli::{Exit, Failure};
-use crate::fleet::{Faults, KerberosSettings, Mint, Names, Origin, Pace, Schedule, Scheme, Settings};
-use crate::kerberos::Etype;
+use crate::fleet::{Faults, Mint, Names, Origin, Pace, Schedule, Settings};
 use crate::units::Span;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -49,23 +49,6 @@ pub(super) struct Options {
     /// Password of Basic authentication; the user is the host's name
     #[arg(long, help_heading = "Sign-in")]
     password: Option<String>,
-    /// Sign in by Kerberos, as machines of a domain do, with the keys of this keytab: those of WS-00001$@REALM
-    /// for the host ws-00001. Bodies are sealed on http; on https hosts show no certificate
-    #[arg(long, value_name = "FILE", conflicts_with = "password", help_heading = "Sign-in")]
-    keytab: Option<PathBuf>,
-    /// Realm of the machines [default: the domain in capitals]
-    #[arg(long, requires = "keytab", help_heading = "Sign-in")]
-    realm: Option<String>,
-    /// The collector's principal [default: HTTP/ and the host of the address]
-    #[arg(long, value_name = "PRINCIPAL", requires = "keytab", help_heading = "Sign-in")]
-    service: Option<String>,
-    /// Tokens of Kerberos as they are, or within SPNEGO
-    #[arg(long, value_enum, default_value = "kerberos", requires = "keytab", help_heading = "Sign-in")]
-    scheme: SchemeName,
-    /// Encryption type of tickets and keys, such as aes128-cts-hmac-sha1-96; may be given several times
-    /// [default: all that the Kerberos library has]
-    #[arg(long, value_name = "TYPE", requires = "keytab", value_parser = etype, help_heading = "Sign-in")]
-    etype: Vec<Etype>,
     /// Make the folder of certificates and end
     #[arg(long, requires = "certificates", help_heading = "Sign-in")]
     pub(super) mint_only: bool,
@@ -203,12 +186,6 @@ const ADDRESSES_MAX: usize = 4096;
 #[derive(Clone, Debug)]
 struct Addresses(Vec<IpAddr>);
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum SchemeName {
-    Kerberos,
-    Negotiate,
-}
-
 impl Options {
     pub(super) fn mint(&self) -> Result<Option<Mint>, Failure> {
         let mint = match (&self.certificates, &self.ca, &self.key) {
@@ -226,7 +203,7 @@ impl Options {
         authority.rsplit_once(':').map_or(authority, |(host, _)| host)
     }
 
-    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+    pub(super) fn settings(&self, member: &Member) -> Result<Settings, Failure> {
         if self.hosts == 0 || self.batch == 0 {
             return Err(Failure::new(Exit::Usage, "there is at least one host, and one event in a batch"));
         }
@@ -254,7 +231,7 @@ impl Options {
             connect: self.connect,
             from: self.from.clone().map(|from| from.0).unwrap_or_default(),
             password: self.password.clone(),
-            kerberos: self.kerberos()?,
+            domain: member.settings(&self.domain, self.fault_certificate > 0.0)?,
             pace: self.pace(),
             batch: self.batch,
             existing: self.existing,
@@ -284,21 +261,6 @@ impl Options {
         })
     }
 
-    fn kerberos(&self) -> Result<Option<KerberosSettings>, Failure> {
-        let Some(keytab) = self.keytab.clone() else { return Ok(None) };
-        if self.fault_certificate > 0.0 {
-            let why = "`--fault-certificate` is for hosts with certificates, and those of a keytab have none";
-            return Err(Failure::new(Exit::Usage, why));
-        }
-        let scheme = match self.scheme {
-            SchemeName::Kerberos => Scheme::Kerberos,
-            SchemeName::Negotiate => Scheme::Negotiate,
-        };
-        let realm = self.realm.clone().unwrap_or_else(|| self.domain.to_ascii_uppercase());
-        let (service, etypes) = (self.service.clone(), self.etype.clone());
-        Ok(Some(KerberosSettings { keytab, realm, service, scheme, etypes }))
-    }
-
     fn pace(&self) -> Pace {
         let Some(rate) = self.rate else {
             return if self.idle { Pace::Idle } else { Pace::Closed };
@@ -316,11 +278,6 @@ impl Options {
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("`{text}` is no share; write a number from 0 to 1, such as `0.01`"))
-}
-
-fn etype(text: &str) -> Result<Etype, String> {
-    let wrong = || format!("`{text}` is no encryption type; write for example `aes256-cts-hmac-sha1-96`");
-    Etype::from_name(text).ok_or_else(wrong)
 }
 
 fn addresses(text: &str) -> Result<Addresses, String> {

@@ -92,16 +92,13 @@ fn figures(report: &Report, out: &mut String) {
     row("Fleet, CPU s per million events", format!("{:.2}", report.fleet.cpu_seconds_per_million));
     row("Heartbeats, enumerations", format!("{}, {}", report.heartbeats, report.enumerations));
     if report.handshakes + report.handshakes_failed > 0 {
-        row("Handshakes by Kerberos, failed", format!("{}, {}", report.handshakes, report.handshakes_failed));
+        row("Handshakes, failed", format!("{}, {}", report.handshakes, report.handshakes_failed));
     }
     if let Some(storm) = report.storm {
         row("All connections lost", format!("at {:.1} s", storm.at));
         row("Hosts then", storm.hosts.to_string());
         row("Deliveries then", storm.deliveries.to_string());
-        row(
-            "Handshakes by Kerberos then, failed",
-            format!("{}, {}", storm.handshakes, storm.handshakes_failed),
-        );
+        row("Handshakes then, failed", format!("{}, {}", storm.handshakes, storm.handshakes_failed));
     }
     row(
         "Sent again, given up, refused",

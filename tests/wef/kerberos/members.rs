@@ -24,7 +24,7 @@ impl Member for Foreign<'_> {
 }
 
 /// A collector in the network of the domain.
-fn collector(domain: &Domain, keytab: &Path) -> Setting {
+pub(super) fn collector(domain: &Domain, keytab: &Path) -> Setting {
     let site = Site::bare(PLAIN);
     put(keytab, &site);
     site.write(LOGONS, "");
