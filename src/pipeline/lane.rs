@@ -212,6 +212,11 @@ impl Way {
         self.through = batch.through;
         self.cursor.confirm(self.through, self.sink.note());
         self.pass = None;
+        let now = now();
+        for delivery in &batch.deliveries {
+            let age = now.0.saturating_sub(delivery.origin.received.0).max(0);
+            self.metrics.delivery_seconds.observe(age as f64 / 1e9);
+        }
         batch.recycle(sent);
         Ok(batch)
     }
