@@ -26,6 +26,7 @@ mod pipeline_tests;
 mod pipelines;
 mod probe;
 mod readme;
+mod receivers;
 mod reload;
 mod replay;
 mod run;

@@ -88,7 +88,8 @@ fn every_ready_pipeline_says_what_it_is_for_and_has_its_run_here() {
         }
     }
     let ready = READY.iter().map(|ready| ready.file);
-    let run: BTreeSet<String> = ready.chain([COLLECTOR, DOMAIN]).map(str::to_owned).collect();
+    let run: BTreeSet<String> =
+        ready.chain([COLLECTOR, DOMAIN]).chain(RECEIVERS).map(str::to_owned).collect();
     assert_eq!(found, run, "every file of pipelines/ has its run in this test");
 }
 
@@ -158,6 +159,9 @@ fn the_ready_collector_of_a_domain_passes_check_and_probe_listens_and_stops() {
     listens_and_stops(root, DOMAIN, "0.0.0.0:5985");
     assert!(root.join("var/lib/forebay/replay").is_file());
 }
+
+/// Their runs are those of `receivers/ready.rs`, against what they send to.
+const RECEIVERS: [&str; 2] = ["relp.toml", "syslog.toml"];
 
 #[track_caller]
 fn listens_and_stops(root: &Path, file: &str, listen: &str) {

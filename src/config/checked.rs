@@ -17,6 +17,7 @@ use crate::basin::{BasinConfig, BasinError, Full, OutputSpec, Start};
 use crate::filter::Filter;
 use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
+use crate::sink::syslog::Transport;
 use crate::sink::{SinkConfig, SinkError};
 use crate::source::{self, Source, SourceError};
 use crate::units::ByteSize;
@@ -266,6 +267,7 @@ fn output(
         let message = "an event log holds events, not text: `sink.evtx` takes them as XML".to_owned();
         notes.tell(Diagnostic::error(at(part, &["format"]), message, "write `format.xml = {}`"));
     }
+    messages(part, &config.sink, &format, notes);
     if config.retry.pause_min.0.is_zero() {
         let help = "write such as `500ms`";
         notes.tell(Diagnostic::error(
@@ -289,6 +291,21 @@ fn output(
     }
     let (name, filter) = (name.into(), filter?);
     Some(Output { name, filter, format, batch, undecodable, sink, start, full, retry, dead_letter })
+}
+
+/// What an operator of a syslog receiver should know.
+fn messages(part: &Part<'_>, sink: &SinkConfig, format: &FormatConfig, notes: &mut Notes) {
+    if sink.takes_messages() && format.xml.as_ref().is_some_and(|xml| xml.framing != FramingConfig::Line) {
+        let message = "each event is a message of syslog, which has its own framing".to_owned();
+        let help = "leave out `framing`: the events are on one line each then, which receivers expect";
+        notes.tell(Diagnostic::error(at(part, &["format"]), message, help));
+    }
+    if sink.syslog.as_ref().is_some_and(|syslog| syslog.transport == Transport::Udp) {
+        let place = at(part, &["sink", "syslog", "transport"]);
+        let message = "syslog over UDP is best effort: events that do not arrive are lost, and nobody knows";
+        let help = "use `transport = \"tcp\"`, or `sink.relp`, which confirms each event";
+        notes.tell(Diagnostic::warning(place, message, help));
+    }
 }
 
 fn http(part: &Part<'_>, notes: &mut Notes) -> Option<Http> {

@@ -612,3 +612,23 @@ fn a_source_that_diverts_needs_a_dead_letter_in_each_output() {
     let strict = strict.replace("[output.o]", "[output.o]\ndead_letter.path = 'dead'");
     assert!(!checked(&[&strict]).told().contains("error"), "{}", checked(&[&strict]).told());
 }
+
+#[test]
+fn a_message_of_syslog_has_its_own_framing_and_datagrams_are_warned_of() {
+    let sent = |format: &str, sink: &str| {
+        checked(&[&format!("{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.{sink}\n")]).told()
+    };
+    for sink in ["syslog = { address = 'siem:601' }", "relp = { address = ['siem:2514', 'siem2:2514'] }"] {
+        for format in ["", "format.json = {}\n", "format.xml = {}\n", "format.xml.framing = 'line'\n"] {
+            assert_eq!(sent(format, sink), "", "{format}{sink}");
+        }
+        let told = sent("format.xml.framing = 'length'\n", sink);
+        assert!(told.starts_with("error: ") && told.contains("its own framing"), "{told}");
+    }
+    let told = sent("", "syslog = { address = 'siem:514', transport = 'udp' }");
+    assert!(told.starts_with("warning: p.toml:5:") && told.contains("best effort"), "{told}");
+    let told = sent("", "syslog = { address = 'siem:514', tls.certificate = '/x' }");
+    assert!(told.starts_with("error: p.toml:5:"), "{told}");
+    let told = sent("", "relp = { address = 'siem' }");
+    assert!(told.starts_with("error: p.toml:5:") && told.contains("siem.example.org:6514"), "{told}");
+}

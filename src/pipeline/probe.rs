@@ -28,11 +28,38 @@ pub fn probe(pipeline: &Pipeline) -> Vec<Finding> {
             findings.extend(unwritable(path, &format!("the dead letter of {what}")));
         }
     }
+    findings.extend(receivers(pipeline));
     if let Some(http) = &pipeline.http {
         findings.extend(TcpListener::bind(http.listen).err().map(|error| not_served(http.listen, &error)));
     }
     findings.extend(pipeline.control.as_deref().and_then(|socket| Control::probe(socket).err()));
     findings
+}
+
+/// Receivers that do not answer. Nothing is sent to them.
+fn receivers(pipeline: &Pipeline) -> Vec<Finding> {
+    let asked = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let ask = async {
+            let mut findings = Vec::new();
+            for output in &pipeline.outputs {
+                findings.extend(output.sink.probe(&output.name).await);
+            }
+            findings
+        };
+        io::Result::Ok(runtime.block_on(ask))
+    };
+    // On a thread of its own: the caller may be within a runtime.
+    let answered = std::thread::scope(|scope| scope.spawn(asked).join());
+    match answered {
+        Ok(Ok(findings)) => findings,
+        Ok(Err(error)) => vec![Finding {
+            what: "receivers cannot be asked".into(),
+            why: error.to_string(),
+            fix: "see what the system refuses to this process".into(),
+        }],
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// For a port that cannot be had.

@@ -11,7 +11,10 @@ pub mod file;
 pub mod keep;
 pub mod name;
 pub mod path;
+pub mod receiver;
+pub mod relp;
 pub mod stdout;
+pub mod syslog;
 mod template;
 
 use crate::event::{EventId, Timestamp};
@@ -232,8 +235,12 @@ pub struct SinkConfig {
     pub evtx: Option<evtx::Config>,
     /// Files on this machine.
     pub file: Option<file::Config>,
+    /// A receiver of syslog messages that confirms each.
+    pub relp: Option<relp::Config>,
     /// The standard output of the process.
     pub stdout: Option<stdout::Config>,
+    /// A receiver of syslog messages, over TCP, TLS or UDP.
+    pub syslog: Option<syslog::Config>,
 }
 
 impl SinkConfig {
@@ -259,6 +266,20 @@ impl SinkConfig {
         }
     }
 
+    /// Whether each payload must be one message, as it is with syslog, and no stream of them.
+    pub fn takes_messages(&self) -> bool {
+        self.syslog.is_some() || self.relp.is_some()
+    }
+
+    /// What would keep it from delivering, as far as a connection tells. Nothing is sent.
+    pub async fn probe(&self, output: &str) -> Vec<Finding> {
+        match (&self.syslog, &self.relp) {
+            (Some(syslog), _) => syslog.probe(output).await,
+            (None, Some(relp)) => relp.probe(output).await,
+            (None, None) => Vec::new(),
+        }
+    }
+
     /// Bytes of a batch where none are given.
     pub fn batch_bytes(&self) -> ByteSize {
         // Where larger writes and requests stop being faster.
@@ -277,8 +298,14 @@ impl SinkConfig {
         if let Some(file) = &self.file {
             sinks.push(Box::new(file.open()?));
         }
+        if let Some(relp) = &self.relp {
+            sinks.push(Box::new(relp.open()?));
+        }
         if let Some(stdout) = &self.stdout {
             sinks.push(Box::new(stdout.open()));
+        }
+        if let Some(syslog) = &self.syslog {
+            sinks.push(Box::new(syslog.open()?));
         }
         let sink = sinks.pop().ok_or(SinkError::NotOne("none"))?;
         if sinks.is_empty() { Ok(sink) } else { Err(SinkError::NotOne("more than one")) }
@@ -288,7 +315,10 @@ impl SinkConfig {
 /// Why a sink's configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum SinkError {
-    #[error("{0} of the destinations is set; write exactly one of `sink.evtx`, `sink.file`, `sink.stdout`")]
+    #[error(
+        "{0} of the destinations is set; write exactly one of `sink.evtx`, `sink.file`, `sink.relp`, `sink.stdout`, \
+         `sink.syslog`"
+    )]
     NotOne(&'static str),
     #[error(transparent)]
     Template(#[from] path::TemplateError),

@@ -179,7 +179,7 @@ fn part(text: &str, name: &str) -> Result<Part, TemplateError> {
 }
 
 /// Cuts text values that are far longer than a path holds before they are converted.
-fn shorten(value: Value<'_>) -> Value<'_> {
+pub(super) fn shorten(value: Value<'_>) -> Value<'_> {
     const RAW_BYTES_MAX: usize = VALUE_BYTES_MAX * 16;
     match value {
         Value::Xml(raw) => Value::Xml(&raw[..raw.len().min(RAW_BYTES_MAX)]),

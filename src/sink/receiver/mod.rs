@@ -1,0 +1,173 @@
+//! Receivers at the far end of a connection: who they are, tried in turn, and the line to one of them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `address` | host and port, one or several |
+//! | `line` | one connection: writes, reads, what the kernel still holds |
+//! | `trouble` | what went wrong, in words for an operator |
+//!
+//! A name is looked up at each connection, so a receiver may move. One that fails is left for the next of the
+//! list, in a circle; one that works is kept. Files of TLS may change; they count for the next connection.
+//! Promise: a connection has its time-outs before it has its first byte. Must not know: what is said on it.
+
+mod address;
+mod line;
+mod trouble;
+
+pub(super) use line::{Line, Turn};
+pub(super) use trouble::Trouble;
+
+use super::{Attachment, SendError, SinkError};
+use crate::auth::tls::outgoing::{self, Client};
+use crate::filter::OneOrMany;
+use crate::finding::Finding;
+use address::Address;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// Receivers that do the same.
+#[derive(Clone)]
+pub(super) struct Receivers {
+    addresses: Vec<Address>,
+    tls: Option<Arc<Client>>,
+    connect_timeout: Duration,
+    /// After so long without a sign of life of the far end, its kernel or its program, a connection is given up.
+    silence_max: Duration,
+    /// Which one is tried next.
+    next: usize,
+    attachment: Option<Attachment>,
+}
+
+impl Receivers {
+    /// # Errors
+    /// Names the setting that cannot be.
+    pub(super) fn new(
+        addresses: &OneOrMany<String>,
+        tls: Option<&outgoing::Config>,
+        connect_timeout: Duration,
+        silence_max: Duration,
+    ) -> Result<Self, SinkError> {
+        let addresses = address::parse(addresses)?;
+        if let Some(Err((setting, why))) = tls.map(outgoing::Config::check) {
+            return Err(SinkError::Setting { setting, why });
+        }
+        let tls = tls.map(|tls| Arc::new(Client::new(tls)));
+        Ok(Self { addresses, tls, connect_timeout, silence_max, next: 0, attachment: None })
+    }
+
+    pub(super) fn attach(&mut self, attachment: Attachment) {
+        self.attachment = Some(attachment);
+    }
+
+    /// Host, port and name of the one that is tried next.
+    pub(super) fn current(&self) -> (&str, u16, String) {
+        place(&self.addresses[self.next])
+    }
+
+    /// Of all of them.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&str, u16, String)> {
+        self.addresses.iter().map(place)
+    }
+
+    /// A line to the first that answers; `greet` is what both say before it is of use.
+    ///
+    /// # Errors
+    /// Of the last one, when none does. Each is told.
+    pub(super) async fn connect<T>(
+        &mut self,
+        greet: impl AsyncFn(Line) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let mut last = None;
+        for _ in 0..self.addresses.len() {
+            let address = &self.addresses[self.next];
+            let opened = async {
+                let line = self.open(address).await?;
+                greet(line).await
+            };
+            let opened = match timeout(self.connect_timeout, opened).await {
+                Ok(opened) => opened,
+                Err(_) => Err(Trouble::no_greeting(address.to_string(), self.connect_timeout)),
+            };
+            match opened {
+                Ok(opened) => return Ok(opened),
+                Err(trouble) => {
+                    self.tell(&trouble);
+                    self.move_on();
+                    last = Some(trouble);
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Trouble::other("nobody", "no receiver is given", "name one in `address`")))
+    }
+
+    /// The one in use has failed: the next connection is to another, where there is one.
+    pub(super) fn move_on(&mut self) {
+        self.next = (self.next + 1) % self.addresses.len().max(1);
+    }
+
+    /// Tells an operator, and what the lane is told.
+    pub(super) fn failed(&mut self, trouble: Trouble) -> SendError {
+        self.tell(&trouble);
+        self.move_on();
+        trouble.into()
+    }
+
+    pub(super) fn tell(&self, trouble: &Trouble) {
+        if let Some(attachment) = &self.attachment {
+            (attachment.report)(trouble.finding(&attachment.output));
+        }
+    }
+
+    /// Tries each of them; with `greet` as `connect`.
+    pub(super) async fn probe<T>(
+        &self,
+        output: &str,
+        greet: impl AsyncFn(Line) -> Result<T, Trouble>,
+    ) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for address in &self.addresses {
+            let mut one =
+                Self { addresses: vec![address.clone()], next: 0, attachment: None, ..self.clone() };
+            findings.extend(one.connect(&greet).await.err().map(|trouble| trouble.finding(output)));
+        }
+        findings
+    }
+
+    /// Takes what will be trouble though it is none yet.
+    fn report(&self) -> impl Fn(Finding) + Send + Sync + use<> {
+        let attachment = self.attachment.clone();
+        move |finding| {
+            if let Some(attachment) = &attachment {
+                (attachment.report)(finding);
+            }
+        }
+    }
+
+    async fn open(&self, address: &Address) -> Result<Line, Trouble> {
+        let peer = address.to_string();
+        let found = lookup_host((address.host(), address.port())).await;
+        let mut last = None;
+        for place in found.map_err(|error| Trouble::not_found(&peer, &error))? {
+            match TcpStream::connect(place).await {
+                Ok(stream) => {
+                    let line = Line::new(stream, Arc::from(&*peer), self.silence_max);
+                    return match &self.tls {
+                        Some(tls) => line.secure(tls, address.host(), &self.report()).await,
+                        None => Ok(line),
+                    };
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.map_or_else(|| Trouble::no_address(&peer), |error| Trouble::connecting(&peer, &error)))
+    }
+}
+
+fn place(address: &Address) -> (&str, u16, String) {
+    (address.host(), address.port(), address.to_string())
+}
+
+#[cfg(test)]
+pub(in crate::sink) mod tests;

@@ -1,0 +1,240 @@
+//! Messages on a connection, and when they count as delivered.
+//!
+//! ```text
+//! items ─► chunk of frames ─► write … ─► last byte written ─► kernel's queue empty ─► still open ─► confirmed
+//!                   │                                                │                    │
+//!                   └── queue empty and open here: sure up to here   └── no end: silent   └── no: sent again
+//! ```
+//!
+//! A receiver that turns senders away accepts them first, so on a new connection the moment that counts comes not
+//! before `FRESH`. Promise: what is sure is not sent again; all else of a batch is, after a cut. A future that is
+//! dropped takes its connection with it.
+
+use super::{Framing, too_long};
+use crate::sink::receiver::{Line, Receivers, Trouble, Turn};
+use crate::sink::{Encoded, Refusal, SendError, Sent};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Frames that are written at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How long a receiver has to turn a new connection away.
+const FRESH: Duration = Duration::from_millis(250);
+/// Between two looks at the kernel's queue.
+const LOOK_MIN: Duration = Duration::from_millis(1);
+const LOOK_MAX: Duration = Duration::from_millis(16);
+
+pub(super) struct Streams {
+    pub(super) receivers: Receivers,
+    framing: Framing,
+    message_bytes_max: usize,
+    confirm_timeout: Duration,
+    /// Taken out while it is in use.
+    line: Option<Line>,
+    progress: Option<Progress>,
+    chunk: Vec<u8>,
+}
+
+/// How far a batch has come.
+struct Progress {
+    batch: Arc<Encoded>,
+    /// Items before this one are confirmed or refused.
+    sure: usize,
+    refused: Vec<Refusal>,
+}
+
+impl Streams {
+    pub(super) fn new(
+        receivers: Receivers,
+        framing: Framing,
+        message_bytes_max: usize,
+        confirm_timeout: Duration,
+    ) -> Self {
+        Self {
+            receivers,
+            framing,
+            message_bytes_max,
+            confirm_timeout,
+            line: None,
+            progress: None,
+            chunk: Vec::new(),
+        }
+    }
+
+    pub(super) async fn send(&mut self, batch: &Arc<Encoded>) -> Result<Sent, SendError> {
+        let known = self.progress.take().filter(|progress| Arc::ptr_eq(&progress.batch, batch));
+        let begin = || Progress { batch: Arc::clone(batch), sure: 0, refused: Vec::new() };
+        let progress = self.progress.insert(known.unwrap_or_else(begin));
+        let mut line = match usable(self.line.take()).await {
+            Some(line) => line,
+            None => self.receivers.connect(async |line| Ok(line)).await?,
+        };
+        let mut way = Deliver {
+            framing: self.framing,
+            message_bytes_max: self.message_bytes_max,
+            patience: self.confirm_timeout,
+            chunk: &mut self.chunk,
+        };
+        match way.all(&mut line, progress).await {
+            Ok(()) => self.line = Some(line),
+            Err(trouble) => return Err(self.receivers.failed(trouble)),
+        }
+        let refused = self.progress.take().map(|progress| progress.refused).unwrap_or_default();
+        Ok(if refused.is_empty() { Sent::Confirmed } else { Sent::Partly(refused) })
+    }
+
+    pub(super) async fn close(&mut self) {
+        if let Some(line) = self.line.take() {
+            line.goodbye().await;
+        }
+    }
+}
+
+/// A line that the other end has not left meanwhile.
+async fn usable(line: Option<Line>) -> Option<Line> {
+    let mut line = line?;
+    matches!(line.is_open(true).await, Ok(true)).then_some(line)
+}
+
+struct Deliver<'d> {
+    framing: Framing,
+    message_bytes_max: usize,
+    patience: Duration,
+    chunk: &'d mut Vec<u8>,
+}
+
+impl Deliver<'_> {
+    async fn all(&mut self, line: &mut Line, progress: &mut Progress) -> Result<(), Trouble> {
+        let batch = Arc::clone(&progress.batch);
+        let (mut next, first) = (progress.sure, progress.sure);
+        // Of an attempt before, and found again now.
+        progress.refused.retain(|refused| (refused.item as usize) < first);
+        while next < batch.items.len() {
+            next = self.fill(&batch, next, &mut progress.refused);
+            self.write(line).await?;
+            let is_settled =
+                line.opened().elapsed() >= FRESH && line.is_acknowledged().map_err(broken(line))?;
+            if is_settled && line.is_open(true).await? {
+                progress.sure = next;
+            }
+        }
+        if progress.sure < next {
+            self.settle(line).await?;
+        }
+        Ok(())
+    }
+
+    /// Frames of the items from `next` on; where it ended.
+    fn fill(&mut self, batch: &Encoded, mut next: usize, refused: &mut Vec<Refusal>) -> usize {
+        self.chunk.clear();
+        while next < batch.items.len() && self.chunk.len() < CHUNK_BYTES {
+            let message = batch.item(next);
+            if message.len() > self.message_bytes_max {
+                refused.push(too_long(next, message.len(), self.message_bytes_max));
+            } else {
+                frame(self.framing, message, self.chunk);
+            }
+            next += 1;
+        }
+        next
+    }
+
+    /// The chunk, to the last byte.
+    async fn write(&self, line: &mut Line) -> Result<(), Trouble> {
+        let mut written = 0;
+        let mut alive = Instant::now();
+        while written < self.chunk.len() || line.is_unflushed() {
+            // What it says is of no meaning, and no sign that it takes anything.
+            match self.turn(line, &self.chunk[written..], alive + self.patience).await? {
+                Turn::Wrote(count) => {
+                    written += count;
+                    alive = Instant::now();
+                }
+                Turn::Read => line.incoming.clear(),
+                Turn::Closed => return Err(Trouble::closed(line.peer())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Until the other end's kernel has all of it and nobody has left.
+    async fn settle(&self, line: &mut Line) -> Result<(), Trouble> {
+        let (mut alive, mut left, mut pause) = (Instant::now(), u32::MAX, LOOK_MIN);
+        loop {
+            let now = line.unacknowledged().map_err(broken(line))?;
+            if line.is_acknowledged().map_err(broken(line))? {
+                let young = FRESH.saturating_sub(line.opened().elapsed());
+                if young.is_zero() {
+                    return match line.is_open(true).await? {
+                        true => Ok(()),
+                        false => Err(Trouble::closed(line.peer())),
+                    };
+                }
+                pause = pause.max(young);
+            } else if now < left {
+                alive = Instant::now();
+            } else if alive.elapsed() >= self.patience {
+                return Err(Trouble::silent(line.peer(), self.patience, "confirm_timeout"));
+            }
+            left = now;
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(LOOK_MAX),
+                turn = line.turn(&[]) => match turn? {
+                    Turn::Wrote(_) => {}
+                    Turn::Read => line.incoming.clear(),
+                    Turn::Closed => return Err(Trouble::closed(line.peer())),
+                },
+            }
+        }
+    }
+
+    async fn turn(&self, line: &mut Line, out: &[u8], until: Instant) -> Result<Turn, Trouble> {
+        match timeout(until.saturating_duration_since(Instant::now()), line.turn(out)).await {
+            Ok(turn) => turn,
+            Err(_) => Err(Trouble::silent(line.peer(), self.patience, "confirm_timeout")),
+        }
+    }
+}
+
+fn broken(line: &Line) -> impl FnOnce(std::io::Error) -> Trouble {
+    let peer = line.peer().to_owned();
+    move |error| Trouble::broken(&peer, &error)
+}
+
+/// Appends a message with what tells it from the next.
+fn frame(framing: Framing, message: &[u8], out: &mut Vec<u8>) {
+    match framing {
+        Framing::OctetCounting => {
+            out.extend_from_slice(message.len().to_string().as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(message);
+        }
+        Framing::Line => {
+            let start = out.len();
+            out.extend_from_slice(message);
+            if memchr::memchr2(b'\n', 0, message).is_some() {
+                let ends = |byte: &&mut u8| matches!(**byte, b'\n' | 0);
+                out[start..].iter_mut().filter(ends).for_each(|byte| *byte = b' ');
+            }
+            out.push(b'\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_counted_or_end_with_a_line_feed_that_stands_nowhere_else() {
+        let framed = |framing| {
+            let mut out = Vec::new();
+            frame(framing, b"<14>1 a\nb\0c", &mut out);
+            frame(framing, b"<14>1 d", &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(framed(Framing::OctetCounting), "11 <14>1 a\nb\0c7 <14>1 d");
+        assert_eq!(framed(Framing::Line), "<14>1 a b c\n<14>1 d\n");
+    }
+}
