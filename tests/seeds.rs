@@ -9,6 +9,7 @@ use forebay::filter::XPath;
 use forebay::kerberos::token::spnego::{Answer, State};
 use forebay::kerberos::token::{Content, Mechanism, Ntlm, Spnego};
 use forebay::kerberos::{Keytab, Name, Token};
+use forebay::sink::relp::frame::Frame;
 use forebay::wsman::charset::{self, Charset};
 use forebay::wsman::{Bookmark, Events, Header, Message, Request, ns, sldc};
 use std::ops::ControlFlow;
@@ -394,6 +395,30 @@ fn seeds_of_http_request_are_what_hosts_send() {
             ("body".into(), [b"B", &events[..]].concat()),
             ("compressed".into(), [b"S", &compressed[..]].concat()),
             ("proxy".into(), b"PROXY TCP4 203.0.113.7 198.51.100.1 50123 5986\r\n".to_vec()),
+        ],
+    );
+}
+
+/// What receivers answer, and what they must not.
+#[test]
+fn seeds_of_relp_frame_are_answers() {
+    const OFFERS: &str =
+        "200 OK\nrelp_version=0\nrelp_software=librelp,1.11.0,http://librelp.adiscon.com\ncommands=syslog";
+    let frame = |txnr, command: &str, data: &str| {
+        let mut out = Vec::new();
+        Frame { txnr, command: command.as_bytes(), data: data.as_bytes() }.write(&mut out);
+        out
+    };
+    let (good, bad) = (frame(2, "rsp", "200 OK"), frame(999_999_999, "rsp", "500 disk full"));
+    check(
+        "relp_frame",
+        &[
+            ("open".into(), frame(1, "rsp", OFFERS)),
+            ("several".into(), [&good[..], &bad, &frame(0, "serverclose", ""), b"3 rsp 6 20"].concat()),
+            ("blank".into(), b"0 serverclose 0 \n".to_vec()),
+            ("data".into(), OFFERS.into()),
+            ("long".into(), b"2 rsp 8192 ".to_vec()),
+            ("other".into(), b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
         ],
     );
 }
