@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `tickets` | with keys: the tickets that each host fetches, and keeps for the run |
+//! | `tickets` | with keys: the tickets that each host fetches, and keeps as long as they are good |
 //! | `password` | with a password: a feature, and nothing is kept |
 //!
 //! Handshakes are blocking calls that may wait for the key distribution centre: blocking threads make them, a

@@ -10,7 +10,8 @@ use super::{conclude, fitting};
 use crate::auth::handshake::{Cause, Failure, Flags, SecurityContext, Step};
 use crate::kerberos::Etype;
 use std::ffi::CString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use thiserror::Error;
 
 /// What we prove ourselves with. Names are the library's: `FILE:/run/forebay/tickets`, `MEMORY:pull`.
@@ -33,33 +34,23 @@ pub enum InitiatorError {
     Library(#[from] Trouble),
 }
 
-/// Who we are for a number of handshakes.
+/// Who we are for a number of handshakes, however long they go on: credentials are had anew when half of their time
+/// has passed, so that no handshake begins with tickets that are about to end.
 #[derive(Clone)]
-pub struct Initiator {
+pub struct Initiator(Arc<Inner>);
+
+struct Inner {
     library: Library,
-    credential: Arc<Credential>,
+    identity: Identity,
+    etypes: Box<[Etype]>,
+    credential: Mutex<Arc<Credential>>,
 }
 
 impl Initiator {
     /// With `etypes`, tickets and keys are of these only, if the library has its say.
     pub fn new(library: Library, identity: &Identity, etypes: &[Etype]) -> Result<Self, InitiatorError> {
-        let argument = |name: &str| CString::new(name).map_err(|_| InitiatorError::Zero);
-        let mut credential = match identity {
-            Identity::Cache { name } => library.acquire(None, false, &[(c"ccache", &argument(name)?)])?,
-            Identity::Keytab { name, principal, cache } => {
-                let (keytab, cache) = (argument(name)?, argument(cache)?);
-                let principal = library.name(principal)?;
-                library.acquire(
-                    Some(&principal),
-                    false,
-                    &[(c"client_keytab", &keytab), (c"ccache", &cache)],
-                )?
-            }
-        };
-        if !etypes.is_empty() {
-            credential.allow_only(etypes)?;
-        }
-        Ok(Self { library, credential: Arc::new(credential) })
+        let credential = Mutex::new(Arc::new(acquired(&library, identity, etypes)?));
+        Ok(Self(Arc::new(Inner { library, identity: identity.clone(), etypes: etypes.into(), credential })))
     }
 
     /// A handshake with a service, as `HTTP/wec.corp.example@CORP.EXAMPLE`.
@@ -70,19 +61,53 @@ impl Initiator {
             Mechanism::Ntlm => return Err(InitiatorError::Ntlm),
         };
         Ok(Initiating {
-            credential: self.credential.clone(),
-            service: self.library.name(service)?,
-            context: Some(Context::new(self.library.clone())),
+            initiator: self.clone(),
+            credential: None,
+            service: self.0.library.name(service)?,
+            context: Some(Context::new(self.0.library.clone())),
             mechanism,
             oid,
             legs: 0,
         })
     }
+
+    /// What handshakes begin with now, which may ask the key distribution centre.
+    fn credential(&self) -> Result<Arc<Credential>, Cause> {
+        let mut kept = self.0.credential.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.renew_at.is_some_and(|renew_at| renew_at <= Instant::now()) {
+            let Inner { library, identity, etypes, .. } = &*self.0;
+            let renewed = acquired(library, identity, etypes).map_err(|error| match error {
+                InitiatorError::Library(trouble) => Cause::Library(trouble),
+                InitiatorError::Zero | InitiatorError::Ntlm => Cause::Name,
+            })?;
+            *kept = Arc::new(renewed);
+        }
+        Ok(Arc::clone(&kept))
+    }
+}
+
+fn acquired(library: &Library, identity: &Identity, etypes: &[Etype]) -> Result<Credential, InitiatorError> {
+    let argument = |name: &str| CString::new(name).map_err(|_| InitiatorError::Zero);
+    let mut credential = match identity {
+        Identity::Cache { name } => library.acquire(None, false, &[(c"ccache", &argument(name)?)])?,
+        Identity::Keytab { name, principal, cache } => {
+            let (keytab, cache) = (argument(name)?, argument(cache)?);
+            let principal = library.name(principal)?;
+            let store = [(c"client_keytab", &*keytab), (c"ccache", &*cache)];
+            library.acquire(Some(&principal), false, &store)?
+        }
+    };
+    if !etypes.is_empty() {
+        credential.allow_only(etypes)?;
+    }
+    Ok(credential)
 }
 
 /// A handshake with one service, on one connection.
 pub struct Initiating {
-    credential: Arc<Credential>,
+    initiator: Initiator,
+    /// From the first leg on.
+    credential: Option<Arc<Credential>>,
     service: Name,
     /// None once it has ended.
     context: Option<Context>,
@@ -98,8 +123,13 @@ impl SecurityContext for Initiating {
             return Err(Cause::Empty.into());
         }
         fitting(token, &mut self.legs)?;
+        let credential = match self.credential.take() {
+            Some(credential) => credential,
+            None => self.initiator.credential()?,
+        };
         let to = (&self.service, self.oid, ASKED.0);
-        let leg = context.initiate(&self.credential, to, token, bindings);
+        let leg = context.initiate(&credential, to, token, bindings);
+        self.credential = Some(credential);
         match leg.is_last {
             Err(trouble) => Err(Failure { token: leg.token, ..Cause::from(trouble).into() }),
             Ok(false) => {

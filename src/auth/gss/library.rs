@@ -14,6 +14,7 @@ use std::ffi::{CStr, OsStr, c_int};
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// MIT Kerberos' GSS library.
@@ -96,16 +97,18 @@ impl Library {
         let both = [Oid::of(KRB5), Oid::of(SPNEGO)];
         let both = OidSet { count: both.len(), elements: both.as_ptr() };
         let name = name.map_or(ptr::null_mut(), |name| name.raw);
-        let (mut minor, mut raw) = (0, ptr::null_mut());
+        let (mut minor, mut raw, mut lifetime_seconds) = (0, ptr::null_mut(), 0);
         // SAFETY: what is read lives as long as the call, and what is not wanted may be null.
         let major = unsafe {
-            let (mechanisms, lifetime) = (ptr::null_mut(), ptr::null_mut());
+            let (mechanisms, lifetime) = (ptr::null_mut(), &mut lifetime_seconds);
             (self.0.gss_acquire_cred_from)(
                 &mut minor, name, 0, &both, usage, &store, &mut raw, mechanisms, lifetime,
             )
         };
         self.check(major, minor)?;
-        let credential = Credential { raw, library: self.clone() };
+        let half = Duration::from_secs(lifetime_seconds.into()) / 2;
+        let renew_at = (lifetime_seconds != INDEFINITE).then(|| Instant::now() + half);
+        let credential = Credential { raw, library: self.clone(), renew_at };
         let kerberos = Oid::of(KRB5);
         let only = OidSet { count: 1, elements: &kerberos };
         // SAFETY: the credential was made above, and the set lives as long as the call.
@@ -181,6 +184,8 @@ impl Library {
     }
 }
 
+/// RFC 2744 3.11: a lifetime without end.
+const INDEFINITE: u32 = u32::MAX;
 /// Most texts that the Kerberos library is asked for about one failure.
 const TEXTS_MAX: usize = 4;
 
@@ -217,6 +222,8 @@ impl Drop for Name {
 pub(super) struct Credential {
     pub(super) raw: CredentialPointer,
     library: Library,
+    /// When half of its time has passed; none where it has no end.
+    pub(super) renew_at: Option<Instant>,
 }
 
 // SAFETY: what the library changes of a credential in a handshake is behind a lock of that credential; what is

@@ -1,4 +1,5 @@
-//! Hosts that have keys: each fetches its tickets with its own, and keeps them for the run, however often it connects.
+//! Hosts that have keys: each fetches its tickets with its own, and keeps them as long as they are good, however
+//! often it connects.
 //!
 //! The library reads a keytab from its beginning for each key it looks for, so one of thousands of machines
 //! would be read thousands of times. It is taken apart into files of a few machines, which are only in memory.
