@@ -60,7 +60,8 @@ pub struct Established {
     pub service: Box<str>,
     pub mechanism: Mechanism,
     pub flags: Flags,
-    /// Until the ticket ends; without end where that is not known.
+    /// Until the ticket ends, and where it is accepted as much longer as clocks may differ by (`clockskew` of
+    /// `krb5.conf`); without end where that is not known.
     pub lifetime: Duration,
     pub seal: Seal,
 }

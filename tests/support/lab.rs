@@ -164,7 +164,7 @@ impl Lab {
         let (principal, cache) = (format!("{name}@{REALM}"), self.fresh("tickets"));
         let client =
             Client { principal, keytab, cache, configuration: self.restricted(etypes), lab: self.clone() };
-        run(client.command("kinit").arg("-k").arg("-t").arg(&client.keytab).arg(&client.principal));
+        client.prove("10h");
         client
     }
 
@@ -175,10 +175,14 @@ impl Lab {
             return everybody;
         }
         let names: Vec<String> = etypes.iter().map(ToString::to_string).collect();
-        let text = fs::read_to_string(everybody).unwrap();
-        let only = format!("[libdefaults]\n permitted_enctypes = {}\n", names.join(" "));
+        self.configured(&format!("permitted_enctypes = {}", names.join(" ")))
+    }
+
+    /// The configuration of everybody with one more default.
+    pub(crate) fn configured(&self, line: &str) -> PathBuf {
+        let text = fs::read_to_string(self.folder().join("krb5.conf")).unwrap();
         let path = self.fresh("krb5.conf");
-        fs::write(&path, text.replacen("[libdefaults]\n", &only, 1)).unwrap();
+        fs::write(&path, text.replacen("[libdefaults]\n", &format!("[libdefaults]\n {line}\n"), 1)).unwrap();
         path
     }
 }
@@ -186,6 +190,11 @@ impl Lab {
 impl Client {
     pub(crate) fn cache_name(&self) -> String {
         format!("FILE:{}", self.cache.display())
+    }
+
+    /// Proves itself to the centre, for so long; tickets that it had are gone.
+    pub(crate) fn prove(&self, lifetime: &str) {
+        run(self.command("kinit").args(["-l", lifetime, "-k", "-t"]).arg(&self.keytab).arg(&self.principal));
     }
 
     /// Fetches a ticket into the cache.

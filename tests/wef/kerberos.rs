@@ -2,6 +2,7 @@
 //! and what an operator is.
 
 mod bad_input;
+mod ended;
 mod kills;
 mod matrix;
 mod members;
@@ -45,6 +46,11 @@ struct Setting {
 
 impl Setting {
     fn new(entrance: &'static str, keytab: &Path) -> Self {
+        Self::configured(entrance, keytab, None)
+    }
+
+    /// With a `krb5.conf` of its own.
+    fn configured(entrance: &'static str, keytab: &Path, configuration: Option<&Path>) -> Self {
         let site = Site::bare(entrance);
         if entrance == TLS {
             crate::support::authority::Authority::new("Corp CA").set_up(site.path());
@@ -53,7 +59,9 @@ impl Setting {
         site.write(LOGONS, "");
         let http = free_port();
         site.add(&format!("[http]\nlisten = '127.0.0.1:{http}'\n"));
-        let running = site.run();
+        let mut command = forebay(site.path(), &["run", "pipeline.toml"]);
+        command.envs(configuration.map(|path| ("KRB5_CONFIG", path)));
+        let running = site.up(command);
         Self { site, running, http, host: "localhost".into() }
     }
 

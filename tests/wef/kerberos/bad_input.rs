@@ -4,6 +4,7 @@
 use super::*;
 use crate::kerberos::initiating;
 use crate::support::dice::Dice;
+use crate::support::lab::Client;
 use forebay::auth::gss::Sealed;
 use forebay::auth::handshake::SecurityContext;
 use forebay::auth::sealing::Sealing;
@@ -14,29 +15,37 @@ const FRAMING: Framing<'static> = Framing::windows(Protocol::Kerberos);
 const TYPE: &str = "application/soap+xml;charset=UTF-8";
 
 /// A host that has signed in, and its connection.
-struct Session {
+pub(super) struct Session {
     stream: std::io::BufReader<TcpStream>,
     sealing: Sealing,
 }
 
-struct Answered {
-    status: u16,
-    is_last: bool,
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) is_last: bool,
     content_type: String,
     body: Vec<u8>,
 }
 
 impl Session {
-    fn new(
-        setting: &Setting,
+    pub(super) fn new(setting: &Setting, library: &Library, client: &Client, service: &str) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", setting.site.port)).unwrap();
+        Self::on(std::io::BufReader::new(stream), library, client, service)
+    }
+
+    /// Signs in once more, on the same connection.
+    pub(super) fn again(self, library: &Library, client: &Client, service: &str) -> Self {
+        Self::on(self.stream, library, client, service)
+    }
+
+    fn on(
+        mut stream: std::io::BufReader<TcpStream>,
         library: &Library,
-        client: &crate::support::lab::Client,
+        client: &Client,
         service: &str,
     ) -> Self {
         let mut context = initiating(library, client, service, Mechanism::Kerberos);
         let first = context.step(&[], None).unwrap();
-        let mut stream =
-            std::io::BufReader::new(TcpStream::connect(("127.0.0.1", setting.site.port)).unwrap());
         let proof = format!("Authorization: Kerberos {}\r\n", STANDARD.encode(&first.token));
         let (answered, token) = exchange(&mut stream, &proof, TYPE, b"").unwrap();
         assert_eq!(answered.status, 200);
@@ -45,13 +54,13 @@ impl Session {
         Self { stream, sealing: Sealing::new(established.seal).unwrap() }
     }
 
-    fn sealed(&mut self, message: &[u8]) -> Vec<u8> {
+    pub(super) fn sealed(&mut self, message: &[u8]) -> Vec<u8> {
         let Sealed { token, data } = self.sealing.seal(message).unwrap();
         framed(&token, &data, data.len())
     }
 
     /// None: the connection ended without an answer.
-    fn post(&mut self, body: &[u8]) -> Option<Answered> {
+    pub(super) fn post(&mut self, body: &[u8]) -> Option<Answered> {
         Some(exchange(&mut self.stream, "", &FRAMING.to_string(), body)?.0)
     }
 }
@@ -100,7 +109,7 @@ fn exchange(
     Some((answered, token))
 }
 
-fn enumerate(client: &impl Member) -> Vec<u8> {
+pub(super) fn enumerate(client: &impl Member) -> Vec<u8> {
     let host = Host::new(&machine(client), 5985);
     let header =
         Header { resource: Some(resource::SUBSCRIPTION_MANAGER.into()), ..host.header(action::ENUMERATE) };

@@ -56,8 +56,6 @@ pub(super) struct Opened {
     pub(super) is_indented: bool,
 }
 
-/// How far clocks may be apart: a ticket counts for so much longer.
-const SKEW: Duration = Duration::from_secs(300);
 /// Tickets that end later are as good as without end; so a clock cannot overflow.
 const LIFETIME_MAX: Duration = Duration::from_secs(30 * 86_400);
 
@@ -144,7 +142,7 @@ impl<S: Service> Connection<'_, S> {
                 let Established { lifetime, seal, .. } = *established;
                 let sealing = Sealing::new(seal)
                     .map_err(|error| self.denied_ticket(tickets, &Denied::other(error.to_string())))?;
-                let ends = Instant::now() + lifetime.min(LIFETIME_MAX) + SKEW;
+                let ends = Instant::now() + lifetime.min(LIFETIME_MAX);
                 self.ticket.state().session =
                     Some(Box::new(Session { principal: principal.clone(), sealing, ends }));
                 self.site.metrics.tickets.inc();
