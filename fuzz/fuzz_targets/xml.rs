@@ -1,6 +1,7 @@
 //! Any bytes as an event's XML, alone and inside of an event: what is read is read alike by
 //! quick-xml, is written as canonical XML that reads the same, on one line that stays well formed
-//! if asked, and takes bounded room in every format; filters never panic.
+//! if asked, and takes bounded room in every format; lines for SIEMs are one line of the parts they
+//! promise; filters never panic.
 #![no_main]
 
 #[path = "../../tests/peers/quick.rs"]
@@ -10,7 +11,7 @@ mod quick;
 use forebay::event::canonical::XmlWriter;
 use forebay::event::{Event, Part, Timestamp, XmlEvent};
 use forebay::filter::FilterConfig;
-use forebay::format::{Format, FormatConfig, Meta, ecs, xml};
+use forebay::format::{Format, FormatConfig, Meta, ecs, splunk, xml};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -72,6 +73,85 @@ fn others(text: &[u8], event: &XmlEvent<'_>) {
         // Names of outer elements stand before those inside, up to 256 bytes of them.
         assert!(ecs.len() <= 64 * text.len() + 4096, "{} of {}", ecs.len(), text.len());
         serde_json::from_str::<serde_json::Value>(&ecs).expect("valid JSON");
+    }
+    lines(text, event);
+}
+
+/// What SIEMs get: one line, whether the event is read or not.
+fn lines(text: &[u8], event: &XmlEvent<'_>) {
+    let (empty, json) = (FormatConfig::default, splunk::EventConfig::Json);
+    let objects = splunk::Config { event: json, host: splunk::HostConfig::Short, ..Default::default() };
+    for config in [
+        FormatConfig { splunk: Some(Default::default()), ..empty() },
+        FormatConfig { splunk: Some(objects), ..empty() },
+        FormatConfig { snare: Some(Default::default()), ..empty() },
+        FormatConfig { cef: Some(Default::default()), ..empty() },
+    ] {
+        let mut format = config.open().expect("a format");
+        let (mut raw, error) = (Vec::new(), "why\r\n\tit = | \\ is \"cut\"");
+        format.raw(text, error, &Meta::default(), &mut raw);
+        let raw = String::from_utf8(raw).expect("UTF-8");
+        for line in written(&mut format, event).iter().chain([&raw]) {
+            assert!(!line.contains(['\n', '\r']), "more than one line: {line:?}");
+            match format {
+                Format::Splunk(_) => object(line),
+                Format::Snare(_) => assert_eq!(line.split('\t').count(), 15, "{line:?}"),
+                _ => keys(line),
+            }
+        }
+    }
+}
+
+/// Members as documented, the event not blank and the indexed fields flat.
+fn object(line: &str) {
+    let object: serde_json::Value = serde_json::from_str(line).expect("valid JSON");
+    let object = object.as_object().expect("an object");
+    for (name, value) in object {
+        let is_right = match name.as_str() {
+            "time" => value.as_f64().is_some_and(|time| time >= 0.0),
+            "host" | "source" | "sourcetype" => value.as_str().is_some_and(|text| !text.is_empty()),
+            "event" => value.is_object() || value.as_str().is_some_and(|text| !text.trim().is_empty()),
+            "fields" => value.as_object().is_some_and(|fields| fields.values().all(|field| field.is_string())),
+            _ => false,
+        };
+        assert!(is_right, "{name}: {value}");
+    }
+    assert!(object.contains_key("event") && object.contains_key("source"));
+}
+
+/// Seven parts of the header, then keys of letters each once, all escapes known.
+fn keys(line: &str) {
+    let bytes = line.as_bytes();
+    let (mut at, mut bars) = (0, 0);
+    while bars < 7 {
+        match bytes[at] {
+            b'\\' => {
+                assert!(matches!(bytes[at + 1], b'\\' | b'|'), "{line:?}");
+                at += 1;
+            }
+            b'|' => bars += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    assert!(line.starts_with("CEF:0|"));
+    let (mut word, mut found) = (at, std::collections::HashSet::new());
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => {
+                assert!(matches!(bytes[at + 1], b'\\' | b'=' | b'n' | b'r'), "{line:?}");
+                at += 1;
+            }
+            b' ' => word = at + 1,
+            b'=' => {
+                let key = &bytes[word..at];
+                let is_right = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+                assert!(!key.is_empty() && key.iter().all(is_right), "{line:?}");
+                assert!(found.insert(key), "a key twice: {line:?}");
+            }
+            _ => {}
+        }
+        at += 1;
     }
 }
 
