@@ -7,7 +7,7 @@
 //!
 //! | key | from |
 //! |---|---|
-//! | name in the header | first line of the rendered message, else rendered task, else `Event <EventID>` |
+//! | name in the header | first line of the rendered message, else that of an event all know (`titles.rs`), else rendered task, else `Event <EventID>` |
 //! | severity | Level: critical Very-High, error High, warning Medium, else Low; Medium for a failed audit; as numbers 10, 8, 5, 2 |
 //! | `externalId`, `cat`, `rt` | EventID; Channel; TimeCreated, else when it was received, in milliseconds since 1970 |
 //! | `dvchost`, `dhost` | Computer |
@@ -37,11 +37,13 @@ use mapping::{Key, Mapped};
 use pen::{Pen, Place, cut, escape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use titles::title;
 
 mod mapping;
 mod pen;
 #[cfg(test)]
 mod tests;
+mod titles;
 
 const VENDOR: &[u8] = b"CEF:0|Microsoft|Microsoft Windows|";
 /// Most keys `ad.…` of one event.
@@ -175,6 +177,7 @@ impl Cef {
         out.extend_from_slice(&self.head);
         let start = out.len();
         header.provider_name.write_text(out);
+        let known = header.event_id.as_u64().and_then(|id| title(&out[start..], id)).unwrap_or_default();
         out.push(b':');
         header.event_id.write_text(out);
         cut(start, Key::TEXT_BYTES_MAX, out);
@@ -183,12 +186,13 @@ impl Cef {
         let start = out.len();
         let message = self.flat.message.trim_ascii();
         let line = memchr::memchr2(b'\r', b'\n', message).map_or(message, |end| &message[..end]);
-        match (line.trim_ascii(), self.flat.task.trim_ascii()) {
-            ([], []) => {
+        let names = [line.trim_ascii(), known.as_bytes(), self.flat.task.trim_ascii()];
+        match names.into_iter().find(|name| !name.is_empty()) {
+            Some(name) => out.extend_from_slice(name),
+            None => {
                 out.extend_from_slice(b"Event ");
                 header.event_id.write_text(out);
             }
-            ([], name) | (name, _) => out.extend_from_slice(name),
         }
         cut(start, Key::HEADER_NAME_BYTES_MAX, out);
         escape(start, Place::Header, &mut self.scratch, out);
