@@ -1,12 +1,12 @@
 //! Lines for SIEMs, read by what nobody here wrote: Snare's by rsyslog's modules for Snare and for
 //! fields, CEF by the parser of liblognorm within rsyslog and by parsers from PyPI. What they find is
-//! what the native JSON says of the same event.
+//! what the native JSON says of the same event. Objects for Splunk are held against its documented rules.
 
 use crate::kerberos::python;
 use crate::peers;
 use crate::support::backends::{Place, rsyslog};
 use crate::support::process::{eventually, free_port};
-use forebay::event::XmlEvent;
+use forebay::event::{Origin, Timestamp, XmlEvent};
 use forebay::format::{FormatConfig, Meta};
 use serde_json::{Map, Value};
 use std::fs;
@@ -132,6 +132,51 @@ fn others_read_every_line_of_cef_and_know_its_keys() {
         check(text, &header.try_into().unwrap(), found["extension"].as_object().unwrap());
     }
     println!("{} lines of CEF", found.len());
+}
+
+/// Members and their types as "Format events for HTTP Event Collector" has them: nothing else, no event
+/// that is blank, no indexed field that is no text.
+#[test]
+fn objects_for_splunk_keep_the_rules_of_the_event_endpoint() {
+    let origin = Origin {
+        source: "domain".into(),
+        host: Some("dc1.example.org".into()),
+        address: None,
+        subscription: Some("logons".into()),
+        file: None,
+        received: Timestamp(1_774_818_641_002_000_000),
+    };
+    let meta = Meta { origin: Some(&origin), ..Meta::default() };
+    let open = |config: &str| toml::from_str::<FormatConfig>(config).unwrap().open().unwrap();
+    let (mut xml, mut json) = (open("splunk.index = 'main'"), open("splunk.event = 'json'"));
+    let (mut out, mut native) = (Vec::new(), open("json = {}"));
+    for text in events() {
+        let event = XmlEvent::parse(&text).unwrap();
+        for format in [&mut xml, &mut json] {
+            out.clear();
+            format.event(&event, &meta, &mut out).unwrap();
+            assert!(!out.contains(&b'\n'));
+            let object: Map<String, Value> = serde_json::from_slice(&out).unwrap();
+            for (name, value) in &object {
+                let is_right = match name.as_str() {
+                    // A number of seconds, written with three decimals or more.
+                    "time" => value.as_f64().is_some_and(|time| time > 0.0),
+                    "host" | "source" | "sourcetype" | "index" => {
+                        value.as_str().is_some_and(|text| !text.is_empty())
+                    }
+                    "event" => value.is_object() || value == &*String::from_utf8_lossy(&text),
+                    "fields" => value == &serde_json::json!({"forebay_subscription": "logons"}),
+                    _ => false,
+                };
+                assert!(is_right, "{name}: {value}");
+            }
+            assert_eq!(object.len(), 6 + usize::from(object.contains_key("index")));
+        }
+        let inside: Map<String, Value> = serde_json::from_slice(&out).unwrap();
+        out.clear();
+        native.event(&event, &meta, &mut out).unwrap();
+        assert_eq!(inside["event"], serde_json::from_slice::<Value>(&out).unwrap());
+    }
 }
 
 /// Vendor, product, signature, name and severity, and the keys, as the event has them.
