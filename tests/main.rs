@@ -16,6 +16,8 @@ mod fixtures;
 mod fleet;
 mod glance;
 mod json_schema;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kerberos;
 mod kerberos_vectors;
 mod late_output;

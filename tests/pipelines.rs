@@ -160,8 +160,8 @@ fn the_ready_collector_of_a_domain_passes_check_and_probe_listens_and_stops() {
     assert!(root.join("var/lib/forebay/replay").is_file());
 }
 
-/// Their runs are those of `receivers/ready.rs`, against what they send to.
-const RECEIVERS: [&str; 2] = ["relp.toml", "syslog.toml"];
+/// Their runs are those of `receivers/ready.rs` and `kafka/ready.rs`, against what they send to.
+const RECEIVERS: [&str; 4] = ["kafka.toml", "kafka-sidecar.toml", "relp.toml", "syslog.toml"];
 
 #[track_caller]
 fn listens_and_stops(root: &Path, file: &str, listen: &str) {

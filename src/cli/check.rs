@@ -18,7 +18,7 @@ pub(super) struct Args {
     /// Fail on warnings too
     #[arg(long)]
     deny_warnings: bool,
-    /// Also ask whether what it opens can be opened: logs, basin, folders, sockets. Changes nothing
+    /// Also ask whether what it opens can be opened: logs, basin, folders, sockets, brokers. Changes nothing
     #[arg(long)]
     probe: bool,
     /// How to write the result

@@ -232,7 +232,13 @@ struct Around<'a> {
 
 fn check_sink(part: &Part<'_>, config: &SinkConfig, kind: Option<&str>, notes: &mut Notes) {
     // Without a kind that is told already; a kind that was wrongly written is too.
-    let (Some(kind), Err(error)) = (kind, config.check()) else { return };
+    let Some(kind) = kind else { return };
+    for (key, message, help) in config.doubts() {
+        let keys: Vec<&str> = ["sink", kind].into_iter().chain(keys_of(key)).collect();
+        let place = (1..=keys.len()).rev().find_map(|end| at(part, &keys[..end]));
+        notes.tell(Diagnostic::warning(place, message, help));
+    }
+    let Err(error) = config.check() else { return };
     if !matches!(error, SinkError::NotOne(_)) {
         let keys: Vec<&str> = ["sink", kind].into_iter().chain(keys_of(error.key())).collect();
         tell_at(part, &keys, error, notes);

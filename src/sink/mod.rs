@@ -8,11 +8,14 @@
 
 pub mod evtx;
 pub mod file;
+pub mod kafka;
 pub mod keep;
 pub mod name;
 pub mod path;
 pub mod receiver;
 pub mod relp;
+#[cfg(feature = "kafka")]
+mod secret;
 pub mod stdout;
 pub mod syslog;
 mod template;
@@ -235,6 +238,8 @@ pub struct SinkConfig {
     pub evtx: Option<evtx::Config>,
     /// Files on this machine.
     pub file: Option<file::Config>,
+    /// Kafka, and what speaks its protocol.
+    pub kafka: Option<kafka::Config>,
     /// A receiver of syslog messages that confirms each.
     pub relp: Option<relp::Config>,
     /// The standard output of the process.
@@ -273,11 +278,17 @@ impl SinkConfig {
 
     /// What would keep it from delivering, as far as a connection tells. Nothing is sent.
     pub async fn probe(&self, output: &str) -> Vec<Finding> {
-        match (&self.syslog, &self.relp) {
-            (Some(syslog), _) => syslog.probe(output).await,
-            (None, Some(relp)) => relp.probe(output).await,
-            (None, None) => Vec::new(),
+        match (&self.kafka, &self.syslog, &self.relp) {
+            (Some(kafka), ..) => kafka.probe(output).await,
+            (_, Some(syslog), _) => syslog.probe(output).await,
+            (_, _, Some(relp)) => relp.probe(output).await,
+            (None, None, None) => Vec::new(),
         }
+    }
+
+    /// What is allowed, and weakens a promise: the key below the kind, what, what to do.
+    pub fn doubts(&self) -> Vec<kafka::Doubt> {
+        self.kafka.as_ref().map_or_else(Vec::new, kafka::Config::doubts)
     }
 
     /// Bytes of a batch where none are given.
@@ -298,6 +309,9 @@ impl SinkConfig {
         if let Some(file) = &self.file {
             sinks.push(Box::new(file.open()?));
         }
+        if let Some(kafka) = &self.kafka {
+            sinks.push(kafka.open()?);
+        }
         if let Some(relp) = &self.relp {
             sinks.push(Box::new(relp.open()?));
         }
@@ -316,8 +330,8 @@ impl SinkConfig {
 #[derive(Debug, Error)]
 pub enum SinkError {
     #[error(
-        "{0} of the destinations is set; write exactly one of `sink.evtx`, `sink.file`, `sink.relp`, `sink.stdout`, \
-         `sink.syslog`"
+        "{0} of the destinations is set; write exactly one of `sink.evtx`, `sink.file`, `sink.kafka`, `sink.relp`, \
+         `sink.stdout`, `sink.syslog`"
     )]
     NotOne(&'static str),
     #[error(transparent)]

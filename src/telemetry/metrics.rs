@@ -7,14 +7,17 @@
 //! Must not know: who updates them.
 
 mod entrance;
+mod kafka;
 mod outputs;
 
 pub use super::book::Row;
 pub use entrance::{EntranceMetrics, Reasons};
+pub use kafka::KafkaMetrics;
 pub use outputs::OutputMetrics;
 
 use super::book::{Book, PerName};
 use entrance::Entrances;
+use kafka::Kafka;
 use outputs::Outputs;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -43,6 +46,7 @@ pub struct Metrics {
     sources: Sources,
     entrances: Entrances,
     outputs: Outputs,
+    kafka: Kafka,
     registry: Registry,
     table: Vec<Row>,
 }
@@ -92,13 +96,14 @@ impl Metrics {
         let entrances = Entrances::new(&mut book);
         let basin = BasinMetrics::new(&mut book);
         let outputs = Outputs::new(&mut book);
+        let kafka = Kafka::new(&mut book);
         let memory = MemoryMetrics {
             used_bytes: book.gauge("memory_used", Some(Unit::Bytes), "Bytes of memory_max that are taken"),
             max_bytes: book.gauge("memory_max", Some(Unit::Bytes), "Bytes of memory_max"),
         };
         let findings = book.counter("findings", None, "Failures that were explained in a finding");
         let Book { registry, table } = book;
-        Self { basin, memory, findings, sources, entrances, outputs, registry, table }
+        Self { basin, memory, findings, sources, entrances, outputs, kafka, registry, table }
     }
 
     /// Handles of one `[source.NAME]`.
@@ -134,6 +139,11 @@ impl Metrics {
     /// Handles of one `[output.NAME]`.
     pub fn output(&self, name: &str) -> OutputMetrics {
         self.outputs.of(name)
+    }
+
+    /// Handles of one `[output.NAME]` to Kafka.
+    pub fn kafka(&self, name: &str) -> KafkaMetrics {
+        self.kafka.of(name)
     }
 
     /// The Prometheus text format.

@@ -15,6 +15,7 @@ fn filled() -> Metrics {
     lake.events.inc_by(2);
     lake.lag_seconds.set(1.5);
     lake.send_seconds.observe(0.01);
+    metrics.kafka("lake").brokers_up.set(3);
     metrics.basin.sync_seconds.observe(0.002);
     metrics
 }

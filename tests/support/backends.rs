@@ -58,6 +58,8 @@ impl Place {
 /// A Kafka broker.
 pub(crate) struct Tansu {
     pub(crate) port: u16,
+    /// Where clients are told to come.
+    advertised: u16,
     place: Place,
     process: Process,
     folder: PathBuf,
@@ -75,10 +77,21 @@ pub(crate) enum Store {
 
 impl Tansu {
     pub(crate) fn start(test: &str, folder: &Path, place: Place, store: Store) -> Option<Self> {
-        fetched(test, TANSU)?;
         let port = free_port();
-        let process = Self::process(folder, place, port, &store);
-        Some(Self { port, place, process, folder: folder.to_owned(), store })
+        Self::behind(test, folder, place, store, (port, port))
+    }
+
+    /// One whose clients are to come to another port, where somebody passes on what they say.
+    pub(crate) fn behind(
+        test: &str,
+        folder: &Path,
+        place: Place,
+        store: Store,
+        (port, advertised): (u16, u16),
+    ) -> Option<Self> {
+        fetched(test, TANSU)?;
+        let process = Self::process(folder, place, (port, advertised), &store);
+        Some(Self { port, advertised, place, process, folder: folder.to_owned(), store })
     }
 
     /// SIGKILL.
@@ -88,18 +101,18 @@ impl Tansu {
 
     /// At the same address, over the same store.
     pub(crate) fn restart(&mut self) {
-        self.process = Self::process(&self.folder, self.place, self.port, &self.store);
+        self.process = Self::process(&self.folder, self.place, (self.port, self.advertised), &self.store);
     }
 
-    fn process(folder: &Path, place: Place, port: u16, store: &Store) -> Process {
+    fn process(folder: &Path, place: Place, (port, advertised): (u16, u16), store: &Store) -> Process {
         let mut command = place.command(&self::folder().join(TANSU), folder);
-        let url = format!("tcp://{}:{port}", place.address);
+        let url = |port: u16| format!("tcp://{}:{port}", place.address);
         command.args([
             "broker",
             "--listener-url",
-            &url,
+            &url(port),
             "--advertised-listener-url",
-            &url,
+            &url(advertised),
             "--storage-engine",
         ]);
         match store {
