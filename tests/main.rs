@@ -38,6 +38,7 @@ mod stop;
 mod support;
 mod tail;
 mod tidy;
+mod web;
 mod wef;
 mod wsman_captures;
 mod wsman_golden;

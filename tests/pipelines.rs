@@ -2,7 +2,10 @@
 //!
 //! Its absolute paths are put below a folder of the test's own; nothing else is changed.
 
+use crate::support::backends::{Noida, Place, http};
 use crate::support::process::{self, Process, eventually, free_port};
+use crate::support::splunk::Splunk;
+use crate::support::web::{Receiver, says};
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpStream;
@@ -89,7 +92,7 @@ fn every_ready_pipeline_says_what_it_is_for_and_has_its_run_here() {
     }
     let ready = READY.iter().map(|ready| ready.file);
     let run: BTreeSet<String> =
-        ready.chain([COLLECTOR, DOMAIN]).chain(RECEIVERS).map(str::to_owned).collect();
+        ready.chain([COLLECTOR, DOMAIN]).chain(RECEIVERS).chain(OVER_HTTP).map(str::to_owned).collect();
     assert_eq!(found, run, "every file of pipelines/ has its run in this test");
 }
 
@@ -97,27 +100,120 @@ fn every_ready_pipeline_says_what_it_is_for_and_has_its_run_here() {
 fn every_ready_pipeline_passes_check_and_probe_and_runs_to_the_end() {
     for Ready { file, input, came } in READY {
         let root = tempfile::tempdir().unwrap();
-        let root = root.path();
-        let input = root.join(input);
-        fs::create_dir_all(input.parent().unwrap()).unwrap();
-        fs::copy(folder().join("sample.evtx"), input).unwrap();
-        let written = fs::read_to_string(folder().join(file)).unwrap();
-        let moved = written
-            .replace("\"/", &format!("\"{}/", root.display()))
-            .replace("[http]\n", "[http]\nlisten = \"127.0.0.1:0\"\n")
-            .replace("listen = \"0.0.0.0:9750\"\n", "");
-        fs::write(root.join(file), moved).unwrap();
-
-        let before = everything(root);
-        let checked = forebay(root, &["check", "--probe", file]);
-        assert_eq!(text(&checked.stderr), "", "{file}");
-        assert_eq!(checked.status.code(), Some(0), "{file}");
-        assert_eq!(everything(root), before, "{file}: a probe leaves nothing behind");
-
-        let ran = forebay(root, &["run", "--once", file]);
-        assert_eq!(ran.status.code(), Some(0), "{file}: {}", text(&ran.stderr));
-        came(root, &text(&ran.stdout));
+        let stdout = runs_to_the_end(root.path(), file, input, &[]);
+        came(root.path(), &stdout);
     }
+}
+
+/// What it wrote to standard output. Of its text some is replaced, besides where its files are.
+#[track_caller]
+fn runs_to_the_end(root: &Path, file: &str, input: &str, replaced: &[(&str, &str)]) -> String {
+    let input = root.join(input);
+    fs::create_dir_all(input.parent().unwrap()).unwrap();
+    fs::copy(folder().join("sample.evtx"), input).unwrap();
+    let written = fs::read_to_string(folder().join(file)).unwrap();
+    let mut moved = written
+        .replace("\"/", &format!("\"{}/", root.display()))
+        .replace("[http]\n", "[http]\nlisten = \"127.0.0.1:0\"\n")
+        .replace("listen = \"0.0.0.0:9750\"\n", "");
+    for (from, to) in replaced {
+        assert!(moved.contains(from), "{file}: no {from}");
+        moved = moved.replace(from, to);
+    }
+    fs::write(root.join(file), moved).unwrap();
+
+    let before = everything(root);
+    let checked = forebay(root, &["check", "--probe", file]);
+    assert_eq!(text(&checked.stderr), "", "{file}");
+    assert_eq!(checked.status.code(), Some(0), "{file}");
+    assert_eq!(everything(root), before, "{file}: a probe leaves nothing behind");
+
+    let ran = forebay(root, &["run", "--once", file]);
+    assert_eq!(ran.status.code(), Some(0), "{file}: {}", text(&ran.stderr));
+    text(&ran.stdout)
+}
+
+/// These need somebody who takes their events.
+const OVER_HTTP: [&str; 3] = ["elastic.toml", "http.toml", "splunk.toml"];
+const FORWARDED: &str = "mnt/collector/ForwardedEvents.evtx";
+
+/// A secret that only its owner may read.
+fn secret(root: &Path, name: &str, text: &str) {
+    let path = root.join("etc/forebay").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn the_ready_pipeline_to_splunk_is_indexed_once() {
+    let (root, splunk) = (tempfile::tempdir().unwrap(), Splunk::start());
+    {
+        let mut state = splunk.state();
+        state.indexes.insert("wineventlog".into());
+        state.tokens.get_mut("good").unwrap().acks = true;
+    }
+    secret(root.path(), "hec.token", "good\n");
+    let url = splunk.receiver.url();
+    runs_to_the_end(root.path(), "splunk.toml", FORWARDED, &[("https://splunk.example.org:8088", &url)]);
+    let events = &splunk.state().events;
+    assert_eq!(events.len(), SAMPLE_EVENTS);
+    assert!(
+        events.iter().all(|event| event["sourcetype"] == "XmlWinEventLog" && event["index"] == "wineventlog")
+    );
+    let xml: BTreeSet<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(xml.len(), SAMPLE_EVENTS, "each one once");
+}
+
+#[test]
+fn the_ready_pipeline_to_elasticsearch_is_in_the_index_and_in_the_archive() {
+    let root = tempfile::tempdir().unwrap();
+    let test = "the_ready_pipeline_to_elasticsearch_is_in_the_index_and_in_the_archive";
+    let Some(noida) = Noida::start(test, root.path(), Place::HERE) else { return };
+    secret(root.path(), "elastic.key", "aWQ6a2V5\n");
+    let url = format!("http://127.0.0.1:{}", noida.elasticsearch);
+    let engine = std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, noida.elasticsearch);
+    let before = fs::read_dir(root.path()).unwrap().count();
+    assert!(before > 0);
+    let template = r#"{"index_patterns":["logs-windows*"],"data_stream":{},"template":{}}"#;
+    let made = http(
+        engine,
+        "PUT",
+        "/_index_template/windows",
+        &[("Content-Type", "application/json")],
+        template.as_bytes(),
+    );
+    assert!(made.starts_with("HTTP/1.1 200"), "{made}");
+    let work = root.path().join("work");
+    fs::create_dir(&work).unwrap();
+    fs::rename(root.path().join("etc"), work.join("etc")).unwrap();
+    runs_to_the_end(&work, "elastic.toml", FORWARDED, &[("https://elastic.example.org:9200", &url)]);
+    let stream = "/logs-windows.forwarded-default";
+    let _ = http(engine, "POST", &format!("{stream}/_refresh"), &[], b"");
+    let found = http(engine, "GET", &format!("{stream}/_count"), &[], b"");
+    assert!(found.contains(&format!("\"count\":{SAMPLE_EVENTS}")), "{found}");
+    let mut lines = 0;
+    for file in files(&work.join("var/log/forebay/archive")) {
+        lines +=
+            zstd::decode_all(fs::File::open(file).unwrap()).unwrap().split(|byte| *byte == b'\n').count() - 1;
+    }
+    assert_eq!(lines, SAMPLE_EVENTS);
+}
+
+#[test]
+fn the_ready_pipeline_to_any_receiver_brings_arrays_of_what_matters() {
+    let (root, receiver) = (tempfile::tempdir().unwrap(), Receiver::start(|_| says(200, "")));
+    secret(root.path(), "alerts.token", "word\n");
+    let url = format!("{}/windows", receiver.url());
+    runs_to_the_end(root.path(), "http.toml", FORWARDED, &[("https://alerts.example.org/windows", &url)]);
+    let requests = receiver.requests();
+    assert!(requests.iter().all(|request| request.header("authorization") == "Bearer word"));
+    let ids: BTreeSet<u64> = requests
+        .iter()
+        .flat_map(|request| serde_json::from_slice::<Vec<serde_json::Value>>(&request.body).unwrap())
+        .map(|event| event["System"]["EventID"].as_u64().unwrap())
+        .collect();
+    assert_eq!(ids.into_iter().collect::<Vec<_>>(), [1102, 4625, 7045]);
 }
 
 /// Machines come to these, so they do not end by themselves.

@@ -12,11 +12,11 @@ use super::typed::{typed, typed_rest};
 use super::written::{
     BatchConfig, ControlConfig, HttpConfig, Limits, LogConfig, OutputConfig, RetryConfig, Undecodable,
 };
-use super::{bounds, filter, paths};
+use super::{bounds, filter, paths, shape};
 use crate::basin::{BasinConfig, BasinError, Full, OutputSpec, Start};
 use crate::filter::Filter;
+use crate::format::FormatConfig;
 use crate::format::xml::FramingConfig;
-use crate::format::{FormatConfig, FormatError};
 use crate::sink::syslog::Transport;
 use crate::sink::{SinkConfig, SinkError};
 use crate::source::{self, Source, SourceError};
@@ -256,23 +256,7 @@ fn output(
     let filter = filter::compile(part, &["filter"], &config.filter, files, notes);
     check_sink(part, &config.sink, sink, notes);
     bounds::batch(part, &config.batch, notes);
-    let format = match config.format.open() {
-        Err(FormatError::None) if config.sink.evtx.is_some() => {
-            FormatConfig { xml: Some(Default::default()), ..config.format }
-        }
-        Err(FormatError::None) => FormatConfig { json: Some(Default::default()), ..config.format },
-        Err(error) => {
-            tell_at(part, &["format"], error, notes);
-            return None;
-        }
-        Ok(_) => config.format,
-    };
-    if config.sink.evtx.is_some()
-        && format.xml.as_ref().is_none_or(|xml| xml.framing == FramingConfig::Length)
-    {
-        let message = "an event log holds events, not text: `sink.evtx` takes them as XML".to_owned();
-        notes.tell(Diagnostic::error(at(part, &["format"]), message, "write `format.xml = {}`"));
-    }
+    let format = shape::format(part, config.format, &config.sink, notes)?;
     messages(part, &config.sink, &format, notes);
     if config.retry.pause_min.0.is_zero() {
         let help = "write such as `500ms`";
@@ -288,7 +272,7 @@ fn output(
     }
     let dead_letter = dead_letter(name, part, &config.dead_letter, basin, known, notes);
     if dead_letter == DeadLetter::Wait && basin.is_some() && notes.errors() == before {
-        without_dead_letter(part, config.undecodable, config.sink.evtx.is_some(), notes);
+        without_dead_letter(part, config.undecodable, shape::refuses(&config.sink), notes);
     }
     (notes.errors() == before).then_some(())?;
     let OutputConfig { sink, mut batch, undecodable, start, full, retry, .. } = config;

@@ -68,7 +68,7 @@ pub(super) fn dead_letter(
 pub(super) fn without_dead_letter(
     part: &Part<'_>,
     undecodable: Undecodable,
-    is_log: bool,
+    refuses: bool,
     notes: &mut Notes,
 ) {
     const FIX: &str = "set `dead_letter.path`, or use `[basin.disk]`, which has a place for dead letters";
@@ -76,8 +76,8 @@ pub(super) fn without_dead_letter(
         let message =
             "there is no dead letter, so the first event that cannot be read would stop this output";
         notes.tell(Diagnostic::error(at(part, &["undecodable"]), message, FIX));
-    } else if is_log {
-        let message = "there is no dead letter, so an event that no log can hold would stop this output";
+    } else if refuses {
+        let message = "there is no dead letter, so an event that is not taken there would stop this output";
         notes.tell(Diagnostic::warning(at(part, &["sink"]), message, FIX));
     }
 }

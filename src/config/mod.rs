@@ -31,6 +31,7 @@ mod paths;
 mod place;
 mod reference;
 mod secret;
+mod shape;
 mod subscription;
 mod suggest;
 mod tree;

@@ -8,8 +8,17 @@ use super::interpolate::is_reference;
 use std::ops::Range;
 
 /// A key is secret when it contains one of these.
-const SECRET_KEYS: [&str; 8] =
-    ["password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "credential"];
+const SECRET_KEYS: [&str; 9] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "credential",
+    "authorization",
+];
 
 /// Shorter texts are hidden only where they stand in quotes: replacing every `1` of a message would
 /// leave nothing to read, and quotes are how messages cite values.

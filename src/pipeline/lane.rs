@@ -312,7 +312,10 @@ impl Way {
     /// Nothing is under way meanwhile.
     async fn rest(&mut self, time: Duration) -> Result<(), Left> {
         let entered = self.pass.take().is_some();
-        self.gate.sleep(time).await?;
+        tokio::select! {
+            slept = self.gate.sleep(time) => slept?,
+            () = self.sink.sooner() => {}
+        }
         if entered { self.enter().await } else { Ok(()) }
     }
 

@@ -142,6 +142,7 @@ pub enum Time {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Create {
+    /// Partitions of each topic that is made.
     pub partitions: u16,
     /// Copies of each partition; what the cluster says, without it.
     pub replication: Option<u16>,

@@ -6,8 +6,10 @@
 //! Promise: `Confirmed` means the far end has the whole batch, durably where it can be durable.
 //! Must not know: where batches come from, the basin, other outputs.
 
+pub mod elasticsearch;
 pub mod evtx;
 pub mod file;
+pub mod http;
 pub mod kafka;
 pub mod keep;
 pub mod name;
@@ -16,9 +18,11 @@ pub mod receiver;
 pub mod relp;
 #[cfg(feature = "kafka")]
 mod secret;
+pub mod splunk_hec;
 pub mod stdout;
 pub mod syslog;
 mod template;
+pub mod web;
 
 use crate::event::{EventId, Timestamp};
 use crate::finding::Finding;
@@ -93,6 +97,11 @@ pub trait Sink: Send {
         Box::pin(std::future::ready(Ok(Sent::Confirmed)))
     }
 
+    /// Ends when it is worth trying again before a pause is over.
+    fn sooner(&mut self) -> Waiting<'_> {
+        Box::pin(std::future::pending())
+    }
+
     /// Nothing more is coming: finish what is open. The `note` after it is stored with the cursor when
     /// the lane has ended in order.
     fn close(&mut self) -> Closing<'_> {
@@ -101,6 +110,7 @@ pub trait Sink: Send {
 }
 
 pub type Sending<'s> = Pin<Box<dyn Future<Output = Result<Sent, SendError>> + Send + 's>>;
+pub type Waiting<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
 pub type Closing<'s> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 's>>;
 
 /// Largest note of a sink; the basin keeps it beside the cursor in a slot of fixed size.
@@ -234,14 +244,20 @@ fn cut_off(ended: tokio::task::JoinError) -> SendError {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
+    /// Elasticsearch and OpenSearch.
+    pub elasticsearch: Option<elasticsearch::Config>,
     /// Windows event logs on this machine.
     pub evtx: Option<evtx::Config>,
     /// Files on this machine.
     pub file: Option<file::Config>,
+    /// Any receiver of HTTP.
+    pub http: Option<http::Config>,
     /// Kafka, and what speaks its protocol.
     pub kafka: Option<kafka::Config>,
     /// A receiver of syslog messages that confirms each.
     pub relp: Option<relp::Config>,
+    /// Splunk, by its HTTP Event Collector.
+    pub splunk_hec: Option<splunk_hec::Config>,
     /// The standard output of the process.
     pub stdout: Option<stdout::Config>,
     /// A receiver of syslog messages, over TCP, TLS or UDP.
@@ -278,11 +294,13 @@ impl SinkConfig {
 
     /// What would keep it from delivering, as far as a connection tells. Nothing is sent.
     pub async fn probe(&self, output: &str) -> Vec<Finding> {
-        match (&self.kafka, &self.syslog, &self.relp) {
-            (Some(kafka), ..) => kafka.probe(output).await,
-            (_, Some(syslog), _) => syslog.probe(output).await,
-            (_, _, Some(relp)) => relp.probe(output).await,
-            (None, None, None) => Vec::new(),
+        match self {
+            Self { elasticsearch: Some(elasticsearch), .. } => elasticsearch.probe(output).await,
+            Self { kafka: Some(kafka), .. } => kafka.probe(output).await,
+            Self { relp: Some(relp), .. } => relp.probe(output).await,
+            Self { splunk_hec: Some(hec), .. } => hec.probe(output).await,
+            Self { syslog: Some(syslog), .. } => syslog.probe(output).await,
+            _ => Vec::new(),
         }
     }
 
@@ -293,8 +311,13 @@ impl SinkConfig {
 
     /// Bytes of a batch where none are given.
     pub fn batch_bytes(&self) -> ByteSize {
+        let own = [
+            self.elasticsearch.as_ref().map(elasticsearch::Config::batch_bytes),
+            self.http.as_ref().map(http::Config::batch_bytes),
+            self.splunk_hec.as_ref().map(splunk_hec::Config::batch_bytes),
+        ];
         // Where larger writes and requests stop being faster.
-        ByteSize::mib(1)
+        own.into_iter().flatten().next().unwrap_or(ByteSize::mib(1))
     }
 
     /// The checked sink, not yet touching its destination.
@@ -315,6 +338,15 @@ impl SinkConfig {
         if let Some(relp) = &self.relp {
             sinks.push(Box::new(relp.open()?));
         }
+        if let Some(elasticsearch) = &self.elasticsearch {
+            sinks.push(Box::new(elasticsearch.open()?));
+        }
+        if let Some(http) = &self.http {
+            sinks.push(Box::new(http.open()?));
+        }
+        if let Some(hec) = &self.splunk_hec {
+            sinks.push(Box::new(hec.open()?));
+        }
         if let Some(stdout) = &self.stdout {
             sinks.push(Box::new(stdout.open()));
         }
@@ -330,8 +362,8 @@ impl SinkConfig {
 #[derive(Debug, Error)]
 pub enum SinkError {
     #[error(
-        "{0} of the destinations is set; write exactly one of `sink.evtx`, `sink.file`, `sink.kafka`, `sink.relp`, \
-         `sink.stdout`, `sink.syslog`"
+        "{0} of the destinations is set; write exactly one of `sink.elasticsearch`, `sink.evtx`, `sink.file`, \
+         `sink.http`, `sink.kafka`, `sink.relp`, `sink.splunk_hec`, `sink.stdout`, `sink.syslog`"
     )]
     NotOne(&'static str),
     #[error(transparent)]

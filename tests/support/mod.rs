@@ -10,3 +10,5 @@ pub(crate) mod live_log;
 pub(crate) mod once;
 pub(crate) mod process;
 pub(crate) mod small_disk;
+pub(crate) mod splunk;
+pub(crate) mod web;

@@ -1,0 +1,105 @@
+//! The format of an output against its sink: what is meant where none is written, and what does not fit.
+//!
+//! Must not know: how either works.
+
+use super::diagnostic::Diagnostic;
+use super::place::{at, tell_at};
+use super::tree::{Notes, Part};
+use crate::format::xml::FramingConfig;
+use crate::format::{FormatConfig, FormatError};
+use crate::sink::SinkConfig;
+use crate::sink::http::Body;
+
+/// The format of an output, written or meant. None when an error was told.
+pub(super) fn format(
+    part: &Part<'_>,
+    written: FormatConfig,
+    sink: &SinkConfig,
+    notes: &mut Notes,
+) -> Option<FormatConfig> {
+    let format = match written.open() {
+        Err(FormatError::None) => meant(sink),
+        Err(error) => {
+            tell_at(part, &["format"], error, notes);
+            return None;
+        }
+        Ok(_) => written,
+    };
+    if let Some((message, help)) = misfit(&format, sink) {
+        notes.tell(Diagnostic::error(at(part, &["format"]), message.to_owned(), help));
+    }
+    let takes_data_streams =
+        sink.elasticsearch.as_ref().is_some_and(|elastic| elastic.index.starts_with("logs-"));
+    if takes_data_streams && format.json.is_some() {
+        let message =
+            "a data stream wants `@timestamp` in each event, which `format.json` does not write".to_owned();
+        let help = "write `format.ecs = {}`, or name an index that is no data stream";
+        notes.tell(Diagnostic::warning(at(part, &["format"]), message, help));
+    }
+    Some(format)
+}
+
+/// Where no format is written: what the receiver reads as it stands.
+fn meant(sink: &SinkConfig) -> FormatConfig {
+    let is_raw = sink.splunk_hec.as_ref().map(|hec| hec.raw.is_some());
+    if sink.evtx.is_some() || is_raw == Some(true) {
+        FormatConfig { xml: Some(Default::default()), ..FormatConfig::default() }
+    } else if is_raw == Some(false) {
+        FormatConfig { splunk: Some(Default::default()), ..FormatConfig::default() }
+    } else if sink.elasticsearch.is_some() {
+        FormatConfig { ecs: Some(Default::default()), ..FormatConfig::default() }
+    } else {
+        FormatConfig { json: Some(Default::default()), ..FormatConfig::default() }
+    }
+}
+
+/// What is wrong, and what to write instead.
+fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'static str)> {
+    let FormatConfig { json, xml, ecs, splunk, .. } = format;
+    let is_json = json.is_some() || ecs.is_some() || splunk.is_some();
+    if sink.evtx.is_some() && xml.as_ref().is_none_or(|xml| xml.framing == FramingConfig::Length) {
+        return Some((
+            "an event log holds events, not text: `sink.evtx` takes them as XML",
+            "write `format.xml = {}`",
+        ));
+    }
+    if sink.elasticsearch.is_some() && (!is_json || splunk.is_some()) {
+        return Some((
+            "`sink.elasticsearch` takes documents of JSON",
+            "write `format.ecs = {}`, or `format.json = {}`",
+        ));
+    }
+    match &sink.splunk_hec {
+        Some(hec) if hec.raw.is_none() && splunk.is_none() => {
+            return Some((
+                "the event endpoint of `sink.splunk_hec` takes events as `format.splunk` writes them",
+                "leave `format` out, or send lines to the raw endpoint with `sink.splunk_hec.raw = {}`",
+            ));
+        }
+        Some(hec) if hec.raw.is_some() && splunk.is_some() => {
+            return Some((
+                "the raw endpoint of `sink.splunk_hec` would index what `format.splunk` says beside the event too",
+                "write `format.xml = {}`, or leave `raw` out",
+            ));
+        }
+        Some(hec)
+            if hec.raw.is_some() && xml.as_ref().is_some_and(|xml| xml.framing != FramingConfig::Line) =>
+        {
+            return Some((
+                "the raw endpoint of `sink.splunk_hec` takes lines",
+                "write `format.xml.framing = \"line\"`",
+            ));
+        }
+        _ => {}
+    }
+    let is_array = sink.http.as_ref().is_some_and(|http| http.body == Body::Array);
+    (is_array && !is_json).then_some((
+        "`sink.http.body = \"array\"` makes an array of JSON",
+        "write a format of JSON, or `body = \"lines\"`",
+    ))
+}
+
+/// Whether the far end may refuse single events for good.
+pub(super) fn refuses(sink: &SinkConfig) -> bool {
+    sink.evtx.is_some() || sink.elasticsearch.is_some() || sink.splunk_hec.is_some() || sink.http.is_some()
+}

@@ -1,0 +1,169 @@
+//! What the collector says, and what follows from each of its codes ("Possible error codes" and "Partially
+//! successful requests" of Splunk's "Troubleshoot HTTP Event Collector").
+//!
+//! Must not know: connections.
+
+use super::Ack;
+use crate::finding::Finding;
+use crate::sink::web::answer::{Answer, words_of};
+use crate::sink::web::reading::{Fate, Reading};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The body of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Said {
+    pub code: Option<u32>,
+    #[serde(default)]
+    pub text: String,
+    #[serde(rename = "invalid-event-number")]
+    pub invalid_event: Option<u64>,
+    #[serde(rename = "ackId")]
+    pub ack: Option<u64>,
+    /// Of the acknowledgement endpoint: by number, whether it is indexed.
+    pub acks: Option<BTreeMap<u64, bool>>,
+}
+
+impl Said {
+    /// Nothing when it is no answer of the collector.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let said: Self = serde_json::from_slice(body).ok()?;
+        (said.code.is_some() || said.acks.is_some()).then_some(said)
+    }
+
+    /// In its own words, fit to be shown.
+    pub(super) fn words(&self) -> String {
+        let text = words_of(self.text.as_bytes());
+        match (self.code, self.invalid_event) {
+            (Some(code), Some(event)) => format!("{text} (code {code}, event {event} of the request)"),
+            (Some(code), None) => format!("{text} (code {code})"),
+            _ => text,
+        }
+    }
+}
+
+/// What an answer to so many events says of them.
+pub(super) fn read(answer: &Answer, items: usize, ack: Ack) -> Reading {
+    let Some((said, code)) = Said::parse(&answer.body).and_then(|said| said.code.map(|code| (said, code)))
+    else {
+        let unclear = || Reading::Again(answer.not_understood("what it says is not of the event collector"));
+        return answer.usual(&answer.words()).unwrap_or_else(unclear);
+    };
+    let words = said.words();
+    let locked = |fix: &str| {
+        Reading::Locked(Finding {
+            what: format!("{} does not take our events", answer.peer),
+            why: words.clone(),
+            fix: fix.into(),
+        })
+    };
+    match code {
+        0 if answer.is_success() => match (said.ack, ack) {
+            (Some(number), Ack::Auto | Ack::On) => Reading::Numbered(number),
+            (None, Ack::On) => Reading::Again(answer.not_understood("it gave no number to ask for")),
+            _ => Reading::Taken,
+        },
+        1 => locked("switch the token on in Splunk (Settings, Data inputs, HTTP Event Collector)"),
+        2..=4 => locked("correct the token; a changed file is noticed at once"),
+        // No event was found in it, though there are some.
+        5 => Reading::Refused(words),
+        // The events before the invalid one are indexed.
+        6 | 12 | 13 => match said.invalid_event.and_then(|event| usize::try_from(event).ok()) {
+            Some(invalid) if invalid < items => {
+                let fates = (0..items).map(|item| match item.cmp(&invalid) {
+                    std::cmp::Ordering::Less => Fate::Taken,
+                    std::cmp::Ordering::Equal => Fate::Refused(words.clone()),
+                    std::cmp::Ordering::Greater => Fate::Again,
+                });
+                Reading::Each(fates.collect(), None)
+            }
+            _ => Reading::Refused(words),
+        },
+        7 => locked("make the index in Splunk, let the token write to it, or name another index"),
+        10 | 11 => locked("see that nothing in between takes `X-Splunk-Request-Channel` away"),
+        14 => locked("switch indexer acknowledgement on for the token, or write `ack = \"off\"`"),
+        15 => Reading::Refused(words),
+        16 => locked("the token must come in the header: take it out of `url`"),
+        8 | 9 | 17..=26 => Reading::Again(answer.busy(&words)),
+        _ => {
+            let unclear = || Reading::Again(answer.not_understood(&format!("says {words}")));
+            answer.usual(&words).unwrap_or_else(unclear)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn said(status: u16, body: &'static str, ack: Ack) -> Reading {
+        let answer = Answer {
+            endpoint: 0,
+            peer: "https://splunk:8088".into(),
+            status,
+            retry_after: None,
+            location: None,
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        read(&answer, 3, ack)
+    }
+
+    /// Every documented code, and what must follow.
+    #[test]
+    fn every_documented_code_has_its_class() {
+        for (status, body, class) in [
+            (200, r#"{"text":"Success","code":0}"#, "Taken"),
+            (403, r#"{"text":"Token disabled","code":1}"#, "Locked"),
+            (401, r#"{"text":"Token is required","code":2}"#, "Locked"),
+            (401, r#"{"text":"Invalid authorization","code":3}"#, "Locked"),
+            (403, r#"{"text":"Invalid token","code":4}"#, "Locked"),
+            (400, r#"{"text":"No data","code":5}"#, "Refused"),
+            (400, r#"{"text":"Invalid data format","code":6}"#, "Refused"),
+            (400, r#"{"text":"Invalid data format","code":6,"invalid-event-number":1}"#, "Each"),
+            (400, r#"{"text":"Invalid data format","code":6,"invalid-event-number":3}"#, "Refused"),
+            (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, "Locked"),
+            (500, r#"{"text":"Internal server error","code":8}"#, "Again"),
+            (503, r#"{"text":"Server is busy","code":9}"#, "Again"),
+            (400, r#"{"text":"Data channel is missing","code":10}"#, "Locked"),
+            (400, r#"{"text":"Invalid data channel","code":11}"#, "Locked"),
+            (400, r#"{"text":"Event field is required","code":12,"invalid-event-number":0}"#, "Each"),
+            (400, r#"{"text":"Event field cannot be blank","code":13,"invalid-event-number":2}"#, "Each"),
+            (400, r#"{"text":"ACK is disabled","code":14}"#, "Locked"),
+            (400, r#"{"text":"Error in handling indexed fields","code":15}"#, "Refused"),
+            (400, r#"{"text":"Query string authorization is not enabled","code":16}"#, "Locked"),
+            (503, r#"{"text":"HEC is unhealthy, queues are full","code":18}"#, "Again"),
+            (503, r#"{"text":"Server is shutting down","code":23}"#, "Again"),
+            (429, "slow down", "Again"),
+            (413, "<html>413 Request Entity Too Large</html>", "TooLarge"),
+            (404, r#"{"text":"The requested URL was not found","code":404}"#, "Locked"),
+            (200, "<html>a proxy says hello</html>", "Again"),
+            (200, r#"{"text":"Succ"#, "Again"),
+            (200, r#"{"text":"Success"}"#, "Again"),
+            (200, r#"{"text":"?","code":99}"#, "Again"),
+        ] {
+            let reading = format!("{:?}", said(status, body, Ack::Auto));
+            assert!(reading.starts_with(class), "{status} {body}: {reading}");
+        }
+    }
+
+    #[test]
+    fn events_before_the_invalid_one_are_there_and_those_behind_it_are_sent_again() {
+        let body = r#"{"text":"Event field is required","code":12,"invalid-event-number":1}"#;
+        let words = "Event field is required (code 12, event 1 of the request)";
+        let fates = vec![Fate::Taken, Fate::Refused(words.into()), Fate::Again];
+        assert_eq!(said(400, body, Ack::Auto), Reading::Each(fates, None));
+    }
+
+    #[test]
+    fn a_number_is_waited_for_where_that_is_wanted() {
+        let with = r#"{"text":"Success","code":0,"ackId":7}"#;
+        let without = r#"{"text":"Success","code":0}"#;
+        assert_eq!(said(200, with, Ack::Auto), Reading::Numbered(7));
+        assert_eq!(said(200, with, Ack::On), Reading::Numbered(7));
+        assert_eq!(said(200, with, Ack::Off), Reading::Taken);
+        assert!(matches!(said(200, without, Ack::On), Reading::Again(_)));
+        let acks = Said::parse(br#"{"acks":{"0":true,"1":false}}"#).unwrap().acks.unwrap();
+        assert_eq!(acks, BTreeMap::from([(0, true), (1, false)]));
+    }
+}

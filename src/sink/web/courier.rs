@@ -1,0 +1,278 @@
+//! A batch in requests, until each event of it has its answer.
+//!
+//! Several requests are under way at a time, each a task of its own that ends when the batch is given up. What
+//! goes wrong stops new ones; those under way are waited for, and the lane tries again what is open then.
+//! Must not know: what a body means to its receiver.
+
+use super::client::Trouble;
+use super::pace::Pace;
+use super::progress::{Chunk, Progress, Waiting};
+use super::reading::{Fate, Reading, Setback};
+use super::request::{ASIDE_BYTES_MIN, Answered, Done, Outcome, Protocol, Shared, request};
+use crate::auth::files::Stamp;
+use crate::finding::Finding;
+use crate::sink::{Attachment, Encoded, SendError, Sent};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// How long who does not let us in is left alone.
+const LOCKED_PAUSE: Duration = Duration::from_secs(60);
+/// How often the file with the credentials is looked at meanwhile.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) struct Courier<P> {
+    shared: Arc<Shared<P>>,
+    pace: Pace,
+    /// Most bytes of a request; less once the receiver found one too large.
+    bytes_max: usize,
+    progress: Option<Progress>,
+    /// The credentials that did not let us in.
+    locked: Option<Stamp>,
+    attachment: Option<Attachment>,
+}
+
+impl<P: Protocol> Courier<P> {
+    pub(crate) fn new(shared: Shared<P>, bytes_max: usize, concurrency_max: u16) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            pace: Pace::new(concurrency_max),
+            bytes_max,
+            progress: None,
+            locked: None,
+            attachment: None,
+        }
+    }
+
+    pub(crate) fn attach(&mut self, attachment: Attachment) {
+        self.attachment = Some(attachment);
+    }
+
+    pub(crate) fn shared(&self) -> &Shared<P> {
+        &self.shared
+    }
+
+    /// What takes what an operator should know, under the name of the output.
+    pub(crate) fn report(&self) -> impl Fn(Finding) + Send + Sync + 'static {
+        let attachment = self.attachment.clone();
+        move |finding| {
+            if let Some(Attachment { output, report, .. }) = &attachment {
+                report(Finding { what: format!("output `{output}`: {}", finding.what), ..finding });
+            }
+        }
+    }
+
+    /// The batch that is under way.
+    pub(crate) fn progress(&mut self, batch: &Arc<Encoded>) -> &mut Progress {
+        let same = self.progress.take().filter(|progress| progress.is_of(batch));
+        self.progress.insert(same.unwrap_or_else(|| Progress::new(batch)))
+    }
+
+    /// Sends all that is open, and lets go of the batch when each event has its answer.
+    pub(crate) async fn deliver(&mut self, batch: &Arc<Encoded>) -> Result<Sent, SendError> {
+        self.carry(batch).await?;
+        Ok(self.end(batch))
+    }
+
+    /// Each event has its answer.
+    pub(crate) fn end(&mut self, batch: &Arc<Encoded>) -> Sent {
+        self.progress(batch);
+        self.progress.take().map_or(Sent::Confirmed, Progress::end)
+    }
+
+    /// Sends all that is open, once; after it nothing is but what waits for an acknowledgement.
+    pub(crate) async fn carry(&mut self, batch: &Arc<Encoded>) -> Result<(), SendError> {
+        let (bytes_max, beside) = (self.bytes_max, self.shared.protocol.beside());
+        let mut queue = self.progress(batch).chunks(bytes_max, beside);
+        let mut setback: Option<Setback> = None;
+        // Dropped with this future, and the requests with it.
+        let mut tasks = JoinSet::new();
+        loop {
+            self.gauge();
+            while setback.is_none()
+                && tasks.len() < self.pace.limit()
+                && let Some(chunk) = queue.pop_front()
+            {
+                let (shared, batch, report) = (Arc::clone(&self.shared), Arc::clone(batch), self.report());
+                tasks.spawn(request(shared, batch, chunk, report));
+            }
+            let is_full = tasks.len() >= self.pace.limit();
+            let Some(done) = tasks.join_next().await else { break };
+            let done = done.map_err(crate::sink::cut_off)?;
+            if let Some(new) = self.settle(batch, done, is_full, &mut queue) {
+                setback = Some(match setback.take() {
+                    Some(old) if old.after >= new.after => old,
+                    _ => new,
+                });
+            }
+        }
+        self.gauge();
+        match setback {
+            None => Ok(()),
+            Some(setback) => Err(setback.into()),
+        }
+    }
+
+    /// Notes what an answer says; what must wait is told back.
+    fn settle(
+        &mut self,
+        batch: &Arc<Encoded>,
+        Done { chunk, outcome, after }: Done,
+        is_full: bool,
+        queue: &mut VecDeque<Chunk>,
+    ) -> Option<Setback> {
+        let (reading, by) = match outcome {
+            Outcome::Read(reading, by) => (reading, by),
+            Outcome::NoCredentials(finding) => return Some(self.lock(String::new(), finding)),
+            Outcome::Trouble(trouble) => return Some(self.trouble(&chunk, trouble)),
+        };
+        if !matches!(reading, Reading::Locked(_)) {
+            self.locked = None;
+        }
+        if !matches!(&reading, Reading::Again(_) | Reading::Each(_, Some(_)) | Reading::Locked(_)) {
+            self.pace.answered(after, is_full);
+        }
+        let progress = self.progress(batch);
+        match reading {
+            Reading::Taken => progress.taken(&chunk.items),
+            Reading::Numbered(number) => {
+                let since = Instant::now();
+                progress.wait(Waiting { endpoint: by.endpoint, number, items: chunk.items, since });
+            }
+            Reading::Each(fates, setback) => {
+                let mut open = Vec::new();
+                for (item, fate) in chunk.items.iter().zip(fates) {
+                    match fate {
+                        Fate::Taken => progress.taken(&[*item]),
+                        Fate::Again => open.push(*item),
+                        Fate::Refused(words) => {
+                            progress.refused(*item, format!("{} refused: {words}", by.peer))
+                        }
+                    }
+                }
+                if let Some(setback) = setback {
+                    return Some(self.setback(&chunk, setback));
+                }
+                if !open.is_empty() {
+                    let bytes = chunk.bytes * open.len() / chunk.items.len().max(1);
+                    queue.push_front(Chunk { items: open, bytes });
+                }
+            }
+            Reading::Again(setback) => return Some(self.setback(&chunk, setback)),
+            Reading::TooLarge(words) => self.too_large(batch, chunk, &by, words, queue),
+            Reading::Refused(words) => match chunk.halves() {
+                (one, None) => progress.refused(one.items[0], format!("{} refused: {words}", by.peer)),
+                (first, Some(second)) => {
+                    queue.push_front(second);
+                    queue.push_front(first);
+                }
+            },
+            Reading::Locked(finding) => return Some(self.lock(by.peer, finding)),
+        }
+        None
+    }
+
+    fn too_large(
+        &mut self,
+        batch: &Arc<Encoded>,
+        chunk: Chunk,
+        by: &Answered,
+        words: String,
+        queue: &mut VecDeque<Chunk>,
+    ) {
+        let bytes = chunk.bytes;
+        match chunk.halves() {
+            (one, None) => {
+                self.progress(batch).refused(one.items[0], format!("{} refused: {words}", by.peer));
+            }
+            (first, Some(second)) => {
+                let larger = self.bytes_max >= bytes;
+                self.bytes_max = self.bytes_max.min(bytes.div_ceil(2)).max(1);
+                queue.push_front(second);
+                queue.push_front(first);
+                if larger {
+                    self.report()(Finding {
+                        what: format!("{} takes smaller requests only", by.peer),
+                        why: format!("one of {bytes} bytes before compression was too large: {words}"),
+                        fix: format!("set `request.bytes` below {bytes}; until then they are halved"),
+                    });
+                }
+            }
+        }
+    }
+
+    fn trouble(&mut self, chunk: &Chunk, trouble: Trouble) -> Setback {
+        match trouble {
+            Trouble::Unsent { peer, finding } => {
+                let reason = finding.why.clone();
+                let finding = Some(finding);
+                self.setback(chunk, Setback { reason, is_overload: true, finding, ..Setback::of(&peer) })
+            }
+            Trouble::Unanswered { peer, reason, is_late } => {
+                let finding = Finding {
+                    what: format!("{peer} did not answer a request to its end"),
+                    why: reason.clone(),
+                    fix: match is_late {
+                        true => "see what it is busy with; or give it more time with `request.timeout`",
+                        false => "see its own log, and what stands between: requests may be too large for it",
+                    }
+                    .into(),
+                };
+                if !is_late {
+                    // Some end the connection where they find a request too large, without a word.
+                    self.bytes_max = self.bytes_max.min((chunk.bytes / 2).max(ASIDE_BYTES_MIN));
+                }
+                let setback = Setback { reason, is_overload: true, may_be_taken: true, ..Setback::of(&peer) };
+                self.setback(chunk, Setback { finding: Some(finding), ..setback })
+            }
+        }
+    }
+
+    fn setback(&mut self, chunk: &Chunk, mut setback: Setback) -> Setback {
+        if setback.is_overload {
+            self.pace.overloaded();
+        }
+        if let Some(finding) = setback.finding.take() {
+            self.report()(finding);
+        }
+        if setback.may_be_taken {
+            self.repeat(chunk.items.len());
+        }
+        setback
+    }
+
+    /// So many events are sent again though they may be there.
+    pub(crate) fn repeat(&self, events: usize) {
+        if let Some(attachment) = self.attachment.as_ref().filter(|_| !self.shared.protocol.is_idempotent()) {
+            attachment.metrics.repeated.inc_by(events as u64);
+        }
+    }
+
+    /// Nothing goes on before an operator has done something.
+    pub(crate) fn lock(&mut self, peer: String, finding: Finding) -> Setback {
+        self.locked = Some(self.shared.credentials.stamp());
+        let reason = format!("{}: {}", finding.what, finding.why);
+        self.report()(finding);
+        Setback { reason, after: Some(LOCKED_PAUSE), ..Setback::of(&peer) }
+    }
+
+    /// Ends when there are other credentials than those which did not let us in.
+    pub(crate) async fn unlocked(&mut self) {
+        let Some(locked) = &self.locked else { return std::future::pending().await };
+        while self.shared.credentials.stamp() == *locked {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        self.locked = None;
+    }
+
+    pub(crate) fn look(&self) {
+        self.shared.client.look(&self.report());
+    }
+
+    fn gauge(&self) {
+        if let Some(attachment) = &self.attachment {
+            attachment.metrics.concurrency.set(self.pace.limit() as i64);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What of a batch was taken, refused, is open. It lives as long as its batch is tried, so that nothing that was
+//! taken is sent again.
+//!
+//! Must not know: how requests are made.
+
+use crate::sink::{Encoded, Refusal, Sent};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Progress {
+    batch: Arc<Encoded>,
+    states: Vec<State>,
+    refusals: Vec<Refusal>,
+    /// Taken, and the receiver will say later that it is safe.
+    pub(crate) waiting: Vec<Waiting>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Waiting,
+    Done,
+}
+
+/// Items of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) items: Vec<u32>,
+    pub(crate) bytes: usize,
+}
+
+/// Items that the receiver will acknowledge by a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) endpoint: usize,
+    pub(crate) number: u64,
+    pub(crate) items: Vec<u32>,
+    pub(crate) since: tokio::time::Instant,
+}
+
+impl Progress {
+    pub(crate) fn new(batch: &Arc<Encoded>) -> Self {
+        let states = vec![State::Open; batch.items.len()];
+        Self { batch: Arc::clone(batch), states, refusals: Vec::new(), waiting: Vec::new() }
+    }
+
+    pub(crate) fn is_of(&self, batch: &Arc<Encoded>) -> bool {
+        Arc::ptr_eq(&self.batch, batch)
+    }
+
+    /// What is open, in requests of at most so many bytes; `beside` is what each item takes besides.
+    pub(crate) fn chunks(&self, bytes_max: usize, beside: usize) -> VecDeque<Chunk> {
+        let mut chunks: VecDeque<Chunk> = VecDeque::new();
+        for (index, item) in self.batch.items.iter().enumerate() {
+            if self.states[index] != State::Open {
+                continue;
+            }
+            let bytes = (item.range.end - item.range.start) as usize + beside;
+            match chunks.back_mut().filter(|chunk| chunk.bytes + bytes <= bytes_max) {
+                Some(chunk) => {
+                    chunk.items.push(index as u32);
+                    chunk.bytes += bytes;
+                }
+                None => chunks.push_back(Chunk { items: vec![index as u32], bytes }),
+            }
+        }
+        chunks
+    }
+
+    pub(crate) fn taken(&mut self, items: &[u32]) {
+        items.iter().for_each(|item| self.states[*item as usize] = State::Done);
+    }
+
+    pub(crate) fn refused(&mut self, item: u32, reason: String) {
+        self.states[item as usize] = State::Done;
+        self.refusals.push(Refusal { item, reason });
+    }
+
+    pub(crate) fn wait(&mut self, waiting: Waiting) {
+        waiting.items.iter().for_each(|item| self.states[*item as usize] = State::Waiting);
+        self.waiting.push(waiting);
+    }
+
+    /// They were not acknowledged.
+    pub(crate) fn open(&mut self, items: &[u32]) {
+        items.iter().for_each(|item| self.states[*item as usize] = State::Open);
+    }
+
+    /// Whether every item has its answer.
+    pub(crate) fn is_done(&self) -> bool {
+        self.states.iter().all(|state| *state == State::Done)
+    }
+
+    pub(crate) fn end(mut self) -> Sent {
+        if self.refusals.is_empty() {
+            return Sent::Confirmed;
+        }
+        self.refusals.sort_by_key(|refusal| refusal.item);
+        Sent::Partly(self.refusals)
+    }
+}
+
+impl Chunk {
+    /// Two halves, the first one first; itself when it is one item.
+    pub(crate) fn halves(mut self) -> (Self, Option<Self>) {
+        let rest = self.items.split_off(self.items.len().div_ceil(2));
+        let half = self.bytes / 2;
+        if rest.is_empty() {
+            return (self, None);
+        }
+        self.bytes = half;
+        (self, Some(Self { items: rest, bytes: half }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Timestamp;
+    use crate::sink::Item;
+
+    fn batch(lengths: &[u32]) -> Arc<Encoded> {
+        let (mut items, mut at) = (Vec::new(), 0);
+        for length in lengths {
+            items.push(Item { range: at..at + length, head: 0, id: None, time: Timestamp(0), route: 0 });
+            at += length;
+        }
+        Arc::new(Encoded { bytes: vec![b'x'; at as usize].into(), items, routes: Vec::new() })
+    }
+
+    fn shape(chunks: &VecDeque<Chunk>) -> Vec<&[u32]> {
+        chunks.iter().map(|chunk| &chunk.items[..]).collect()
+    }
+
+    #[test]
+    fn requests_hold_what_is_open_and_one_that_is_too_large_goes_alone() {
+        let batch = batch(&[10, 10, 10, 50, 10]);
+        let mut progress = Progress::new(&batch);
+        assert_eq!(shape(&progress.chunks(25, 0)), [&[0, 1][..], &[2], &[3], &[4]]);
+        assert_eq!(shape(&progress.chunks(25, 5)), [&[0][..], &[1], &[2], &[3], &[4]]);
+        progress.taken(&[0, 3]);
+        progress.refused(2, "no".into());
+        assert_eq!(shape(&progress.chunks(25, 0)), [&[1, 4][..]]);
+        progress.taken(&[1]);
+        assert!(!progress.is_done());
+        progress.refused(4, "never".into());
+        assert!(progress.is_done() && progress.is_of(&batch));
+        let Sent::Partly(refusals) = progress.end() else { panic!() };
+        assert_eq!(refusals.iter().map(|refusal| refusal.item).collect::<Vec<_>>(), [2, 4]);
+    }
+
+    #[test]
+    fn a_chunk_is_halved_down_to_one_item() {
+        let (first, rest) = Chunk { items: vec![1, 2, 3], bytes: 30 }.halves();
+        assert_eq!((first.items, rest.unwrap().items), (vec![1, 2], vec![3]));
+        assert_eq!(Chunk { items: vec![7], bytes: 9 }.halves().1, None);
+    }
+}

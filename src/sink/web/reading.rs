@@ -1,0 +1,63 @@
+//! What an answer says of the events in its request.
+//!
+//! Must not know: how answers look.
+
+use crate::finding::Finding;
+use std::time::Duration;
+
+/// What an answer says of the items of its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Taken,
+    /// Taken, and the receiver will tell under this number when they are safe.
+    Numbered(u64),
+    /// Item by item; with a setback those that are open are not sent again at once.
+    Each(Vec<Fate>, Option<Setback>),
+    Again(Setback),
+    /// The request is.
+    TooLarge(String),
+    /// Something in it, and it is not known what. Nothing was taken.
+    Refused(String),
+    /// Nothing is taken before an operator has done something.
+    Locked(Finding),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Taken,
+    Again,
+    /// In the receiver's words.
+    Refused(String),
+}
+
+/// Why events must be sent again, later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setback {
+    pub(crate) peer: String,
+    pub(crate) reason: String,
+    pub(crate) after: Option<Duration>,
+    /// Fewer requests at a time would do better.
+    pub(crate) is_overload: bool,
+    /// They may be there though.
+    pub(crate) may_be_taken: bool,
+    pub(crate) finding: Option<Finding>,
+}
+
+impl Setback {
+    pub(crate) fn of(peer: &str) -> Self {
+        Self {
+            peer: peer.to_owned(),
+            reason: String::new(),
+            after: None,
+            is_overload: false,
+            may_be_taken: false,
+            finding: None,
+        }
+    }
+}
+
+impl From<Setback> for crate::sink::SendError {
+    fn from(Setback { peer, reason, after, .. }: Setback) -> Self {
+        Self::Retry { peer, reason, after }
+    }
+}
