@@ -2,6 +2,7 @@
 
 mod elastic;
 mod http;
+mod ledger;
 mod splunk;
 mod tls;
 mod trouble;
