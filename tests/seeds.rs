@@ -422,3 +422,45 @@ fn seeds_of_relp_frame_are_answers() {
         ],
     );
 }
+
+/// A status, a number of events, a body.
+fn answer(status: u8, items: u8, body: &str) -> Vec<u8> {
+    [&[status, items], body.as_bytes()].concat()
+}
+
+#[test]
+fn seeds_of_bulk_answer_are_answers_of_search_engines() {
+    let taken = r#"{"errors":false,"items":[{"create":{"status":201}},{"index":{"status":200}}]}"#;
+    let mixed = r#"{"errors":true,"items":[{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"there"}}},{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}},{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"no","caused_by":{"type":"x","reason":"\u00e9 \"x\""}}}}]}"#;
+    let whole = r#"{"error":{"type":"index_not_found_exception","reason":"no such index"},"status":404}"#;
+    check(
+        "bulk_answer",
+        &[
+            ("taken".into(), answer(0, 2, taken)),
+            ("mixed".into(), answer(0, 3, mixed)),
+            ("whole".into(), answer(3, 1, whole)),
+            ("early".into(), answer(2, 1, r#"{"error":"no handler","status":400}"#)),
+            ("half".into(), answer(0, 2, &taken[..40])),
+            ("none".into(), answer(4, 9, "")),
+        ],
+    );
+}
+
+#[test]
+fn seeds_of_hec_answer_are_answers_of_splunk() {
+    check(
+        "hec_answer",
+        &[
+            ("taken".into(), answer(0, 2, r#"{"text":"Success","code":0}"#)),
+            ("numbered".into(), answer(0, 2, r#"{"text":"Success","code":0,"ackId":7}"#)),
+            (
+                "partly".into(),
+                answer(1, 3, r#"{"text":"Event field is required","code":12,"invalid-event-number":1}"#),
+            ),
+            ("token".into(), answer(3, 1, r#"{"text":"Invalid token","code":4}"#)),
+            ("busy".into(), answer(7, 1, r#"{"text":"Server is busy","code":9}"#)),
+            ("acks".into(), answer(0, 1, r#"{"acks":{"0":true,"1":false}}"#)),
+            ("proxy".into(), answer(0, 1, "<html>hello</html>")),
+        ],
+    );
+}

@@ -290,14 +290,7 @@ mod tests {
             .ok()
             .unwrap();
         let class = |status| {
-            let answer = Answer {
-                endpoint: 0,
-                peer: "x".into(),
-                status,
-                retry_after: None,
-                location: None,
-                body: Bytes::new(),
-            };
+            let answer = Answer::of("x", status, Bytes::new());
             format!("{:?}", http.courier.shared().protocol.read(&answer, 1))
         };
         for (status, expected) in

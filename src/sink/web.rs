@@ -25,14 +25,14 @@
 //! Must not know: what a body means to its receiver.
 
 pub(super) mod address;
-pub(super) mod answer;
+pub mod answer;
 pub(super) mod client;
 pub(super) mod courier;
 pub(super) mod credentials;
 pub(super) mod pace;
 pub(super) mod pack;
 pub(super) mod progress;
-pub(super) mod reading;
+pub mod reading;
 pub(super) mod request;
 
 pub use pack::Compression;

@@ -87,7 +87,7 @@ impl Reason<'_> {
 }
 
 /// What an answer to so many events says of them.
-pub(super) fn read(answer: &Answer, items: usize) -> Reading {
+pub fn read(answer: &Answer, items: usize) -> Reading {
     let said = Said::parse(&answer.body);
     if !answer.is_success() {
         let error = said.as_ref().and_then(|said| said.error.as_ref());
@@ -160,14 +160,7 @@ mod tests {
     use bytes::Bytes;
 
     fn said(status: u16, body: &str, items: usize) -> Reading {
-        let answer = Answer {
-            endpoint: 0,
-            peer: "http://es:9200".into(),
-            status,
-            retry_after: None,
-            location: None,
-            body: Bytes::from(body.to_owned()),
-        };
+        let answer = Answer::of("http://es:9200", status, Bytes::from(body.to_owned()));
         read(&answer, items)
     }
 

@@ -43,7 +43,7 @@ impl Said {
 }
 
 /// What an answer to so many events says of them.
-pub(super) fn read(answer: &Answer, items: usize, ack: Ack) -> Reading {
+pub fn read(answer: &Answer, items: usize, ack: Ack) -> Reading {
     let Some((said, code)) = Said::parse(&answer.body).and_then(|said| said.code.map(|code| (said, code)))
     else {
         let unclear = || Reading::Again(answer.not_understood("what it says is not of the event collector"));
@@ -98,14 +98,7 @@ mod tests {
     use bytes::Bytes;
 
     fn said(status: u16, body: &'static str, ack: Ack) -> Reading {
-        let answer = Answer {
-            endpoint: 0,
-            peer: "https://splunk:8088".into(),
-            status,
-            retry_after: None,
-            location: None,
-            body: Bytes::from_static(body.as_bytes()),
-        };
+        let answer = Answer::of("https://splunk:8088", status, Bytes::from_static(body.as_bytes()));
         read(&answer, 3, ack)
     }
 

@@ -11,20 +11,25 @@ use std::time::{Duration, SystemTime};
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Which of the addresses.
-    pub(crate) endpoint: usize,
-    pub(crate) peer: String,
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) location: Option<String>,
-    pub(crate) body: Bytes,
+    pub endpoint: usize,
+    pub peer: String,
+    pub status: u16,
+    pub retry_after: Option<Duration>,
+    pub location: Option<String>,
+    pub body: Bytes,
 }
 
 /// Most letters of an answer that are told.
 const WORDS_MAX: usize = 300;
 
 impl Answer {
+    /// Of the first address, without headers.
+    pub fn of(peer: &str, status: u16, body: Bytes) -> Self {
+        Self { endpoint: 0, peer: peer.to_owned(), status, retry_after: None, location: None, body }
+    }
+
     pub(crate) fn note_headers(&mut self, headers: &HeaderMap, now: SystemTime) {
         let text =
             |name| headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
@@ -143,14 +148,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16) -> Answer {
-        Answer {
-            endpoint: 0,
-            peer: "https://siem".into(),
-            status,
-            retry_after: None,
-            location: None,
-            body: Bytes::from_static(b"why\n not"),
-        }
+        Answer::of("https://siem", status, Bytes::from_static(b"why\n not"))
     }
 
     #[test]

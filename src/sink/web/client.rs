@@ -178,14 +178,8 @@ impl Client {
     ) -> Result<Answer, Trouble> {
         let endpoint = &self.endpoints[at];
         let (head, body) = response.into_parts();
-        let mut answer = Answer {
-            endpoint: at,
-            peer: endpoint.peer.clone(),
-            status: head.status.as_u16(),
-            retry_after: None,
-            location: None,
-            body: Bytes::new(),
-        };
+        let mut answer = Answer::of(&endpoint.peer, head.status.as_u16(), Bytes::new());
+        answer.endpoint = at;
         answer.note_headers(&head.headers, SystemTime::now());
         let unanswered =
             |reason: String| Trouble::Unanswered { peer: endpoint.peer.clone(), reason, is_late: false };

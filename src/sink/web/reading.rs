@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What an answer says of the items of its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub enum Reading {
     Taken,
     /// Taken, and the receiver will tell under this number when they are safe.
     Numbered(u64),
@@ -23,7 +23,7 @@ pub(crate) enum Reading {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     Taken,
     Again,
     /// In the receiver's words.
@@ -32,19 +32,19 @@ pub(crate) enum Fate {
 
 /// Why events must be sent again, later.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Setback {
-    pub(crate) peer: String,
-    pub(crate) reason: String,
-    pub(crate) after: Option<Duration>,
+pub struct Setback {
+    pub peer: String,
+    pub reason: String,
+    pub after: Option<Duration>,
     /// Fewer requests at a time would do better.
-    pub(crate) is_overload: bool,
+    pub is_overload: bool,
     /// They may be there though.
-    pub(crate) may_be_taken: bool,
-    pub(crate) finding: Option<Finding>,
+    pub may_be_taken: bool,
+    pub finding: Option<Finding>,
 }
 
 impl Setback {
-    pub(crate) fn of(peer: &str) -> Self {
+    pub fn of(peer: &str) -> Self {
         Self {
             peer: peer.to_owned(),
             reason: String::new(),
