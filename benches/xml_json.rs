@@ -5,8 +5,7 @@
 //! noisy for all of them; the ratios of the medians are printed at the end. It comes in deliveries
 //! that were touched right before, as a lane gets them: the source has just written them. Time is
 //! that of the thread on a processor. Before it is taken, it is checked that all write the same JSON and that
-//! none meets an event that is odd for it. What the other formats take of the same events stands behind it.
-//! `xml_json/*` are criterion's own figures for the product
+//! none meets an event that is odd for it. `xml_json/*` are criterion's own figures for the product
 //! alone. Without the corpus the golden files are read.
 
 #![allow(clippy::print_stdout, reason = "what a bench prints is its result")]
@@ -18,7 +17,7 @@ mod peers;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use forebay::event::{Event, Timestamp, XmlEvent};
 use forebay::filter::{Filter, FilterConfig};
-use forebay::format::{Format, FormatConfig, Meta, json::Json};
+use forebay::format::{Meta, json::Json};
 use peers::{dom, quick, quick::QuickEvent};
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
@@ -219,7 +218,6 @@ fn compare(_: &mut Criterion) {
         }
         let ratio = |a: usize, b: usize| times[a].as_nanos() as f64 / times[b].as_nanos() as f64;
         println!("  to JSON: {:.1}x roxmltree + Value, {:.1}x quick-xml", ratio(2, 0), ratio(1, 0));
-        others(&events);
         for (what, ours, peer) in [("id", 3, 4), ("channel", 5, 6)] {
             println!(
                 "  reject by {what}: {:.1}x quick-xml, {:.2} of a conversion",
@@ -227,32 +225,6 @@ fn compare(_: &mut Criterion) {
                 ratio(ours, 0)
             );
         }
-    }
-}
-
-/// The formats that nobody is compared with.
-const OTHERS: [&str; 6] =
-    ["xml = {}", "ecs = {}", "splunk = {}", "splunk.event = 'json'", "snare = {}", "cef = {}"];
-
-fn others(events: &[Vec<u8>]) {
-    let open =
-        |config: &&str| toml::from_str::<FormatConfig>(config).expect("a format").open().expect("a format");
-    let (mut formats, mut out): (Vec<Format>, _) = (OTHERS.iter().map(open).collect(), Vec::new());
-    let mut times = vec![Duration::MAX; formats.len()];
-    for _ in 0..3 {
-        for (format, best) in formats.iter_mut().zip(&mut times) {
-            let start = cpu_time();
-            for text in events {
-                out.clear();
-                let event = XmlEvent::parse(text).expect("an event");
-                format.event(&event, &Meta::default(), &mut out).expect("a whole event");
-                black_box(&out);
-            }
-            *best = (*best).min((cpu_time() - start) / events.len() as u32);
-        }
-    }
-    for (config, time) in OTHERS.iter().zip(times) {
-        println!("  {config:28} {:>7} ns", time.as_nanos());
     }
 }
 

@@ -2,6 +2,7 @@
 //! kills of both sides.
 
 mod crash;
+mod matrix;
 mod reading;
 mod ready;
 mod refused;

@@ -22,6 +22,7 @@ mod kerberos;
 mod kerberos_vectors;
 mod late_output;
 mod order_of_writes;
+mod outputs;
 #[allow(dead_code, reason = "the bench uses the rest")]
 mod peers;
 mod pipeline_tests;

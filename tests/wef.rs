@@ -1,7 +1,7 @@
 //! The collector end to end: hosts that enumerate, deliver and come back, and what is in the file.
 
 mod bad_input;
-pub(crate) mod crash;
+mod crash;
 mod crowd;
 mod hosts;
 mod kerberos;

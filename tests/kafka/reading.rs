@@ -8,6 +8,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,20 +24,25 @@ pub(super) struct Message {
 
 /// All messages of all topics that begin so, each partition from its beginning to its end.
 pub(super) fn all(port: u16, prefix: &str) -> Vec<Message> {
-    read(ClientConfig::new(), port, prefix)
+    at(Ipv4Addr::LOCALHOST, port, prefix)
+}
+
+/// The same of a broker that is elsewhere.
+pub(super) fn at(address: Ipv4Addr, port: u16, prefix: &str) -> Vec<Message> {
+    read(ClientConfig::new(), address, port, prefix)
 }
 
 /// The same of a broker behind TLS.
 pub(super) fn over_tls(front: &Front, prefix: &str) -> Vec<Message> {
     let mut config = ClientConfig::new();
     config.set("security.protocol", "ssl").set("ssl.ca.pem", &front.pem);
-    read(config, front.port, prefix)
+    read(config, Ipv4Addr::LOCALHOST, front.port, prefix)
 }
 
-fn read(mut config: ClientConfig, port: u16, prefix: &str) -> Vec<Message> {
+fn read(mut config: ClientConfig, address: Ipv4Addr, port: u16, prefix: &str) -> Vec<Message> {
     // One of the brokers takes no notice of what it is asked for at most.
     config
-        .set("bootstrap.servers", format!("127.0.0.1:{port}"))
+        .set("bootstrap.servers", format!("{address}:{port}"))
         .set("group.id", "test")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")

@@ -61,7 +61,7 @@ pub(crate) struct Tansu {
     /// Where clients are told to come.
     advertised: u16,
     place: Place,
-    process: Process,
+    pub(crate) process: Process,
     folder: PathBuf,
     store: Store,
 }

@@ -37,3 +37,8 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 }
+
+/// How much of something: what is usual, or what the environment says.
+pub(crate) fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |number| number.parse().unwrap())
+}

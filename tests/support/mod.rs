@@ -6,6 +6,7 @@ pub(crate) mod dice;
 pub(crate) mod domain;
 pub(crate) mod host;
 pub(crate) mod lab;
+pub(crate) mod link;
 pub(crate) mod live_log;
 pub(crate) mod once;
 pub(crate) mod process;

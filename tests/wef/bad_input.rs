@@ -1,8 +1,8 @@
 //! What a collector on an open port meets: each has the right answer and one finding that names the peer;
 //! nothing of a body is logged, and hosts that do nothing wrong do not notice.
 
-use super::crash::number;
 use super::{LOGONS, Site, WEC, batch, findings, only};
+use crate::support::dice::number;
 use crate::support::host::{self, Host, Offered, Response, bookmark, sldc, utf16};
 use crate::support::process::{eventually, told};
 use forebay::wsman::Guid;

@@ -5,7 +5,7 @@
 //! milliseconds apart, with `FOREBAY_HOSTS` hosts, 50 at most.
 
 use super::{LOGONS, PLAIN, Site, WEC, batch, events_of, findings, only};
-use crate::support::dice::Dice;
+use crate::support::dice::{Dice, number};
 use crate::support::host::{Host, bookmark};
 use crate::support::process::{Process, eventually, free_port, http_get, told};
 use crate::support::small_disk::SmallDisk;
@@ -116,11 +116,6 @@ impl Drop for Stops<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-/// How much of it: what is usual, or what the environment says.
-pub(super) fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |number| number.parse().unwrap())
 }
 
 /// Kills of a test.

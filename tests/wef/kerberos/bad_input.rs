@@ -234,7 +234,7 @@ fn mutated_tokens_and_bodies_get_an_answer_and_cost_nothing() {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap()
     };
-    let count = crate::wef::crash::number("FOREBAY_MUTATED", 1_000);
+    let count = crate::support::dice::number("FOREBAY_MUTATED", 1_000);
     let mut before = 0;
     for number in 0..count {
         let mut one = token(&library, &client, LOCALHOST, Mechanism::Kerberos);

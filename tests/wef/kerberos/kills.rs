@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::kerberos::fleet::Machines;
-use crate::support::dice::Dice;
-use crate::wef::crash::number;
+use crate::support::dice::{Dice, number};
 use std::time::Duration;
 
 #[test]
