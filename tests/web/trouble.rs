@@ -169,3 +169,27 @@ fn what_was_taken_before_the_trouble_is_not_sent_again() {
         assert_eq!(taken, (1000..2000).collect::<Vec<u32>>(), "{kind}: each one once");
     }
 }
+
+#[test]
+fn one_that_ends_the_connection_where_a_request_is_too_large_gets_smaller_ones() {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&taken);
+    let receiver = Receiver::start(move |request| {
+        if request.body.len() > 40_000 {
+            return Reply::HangUp;
+        }
+        kept.lock().unwrap().extend(marks(request));
+        says(200, "")
+    });
+    let mut rig = Rig::new(&format!("http = {{ url = '{}', request.bytes = '256KiB' }}", receiver.url()));
+    let filler = "x".repeat(280);
+    for _ in 0..2 {
+        taken.lock().unwrap().clear();
+        let batch = batch((1000..2000).map(|number| format!("{{\"event\":{number},\"x\":\"{filler}\"}}\n")));
+        assert_eq!(rig.deliver(&batch), Sent::Confirmed);
+        let mut taken = taken.lock().unwrap().clone();
+        taken.sort_unstable();
+        assert_eq!(taken, (1000..2000).collect::<Vec<u32>>(), "each one once");
+    }
+    rig.has_told("requests may be too large for it");
+}

@@ -27,6 +27,8 @@ pub(crate) struct Courier<P> {
     pace: Pace,
     /// Most bytes of a request; less once the receiver found one too large.
     bytes_max: usize,
+    /// Less still for this batch, since a connection ended in the middle of one.
+    narrow: Option<usize>,
     progress: Option<Progress>,
     /// The credentials that did not let us in.
     locked: Option<Stamp>,
@@ -39,6 +41,7 @@ impl<P: Protocol> Courier<P> {
             shared: Arc::new(shared),
             pace: Pace::new(concurrency_max),
             bytes_max,
+            narrow: None,
             progress: None,
             locked: None,
             attachment: None,
@@ -78,12 +81,14 @@ impl<P: Protocol> Courier<P> {
     /// Each event has its answer.
     pub(crate) fn end(&mut self, batch: &Arc<Encoded>) -> Sent {
         self.progress(batch);
+        self.narrow = None;
         self.progress.take().map_or(Sent::Confirmed, Progress::end)
     }
 
     /// Sends all that is open, once; after it nothing is but what waits for an acknowledgement.
     pub(crate) async fn carry(&mut self, batch: &Arc<Encoded>) -> Result<(), SendError> {
-        let (bytes_max, beside) = (self.bytes_max, self.shared.protocol.beside());
+        let bytes_max = self.narrow.map_or(self.bytes_max, |narrow| narrow.min(self.bytes_max));
+        let beside = self.shared.protocol.beside();
         let mut queue = self.progress(batch).chunks(bytes_max, beside);
         let mut setback: Option<Setback> = None;
         // Dropped with this future, and the requests with it.
@@ -124,7 +129,10 @@ impl<P: Protocol> Courier<P> {
     ) -> Option<Setback> {
         let (reading, by) = match outcome {
             Outcome::Read(reading, by) => (reading, by),
-            Outcome::NoCredentials(finding) => return Some(self.lock(String::new(), finding)),
+            Outcome::NoCredentials(finding) => {
+                let peer = self.shared.client.peer(0).to_owned();
+                return Some(self.lock(peer, finding));
+            }
             Outcome::Trouble(trouble) => return Some(self.trouble(&chunk, trouble)),
         };
         if !matches!(reading, Reading::Locked(_)) {
@@ -221,7 +229,8 @@ impl<P: Protocol> Courier<P> {
                 };
                 if !is_late {
                     // Some end the connection where they find a request too large, without a word.
-                    self.bytes_max = self.bytes_max.min((chunk.bytes / 2).max(ASIDE_BYTES_MIN));
+                    let half = (chunk.bytes / 2).max(ASIDE_BYTES_MIN);
+                    self.narrow = Some(self.narrow.map_or(half, |narrow| narrow.min(half)));
                 }
                 let setback = Setback { reason, is_overload: true, may_be_taken: true, ..Setback::of(&peer) };
                 self.setback(chunk, Setback { finding: Some(finding), ..setback })
