@@ -218,7 +218,10 @@ impl Machines {
     pub(crate) fn fleet(&self, lab: &Lab, url: &str, more: &[&str]) -> Command {
         let mut command = lab.command(env!("CARGO_BIN_EXE_forebay"));
         command.args(["fleet", url, "-o", "json", "--prefix", &self.prefix]);
-        command.args(["--domain", &REALM.to_ascii_lowercase(), "--keytab"]).arg(&self.keytab).args(more);
+        command
+            .args(["--domain", &lab.realm().to_ascii_lowercase(), "--keytab"])
+            .arg(&self.keytab)
+            .args(more);
         command
     }
 }

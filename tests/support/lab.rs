@@ -13,11 +13,13 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 use tempfile::TempDir;
 
 pub(crate) const REALM: &str = "FOREBAY.TEST";
+/// One that the realm trusts, of which a test has its own centre.
+pub(crate) const BRANCH: &str = "BRANCH.TEST";
 
 /// The service of whoever listens on this machine. Its keys stay as they are, for all tests share them.
 pub(crate) const LOCALHOST: &str = "HTTP/localhost@FOREBAY.TEST";
@@ -31,10 +33,12 @@ pub(crate) const RC4: &str = "arcfour-hmac";
 /// A running centre.
 pub(crate) struct Lab {
     folder: TempDir,
+    realm: &'static str,
     port: u16,
     /// Stops with the lab.
     _centre: Process,
     names: AtomicU32,
+    trusted: OnceLock<Arc<Lab>>,
 }
 
 /// A machine with tickets, whichever centre it has them from.
@@ -71,28 +75,43 @@ impl Lab {
         if let Some(lab) = running.upgrade() {
             return Some(lab);
         }
-        let lab = Arc::new(Self::new());
+        let lab = Arc::new(Self::new(REALM, None));
         *running = Arc::downgrade(&lab);
         Some(lab)
     }
 
-    fn new() -> Self {
+    /// A centre of another realm, whose members get tickets of this one.
+    pub(crate) fn trusted(&self) -> Arc<Self> {
+        let start = || {
+            let branch = Self::new(BRANCH, Some(self.port));
+            // A key that both have, of one version.
+            let shared = format!("addprinc -pw throw-away -e {AES256}:normal krbtgt/{REALM}@{BRANCH}\n");
+            self.administer(&shared);
+            branch.administer(&shared);
+            Arc::new(branch)
+        };
+        self.trusted.get_or_init(start).clone()
+    }
+
+    /// `trusting` is the port of the other realm's centre.
+    fn new(realm: &'static str, trusting: Option<u16>) -> Self {
         let folder = TempDir::with_prefix("forebay-lab-").unwrap();
         let port = free_port();
-        write_configuration(folder.path(), port);
-        let created = command(folder.path(), "kdb5_util")
-            .args(["create", "-s", "-P", "throw-away", "-r", REALM])
-            .output()
-            .unwrap();
+        write_configuration(folder.path(), realm, port, trusting);
+        let created =
+            command(folder.path(), "kdb5_util").args(["create", "-s", "-P", "throw-away"]).output().unwrap();
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
         // Its own key is of one type; tickets for it may have session keys of all of them.
         let all = format!("{AES256} {AES128} {AES256_SHA2} {RC4}");
-        let types = format!("setstr krbtgt/{REALM} session_enctypes \"{all}\"\n");
-        administer(folder.path(), &format!("{types}addprinc -randkey {LOCALHOST}\n"));
+        administer(folder.path(), &format!("setstr krbtgt/{realm} session_enctypes \"{all}\"\n"));
+        if realm == REALM {
+            administer(folder.path(), &format!("addprinc -randkey {LOCALHOST}\n"));
+        }
         let mut centre = command(folder.path(), "krb5kdc");
         centre.arg("-n");
         let centre = Process::start(quiet(centre, folder.path()));
-        let lab = Self { folder, port, _centre: centre, names: AtomicU32::new(0) };
+        let lab =
+            Self { folder, realm, port, _centre: centre, names: AtomicU32::new(0), trusted: OnceLock::new() };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", lab.port())).is_err() {
             let log = fs::read_to_string(lab.folder().join("kdc.log")).unwrap_or_default();
@@ -100,6 +119,10 @@ impl Lab {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         lab
+    }
+
+    pub(crate) fn realm(&self) -> &'static str {
+        self.realm
     }
 
     /// Where the centre listens.
@@ -135,7 +158,7 @@ impl Lab {
     pub(crate) fn named_service(&self, name: &str, etypes: &[&str]) -> String {
         let types: Vec<String> = etypes.iter().map(|etype| format!("{etype}:normal")).collect();
         self.administer(&format!("addprinc -randkey -e {} {name}\n", types.join(",")));
-        format!("{name}@{REALM}")
+        format!("{name}@{}", self.realm)
     }
 
     /// The keys that these principals have now.
@@ -158,10 +181,14 @@ impl Lab {
     /// A machine of its own that takes no other encryption types than these.
     pub(crate) fn client_with(self: &Arc<Self>, etypes: &[Etype]) -> Client {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
-        let (name, keytab) = (format!("WIN{number}$"), self.fresh("keytab"));
+        self.named_client(&format!("WIN{number}$"), etypes)
+    }
+
+    pub(crate) fn named_client(self: &Arc<Self>, name: &str, etypes: &[Etype]) -> Client {
+        let keytab = self.fresh("keytab");
         let file = keytab.display();
         self.administer(&format!("addprinc -randkey {name}\nktadd -norandkey -k {file} {name}\n"));
-        let (principal, cache) = (format!("{name}@{REALM}"), self.fresh("tickets"));
+        let (principal, cache) = (format!("{name}@{}", self.realm), self.fresh("tickets"));
         let client =
             Client { principal, keytab, cache, configuration: self.restricted(etypes), lab: self.clone() };
         client.prove("10h");
@@ -228,7 +255,6 @@ fn run(command: &mut Command) {
 
 fn administer(folder: &Path, lines: &str) {
     let mut child = command(folder, "kadmin.local")
-        .args(["-r", REALM])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -260,20 +286,23 @@ fn command(folder: &Path, program: &str) -> Command {
     command
 }
 
-fn write_configuration(folder: &Path, port: u16) {
+/// `trusting` is the port of the centre of the realm that has the services, where it is another.
+fn write_configuration(folder: &Path, realm: &str, port: u16, trusting: Option<u16>) {
     let at = folder.display();
     let centre = format!(
-        "[kdcdefaults]\n kdc_listen = 127.0.0.1:{port}\n kdc_tcp_listen = 127.0.0.1:{port}\n\
-         [realms]\n {REALM} = {{\n  database_name = {at}/principal\n  acl_file = {at}/nobody.acl\n  \
+        "[kdcdefaults]\n host_based_services = HTTP\n kdc_listen = 127.0.0.1:{port}\n kdc_tcp_listen = 127.0.0.1:{port}\n\
+         [realms]\n {realm} = {{\n  database_name = {at}/principal\n  acl_file = {at}/nobody.acl\n  \
          key_stash_file = {at}/stash\n  max_life = 10h\n  \
          supported_enctypes = {AES256}:normal {AES128}:normal {AES256_SHA2}:normal {RC4}:normal\n }}\n\
          [logging]\n kdc = FILE:{at}/kdc.log\n admin_server = FILE:{at}/kadmin.log\n"
     );
+    let found = |realm: &str, port: u16| format!(" {realm} = {{\n  kdc = 127.0.0.1:{port}\n }}\n");
+    let realms = found(realm, port) + &trusting.map(|port| found(REALM, port)).unwrap_or_default();
     let everybody = format!(
-        "[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
+        "[libdefaults]\n default_realm = {realm}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
          dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n \
          allow_rc4 = true\n\
-         [realms]\n {REALM} = {{\n  kdc = 127.0.0.1:{port}\n }}\n\
+         [realms]\n{realms}\
          [domain_realm]\n localhost = {REALM}\n .forebay.test = {REALM}\n"
     );
     fs::write(folder.join("kdc.conf"), centre).unwrap();

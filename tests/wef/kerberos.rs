@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod ended;
+mod forest;
 mod kills;
 mod matrix;
 mod members;

@@ -5,7 +5,6 @@ use super::members::collector;
 use super::*;
 use crate::kerberos::fleet;
 use crate::support::domain::Domain;
-use crate::support::lab::REALM;
 
 const PASSWORD: &str = "throw-away pass wörd";
 
@@ -15,7 +14,7 @@ fn hosts(lab: &Lab, setting: &Setting, prefix: &str, password: &str, more: &[&st
     let scheme = if setting.is_tls() { "https" } else { "http" };
     let mut command = lab.command(env!("CARGO_BIN_EXE_forebay"));
     command.args(["fleet", &format!("{scheme}://localhost:{}{WEC}", setting.site.port), "-o", "json"]);
-    command.args(["--domain", &REALM.to_ascii_lowercase(), "--prefix", prefix, "--password-file"]);
+    command.args(["--domain", &lab.realm().to_ascii_lowercase(), "--prefix", prefix, "--password-file"]);
     command.arg(setting.site.path().join("password")).args(more);
     command
 }
@@ -56,6 +55,22 @@ fn what_hosts_with_a_password_send_arrives_once() {
         let verdict: Value = serde_json::from_slice(&verdict).unwrap();
         assert_eq!([&verdict["delivered"], &verdict["lost"]], [&120, &0], "{verdict}");
         assert_eq!(findings(&told(setting.site.path())), [""; 0]);
+    }
+}
+
+#[test]
+fn machines_of_a_trusted_realm_are_referred_to_ours() {
+    let Some((lab, _)) = lab("machines_of_a_trusted_realm_are_referred_to_ours") else { return };
+    // Centres refer whole names only.
+    let (branch, service) = (lab.trusted(), lab.service(&[AES256]));
+    let setting = Setting::new(PLAIN, &lab.keytab(&[&service]));
+    let (prefix, kdc) = (machines(&branch, 1), format!("127.0.0.1:{}", branch.port()));
+    for scheme in ["kerberos", "negotiate"] {
+        let more = ["-n", "1", "--events", "20", "--duration", "20s", "--kdc", &kdc, "--scheme", scheme];
+        let more = [&more[..], &["--service", &service]].concat();
+        let (code, report) = fleet::told(&mut hosts(&branch, &setting, &prefix, PASSWORD, &more));
+        assert_eq!((code, &report["acknowledged"]), (Some(0), &20.into()), "{report}");
+        assert_eq!(report["handshakes_failed"], 0, "{report}");
     }
 }
 
