@@ -10,6 +10,7 @@
 
 use super::abi::*;
 use crate::kerberos::Etype;
+use std::error::Error as _;
 use std::ffi::{CStr, OsStr, c_int};
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -78,9 +79,11 @@ impl Library {
         // SAFETY: what the library does when it is loaded is to prepare itself.
         let loaded = unsafe { libloading::Library::new(name) };
         let functions = loaded.and_then(|library| Functions::of(&ManuallyDrop::new(library)));
-        functions
-            .map(|functions| Self(Arc::new(functions)))
-            .map_err(|error| Missing { name: name.to_string_lossy().into_owned(), reason: error.to_string() })
+        functions.map(|functions| Self(Arc::new(functions))).map_err(|error| {
+            // What the loader itself says is behind the error, which names the call only.
+            let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            Missing { name: name.to_string_lossy().into_owned(), reason }
+        })
     }
 
     /// Credentials for one side of handshakes, out of what `store` names: of `name`, or of whatever is there.
@@ -260,10 +263,15 @@ mod tests {
 
     #[test]
     fn a_library_that_is_not_there_or_another_says_what_to_install() {
-        for name in ["/nonexistent/libgssapi_krb5.so.2", "libc.so.6"] {
+        for (name, why) in [
+            ("/nonexistent/libgssapi_krb5.so.2", "cannot open shared object file"),
+            ("libc.so.6", "undefined symbol: gss_"),
+            ("/etc/passwd", "invalid ELF header"),
+        ] {
             let Err(missing) = Library::load(name) else { panic!("{name} was taken") };
             let text = missing.to_string();
             assert!(text.contains(name) && text.contains("install the package libgssapi-krb5-2"), "{text}");
+            assert!(text.contains(why), "{text}");
         }
     }
 }
