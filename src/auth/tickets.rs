@@ -42,7 +42,8 @@ pub struct Config {
     #[serde(default)]
     pub services: Vec<String>,
     /// File for what was accepted of late, by which a token that comes again is known after a restart, too.
-    /// Without one, or where it cannot be written, memory serves.
+    /// Without one, or where it cannot be written, memory serves, for ten minutes or twice the `clockskew` of
+    /// `krb5.conf` where that is more.
     pub replay_cache: Option<PathBuf>,
 }
 

@@ -43,6 +43,33 @@ fn a_token_counts_once_whatever_remembers_it() {
 }
 
 #[test]
+fn how_far_clocks_may_be_apart_shows_with_a_ticket() {
+    let Some((lab, library)) = lab("how_far_clocks_may_be_apart_shows_with_a_ticket") else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let keytab = lab.keytab(&[&service]);
+    client.ticket(&service);
+    for skew in ["1", "300", "1000"] {
+        let written = lab.fresh("token");
+        fs::write(&written, token(&library, &client, &service, Mechanism::Spnego)).unwrap();
+        let mut process = lab.command(std::env::current_exe().unwrap().to_str().unwrap());
+        process.env("KRB5_CONFIG", lab.configured(&format!("clockskew = {skew}")));
+        let arguments = [("LAB_KEYTAB", keytab.to_str().unwrap()), ("LAB_SKEWED", written.to_str().unwrap())];
+        let told = in_its_own_process(process, "kerberos::replayed::by_another_configuration", &arguments);
+        assert!(told.contains(&format!("apart by {skew} s")), "{told}");
+    }
+}
+
+/// Its part in another process.
+#[test]
+fn by_another_configuration() {
+    let Ok(written) = std::env::var("LAB_SKEWED") else { return };
+    let keytab = PathBuf::from(std::env::var("LAB_KEYTAB").unwrap());
+    let acceptor = acceptor(&Library::load(Library::NAME).unwrap(), &keytab);
+    let established = accept(&acceptor, &fs::read(written).unwrap()).unwrap();
+    println!("apart by {} s", established.skew.unwrap().as_secs());
+}
+
+#[test]
 fn other_framing_makes_no_other_token() {
     let Some((lab, library)) = lab("other_framing_makes_no_other_token") else { return };
     let (service, client) = (lab.service(&[AES256]), lab.client());

@@ -21,7 +21,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 /// What a listener accepts with.
@@ -134,8 +134,14 @@ impl Acceptor {
     }
 
     /// Enters a handshake that was good, once.
-    fn enter(&self, authenticator: Option<Authenticator>, is_filed: bool) -> Result<(), Cause> {
+    fn enter(
+        &self,
+        authenticator: Option<Authenticator>,
+        skew: Option<Duration>,
+        is_filed: bool,
+    ) -> Result<(), Cause> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.allow(skew.unwrap_or_default());
         let entered = match authenticator {
             Some(authenticator) => seen.enter(authenticator, Instant::now()),
             None => Err(Cause::NoAuthenticator),
@@ -224,7 +230,7 @@ impl Accepting {
         if !self.acceptor.serves(&established.service) {
             return Err(Cause::Service { service: established.service });
         }
-        self.acceptor.enter(self.authenticator, self.is_filed)?;
+        self.acceptor.enter(self.authenticator, established.skew, self.is_filed)?;
         Ok(established)
     }
 }

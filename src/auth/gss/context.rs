@@ -32,6 +32,8 @@ pub(super) struct Exported {
     /// Whether it is of RFC 4121.
     pub(super) is_cfx: bool,
     pub(super) is_initiator: bool,
+    /// When the ticket ends, in seconds since 1970.
+    pub(super) ends_at: u32,
     pub(super) send_sequence: u64,
     pub(super) receive_sequence: u64,
     pub(super) key: ContextKey,
@@ -190,6 +192,7 @@ impl Context {
             let exported = Exported {
                 is_cfx: made.version == LUCID_VERSION && made.protocol == LUCID_CFX,
                 is_initiator: made.initiator != 0,
+                ends_at: made.end_time,
                 send_sequence: made.send_seq,
                 receive_sequence: made.receive_seq,
                 key: match made.cfx.has_acceptor_subkey {

@@ -39,7 +39,7 @@ use super::handshake::{
     Cause, Established, Flags, LEGS_MAX, LucidKeys, NAME_BYTES_MAX, REQUIRED, Seal, TOKEN_BYTES_MAX, UNWANTED,
 };
 use context::{Context, Facts};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Whether this token may be looked at, which counts it.
 fn fitting(token: &[u8], legs: &mut u32) -> Result<(), Cause> {
@@ -66,7 +66,15 @@ fn conclude(context: Context, mechanism: Mechanism, is_acceptor: bool) -> Result
     let (initiator, acceptor) = (name(initiator)?, name(acceptor)?);
     let (peer, service) = if is_acceptor { (initiator, acceptor) } else { (acceptor.clone(), acceptor) };
     let lifetime = Duration::from_secs(lifetime_seconds.into());
-    Ok(Established { peer, service, mechanism, flags, lifetime, seal: seal(context, flags)? })
+    let (seal, ends_at) = seal(context, flags)?;
+    let skew = ends_at.filter(|_| is_acceptor).map(|ends_at| granted(lifetime, ends_at));
+    Ok(Established { peer, service, mechanism, flags, lifetime, skew, seal })
+}
+
+/// What an acceptor's context lasts beyond its ticket: the library's `clockskew`, which nothing else tells.
+fn granted(lifetime: Duration, ends_at: u32) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now + lifetime).saturating_sub(Duration::from_secs(ends_at.into()))
 }
 
 fn name(bytes: Vec<u8>) -> Result<Box<str>, Cause> {
@@ -76,7 +84,8 @@ fn name(bytes: Vec<u8>) -> Result<Box<str>, Cause> {
     String::from_utf8(bytes).map(String::into_boxed_str).map_err(|_| Cause::Name)
 }
 
-fn seal(context: Context, flags: Flags) -> Result<Seal, Cause> {
+/// What seals, and when the ticket ends where that is known.
+fn seal(context: Context, flags: Flags) -> Result<(Seal, Option<u32>), Cause> {
     let etype = context.etype()?.ok_or(Cause::Etype { etype: None })?;
     let unknown = Cause::Etype { etype: Some(etype) };
     if !etype.is_aes() {
@@ -84,7 +93,7 @@ fn seal(context: Context, flags: Flags) -> Result<Seal, Cause> {
         if !flags.has(Flags::REPLAY | Flags::SEQUENCE) {
             return Err(Cause::Lacks { missing: "the order of messages" });
         }
-        return LibrarySeal::new(context, etype).map(Seal::Library).ok_or(unknown);
+        return LibrarySeal::new(context, etype).map(|seal| (Seal::Library(seal), None)).ok_or(unknown);
     }
     let exported = context.export()?;
     if !exported.is_cfx {
@@ -96,5 +105,5 @@ fn seal(context: Context, flags: Flags) -> Result<Seal, Cause> {
         receive_sequence: Some(exported.receive_sequence),
         is_initiator: exported.is_initiator,
     };
-    Ok(Seal::Keys(keys))
+    Ok((Seal::Keys(keys), Some(exported.ends_at)))
 }

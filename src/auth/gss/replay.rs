@@ -4,7 +4,7 @@
 //! written, from the beginning or later, its own cache would be no more than an error, so it is off, and this one
 //! does it: a hash of each authenticator's ciphertext, which nobody can change without the session key, in contrast
 //! to what is around it. An authenticator is good for the allowed skew to both sides, so it is remembered for twice
-//! that.
+//! that; `clockskew` of `krb5.conf` may allow more than is usual, which shows with each ticket that is accepted.
 //!
 //! Full is a refusal and drops nothing, for what is dropped could come again. Only a handshake that was good
 //! is entered, so strangers cannot fill it.
@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub struct ReplaySettings {
     /// A file of our own for the library's cache, in a folder that only we can write; none keeps it in memory.
     pub file: Option<PathBuf>,
-    /// How far clocks may be apart: `clockskew` of `krb5.conf`.
+    /// How far clocks may be apart at least; the library may allow more.
     pub skew: Duration,
     /// Most handshakes that are remembered in memory.
     pub entries_max: usize,
@@ -121,6 +121,11 @@ impl Seen {
         }
     }
 
+    /// Remembers for longer from now on, where clocks may be farther apart than was known.
+    pub(super) fn allow(&mut self, skew: Duration) {
+        self.window = self.window.max(skew * 2);
+    }
+
     /// Enters a handshake that was good, unless it was here before.
     pub(super) fn enter(&mut self, authenticator: Authenticator, now: Instant) -> Result<(), Cause> {
         while let Some((since, old)) = self.oldest_first.front() {
@@ -173,6 +178,16 @@ mod tests {
         assert_eq!(seen.enter([1; 32], start + Duration::from_secs(5)), Err(Cause::Replay));
         assert_eq!(seen.enter([9; 32], start + Duration::from_secs(601)), Ok(()));
         assert_eq!((seen.known.len(), seen.oldest_first.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_accepted_for_longer_is_remembered_for_longer() {
+        let (mut seen, start) = (seen(2), Instant::now());
+        seen.allow(Duration::from_secs(10));
+        assert_eq!(seen.enter([0; 32], start), Ok(()));
+        seen.allow(Duration::from_secs(1000));
+        assert_eq!(seen.enter([0; 32], start + Duration::from_secs(2000)), Err(Cause::Replay));
+        assert_eq!(seen.enter([0; 32], start + Duration::from_secs(2001)), Ok(()));
     }
 
     #[test]

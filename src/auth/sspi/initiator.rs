@@ -258,7 +258,8 @@ impl Initiating {
             (sealed, Seal::Ntlm(NtlmSeal::new(package)), self.service.clone())
         };
         let (peer, service) = (peer.clone().into(), peer.into());
-        Ok(Established { peer, service, mechanism, flags, lifetime: Duration::MAX, seal })
+        let lifetime = Duration::MAX;
+        Ok(Established { peer, service, mechanism, flags, lifetime, skew: None, seal })
     }
 }
 
