@@ -12,7 +12,7 @@ mod replayed;
 mod sspi;
 mod winrm;
 
-use crate::support::lab::{Client, Lab};
+use crate::support::lab::{AES256, Client, Lab, RC4};
 use forebay::auth::gss::{
     Accepting, Acceptor, AcceptorSettings, Identity, Initiating, Initiator, Library, Mechanism,
     ReplaySettings,
@@ -110,6 +110,30 @@ fn shake_hands(
 /// The token alone, on a connection of its own.
 fn accept(acceptor: &Arc<Acceptor>, token: &[u8]) -> Result<Box<Established>, Failure> {
     acceptor.context().step(token, None).map(|step| step.established.expect("one leg is enough"))
+}
+
+/// Keytabs that do not fit the tickets for a service, each in its way: the service, the keytab, the label of the cause
+/// and a part of what is said of it. A ticket is to be fetched while it is shown.
+pub(crate) fn each_misfit(lab: &Lab, show: impl Fn(&str, &Path, (&str, &str))) {
+    let (service, other) = (lab.service(&[AES256]), lab.service(&[AES256]));
+    show(&service, &lab.keytab(&[&other]), ("service_not_in_keytab", "has no key of"));
+
+    let keytab = lab.keytab(&[&service]);
+    let mut bytes = std::fs::read(&keytab).unwrap();
+    // The version of the key ends the file, four bytes long; the key is in front of it.
+    let last = bytes.len() - 5;
+    bytes[last] ^= 1;
+    let wrong = lab.fresh("wrong.keytab");
+    std::fs::write(&wrong, &bytes).unwrap();
+    show(&service, &wrong, ("wrong_key", "does not open"));
+
+    lab.change_key(&service);
+    show(&service, &keytab, ("key_version", "the password was changed since"));
+
+    let service = lab.service(&[RC4]);
+    let keytab = lab.keytab(&[&service]);
+    lab.administer(&format!("cpw -randkey -e {AES256}:normal {service}\n"));
+    show(&service, &keytab, ("etype_not_in_keytab", "arcfour-hmac only"));
 }
 
 /// What the client is told in the token of a failure.
