@@ -14,7 +14,6 @@ use crate::auth::files::Stamp;
 use crate::format::Framing;
 use crate::sink::path::Router;
 use crate::sink::{Attachment, Closing, Encoded, Head, SendError, Sending, Sent, Sink};
-use crate::telemetry::metrics::metrics;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,10 +62,8 @@ enum Stretch {
 
 impl Kafka {
     pub(super) fn new(config: Config, checked: Checked) -> Self {
-        let nobody =
-            Attachment { output: "".into(), metrics: metrics().output(""), report: Arc::new(|_| ()) };
         Self {
-            teller: Arc::new(Teller::new(nobody, config.brokers.join(", "))),
+            teller: Arc::new(Teller::alone("", config.brokers.join(", "))),
             batch: None,
             answers: Arc::default(),
             producer: None,
@@ -83,6 +80,7 @@ impl Kafka {
 
     async fn drive(&mut self, batch: &Arc<Encoded>) -> Result<Sent, SendError> {
         self.begin(batch).await;
+        let mut moved = None;
         loop {
             self.is_ready().await?;
             self.topics
@@ -106,6 +104,12 @@ impl Kafka {
                 return Err(self.failed(code));
             }
             if window.marks.contains(&Mark::Waiting) {
+                let now = window.moved();
+                drop(window);
+                // One pass may do no more than to give up a producer.
+                if moved.replace(now) == Some(now) {
+                    return Err(self.retry("some of it was not taken, and it was not said why"));
+                }
                 continue;
             }
             let mut refused = std::mem::take(&mut window.refused);

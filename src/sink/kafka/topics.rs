@@ -7,9 +7,8 @@ use super::trouble::{Kind, Teller};
 use super::window::Answers;
 use super::{Checked, Config, Create};
 use crate::finding::Finding;
+use crate::sink::Encoded;
 use crate::sink::path::ROUTES_MAX;
-use crate::sink::{Attachment, Encoded};
-use crate::telemetry::metrics::metrics;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -102,9 +101,7 @@ fn of_admin(checked: &Checked) -> std::collections::BTreeMap<String, String> {
 pub(super) fn probe(config: &Config, output: &str) -> Vec<Finding> {
     // What cannot be is told by `check`.
     let Ok(checked) = config.checked() else { return Vec::new() };
-    let attachment =
-        Attachment { output: output.into(), metrics: metrics().output(output), report: Arc::new(|_| ()) };
-    let teller = Arc::new(Teller::new(attachment, config.brokers.join(", ")));
+    let teller = Arc::new(Teller::alone(output, config.brokers.join(", ")));
     let found = |kind: Kind, why: String| vec![kind.finding(output, why)];
     let client = match producer::with_secrets(config, &of_admin(&checked)) {
         Ok(client) => client,

@@ -153,13 +153,14 @@ impl Kind {
 impl Teller {
     pub(super) fn new(attachment: Attachment, brokers: String) -> Self {
         let metrics = metrics().kafka(&attachment.output);
-        Self {
-            output: attachment.output,
-            metrics,
-            report: attachment.report,
-            brokers,
-            now: Mutex::new(Now::default()),
-        }
+        let Attachment { output, report, .. } = attachment;
+        Self { output, metrics, report, brokers, now: Mutex::default() }
+    }
+
+    /// That of an output which nobody listens to.
+    pub(super) fn alone(output: &str, brokers: String) -> Self {
+        let (metrics, report) = (KafkaMetrics::default(), Arc::new(|_| ()));
+        Self { output: output.into(), metrics, report, brokers, now: Mutex::default() }
     }
 
     /// Who is meant in an error of the lane.

@@ -70,6 +70,12 @@ impl Window {
         self.under_way -= 1;
     }
 
+    /// Grows with what is known of messages.
+    pub(super) fn moved(&self) -> usize {
+        let ended = |mark: &&Mark| matches!(mark, Mark::Taken | Mark::Refused);
+        self.marks.iter().filter(ended).count() + self.suspects.len()
+    }
+
     /// It will never be taken.
     pub(super) fn refuse(&mut self, message: usize, reason: String) {
         self.marks[message] = Mark::Refused;
