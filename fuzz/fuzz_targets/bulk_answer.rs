@@ -16,7 +16,8 @@ fuzz_target!(|data: &[u8]| {
     let [status, items, body @ ..] = data else { return };
     let (status, items) = (STATUSES[*status as usize % STATUSES.len()], *items as usize);
     let reading = read(&Answer::of("https://es:9200", status, body.to_vec().into()), items);
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    // What is left out is not looked at, so it may be no text; the oracle would refuse all of it then.
+    let Ok(value) = serde_json::from_slice::<Value>(body) else { return };
     let said = |item: usize| {
         let action = value["items"].get(item).and_then(Value::as_object).map(|action| action.values());
         action.and_then(|mut actions| actions.next_back()?["status"].as_u64())

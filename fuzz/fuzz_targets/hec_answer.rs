@@ -16,7 +16,8 @@ fuzz_target!(|data: &[u8]| {
     let [status, items, body @ ..] = data else { return };
     let (status, items) = (STATUSES[*status as usize % STATUSES.len()], *items as usize);
     let answer = Answer::of("https://splunk:8088", status, body.to_vec().into());
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    // What is left out is not looked at, so it may be no text; the oracle would refuse all of it then.
+    let Ok(value) = serde_json::from_slice::<Value>(body) else { return };
     for ack in [Ack::Auto, Ack::On, Ack::Off] {
         match read(&answer, items, ack) {
             Reading::Taken => assert!(status == 200 && value["code"] == 0 && ack != Ack::On),

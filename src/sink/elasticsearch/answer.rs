@@ -60,6 +60,8 @@ const CLOSED_PAUSE: Duration = Duration::from_secs(60);
 impl<'a> Said<'a> {
     /// Nothing when it is no answer to `_bulk`.
     pub fn parse(body: &'a [u8]) -> Option<Self> {
+        // An array would be taken for the members in their order.
+        body.trim_ascii_start().strip_prefix(b"{")?;
         let said: Self = serde_json::from_slice(body).ok()?;
         (said.errors.is_some() || said.error.is_some()).then_some(said)
     }

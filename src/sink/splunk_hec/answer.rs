@@ -27,6 +27,8 @@ pub struct Said {
 impl Said {
     /// Nothing when it is no answer of the collector.
     pub fn parse(body: &[u8]) -> Option<Self> {
+        // An array would be taken for the members in their order.
+        body.trim_ascii_start().strip_prefix(b"{")?;
         let said: Self = serde_json::from_slice(body).ok()?;
         (said.code.is_some() || said.acks.is_some()).then_some(said)
     }
