@@ -2,7 +2,7 @@
 
 mod elastic;
 mod http;
-mod ledger;
+pub(crate) mod ledger;
 mod splunk;
 mod tls;
 mod trouble;

@@ -143,6 +143,7 @@ pub enum Time {
 #[serde(deny_unknown_fields)]
 pub struct Create {
     /// Partitions of each topic that is made.
+    /// Partitions of a new topic; more let more consumers share it.
     pub partitions: u16,
     /// Copies of each partition; what the cluster says, without it.
     pub replication: Option<u16>,

@@ -1,6 +1,6 @@
 //! The crash matrix: what can go wrong around an output, against each kind of receiver.
 
-use super::receivers::{Files, Relp};
+use super::receivers::{Elastic, Files, Hec, Relp};
 use super::scene::{Receiver, Scene};
 use crate::support::dice::{Dice, number};
 use crate::support::link::Link;
@@ -40,7 +40,7 @@ pub(crate) fn against(
     test: &str,
     faults: &[Fault],
     twice: Twice,
-    open: impl Fn(&Around<'_>) -> Option<Box<dyn Receiver>> + Sync,
+    open: impl for<'a> Fn(&Around<'a>) -> Option<Box<dyn Receiver + 'a>> + Sync,
 ) {
     for fault in faults {
         let folder = tempfile::tempdir().unwrap();
@@ -76,7 +76,12 @@ impl Around<'_> {
     }
 }
 
-fn case(test: &str, around: &Around<'_>, fault: Fault, mut receiver: Box<dyn Receiver>) -> serde_json::Value {
+fn case(
+    test: &str,
+    around: &Around<'_>,
+    fault: Fault,
+    mut receiver: Box<dyn Receiver + '_>,
+) -> serde_json::Value {
     let mut dice = Dice::new(test);
     let cell = number("FOREBAY_CELL", 1200);
     let moment = |dice: &mut Dice| std::thread::sleep(Duration::from_millis(cell / 2) + dice.millis(0..cell));
@@ -140,4 +145,18 @@ fn nothing_acknowledged_is_lost_between_here_and_a_receiver_of_relp() {
     against(TEST, &ALL, Twice::Kept, |around| {
         Some(Box::new(Relp::start(TEST, around.folder, around.link.place())?))
     });
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_between_here_and_a_search_engine_which_has_it_once() {
+    const TEST: &str = "nothing_acknowledged_is_lost_between_here_and_a_search_engine_which_has_it_once";
+    against(TEST, &ALL, Twice::Removed, |around| {
+        Some(Box::new(Elastic::start(TEST, around.folder, around.link)?))
+    });
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_between_here_and_splunk() {
+    const TEST: &str = "nothing_acknowledged_is_lost_between_here_and_splunk";
+    against(TEST, &ALL, Twice::Kept, |around| Some(Box::new(Hec::start(around.folder, around.link))));
 }

@@ -1,8 +1,11 @@
 //! Receivers of the crash matrix.
 
 use super::scene::Receiver;
-use crate::support::backends::{Place, rsyslog};
+use crate::support::backends::{Noida, Place, Relay, rsyslog};
+use crate::support::link::Link;
 use crate::support::process::{Process, free_port};
+use crate::support::splunk::{Splunk, Token};
+use crate::web::ledger;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -83,5 +86,101 @@ impl Receiver for Relp {
 
     fn dump(&self, to: &Path) {
         fs::copy(self.folder.join("relp.out"), to).unwrap();
+    }
+}
+
+/// A search engine behind a relay, which is what dies and hangs: the one that can be had acknowledges before it
+/// has anything on disk, and loses it in a kill.
+pub(super) struct Elastic<'l> {
+    link: &'l Link,
+    noida: Noida,
+    relay: Relay,
+}
+
+impl<'l> Elastic<'l> {
+    pub(super) fn start(test: &str, folder: &Path, link: &'l Link) -> Option<Self> {
+        let noida = link.there(|| Noida::start(test, folder, Place::HERE))?;
+        let relay = Relay::start(folder, link.place(), noida.elasticsearch);
+        Some(Self { link, noida, relay })
+    }
+}
+
+impl Receiver for Elastic<'_> {
+    fn output(&self) -> String {
+        format!(
+            "format.ecs.original = true\nsink.elasticsearch = {{ url = 'http://{}:{}', index = 'windows', \
+             request.timeout = '1s' }}\n",
+            self.link.place().address,
+            self.relay.port
+        )
+    }
+
+    fn kill(&mut self) {
+        self.relay.kill();
+    }
+
+    fn restart(&mut self) {
+        self.relay.restart();
+    }
+
+    fn freeze(&self) {
+        self.relay.freeze();
+    }
+
+    fn thaw(&self) {
+        self.relay.thaw();
+    }
+
+    fn dump(&self, to: &Path) {
+        self.link.there(|| ledger::read_back(self.noida.elasticsearch, to));
+    }
+}
+
+/// The stand-in for Splunk, with indexer acknowledgement, behind a relay.
+pub(super) struct Hec<'l> {
+    link: &'l Link,
+    splunk: Splunk,
+    relay: Relay,
+}
+
+impl<'l> Hec<'l> {
+    pub(super) fn start(folder: &Path, link: &'l Link) -> Self {
+        let splunk = link.there(Splunk::start);
+        splunk.state().tokens.insert("good".into(), Token { acks: true, ..Token::default() });
+        let relay = Relay::start(folder, link.place(), splunk.receiver.port);
+        Self { link, splunk, relay }
+    }
+}
+
+impl Receiver for Hec<'_> {
+    fn output(&self) -> String {
+        format!(
+            "format.splunk = {{}}\nsink.splunk_hec = {{ url = 'http://{}:{}', token = 'good', ack = 'on', ack_timeout = '5s', \
+             request.timeout = '1s' }}\n",
+            self.link.place().address,
+            self.relay.port
+        )
+    }
+
+    fn kill(&mut self) {
+        self.relay.kill();
+    }
+
+    fn restart(&mut self) {
+        self.relay.restart();
+    }
+
+    fn freeze(&self) {
+        self.relay.freeze();
+    }
+
+    fn thaw(&self) {
+        self.relay.thaw();
+    }
+
+    fn dump(&self, to: &Path) {
+        let state = self.splunk.state();
+        let lines: Vec<&str> = state.events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+        fs::write(to, lines.join("\n")).unwrap();
     }
 }

@@ -266,6 +266,50 @@ pub(crate) fn syslog_ng(test: &str, folder: &Path, configuration: &str, port: u1
     Some(process)
 }
 
+/// Hands connections on to a receiver that listens at the loopback of a place: they can be killed, frozen and cut
+/// off, and what the receiver has stays.
+pub(crate) struct Relay {
+    pub(crate) port: u16,
+    to: u16,
+    place: Place,
+    process: Process,
+    folder: PathBuf,
+}
+
+impl Relay {
+    pub(crate) fn start(folder: &Path, place: Place, to: u16) -> Self {
+        let port = free_port();
+        let process = Self::process(folder, place, port, to);
+        Self { port, to, place, process, folder: folder.to_owned() }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        std::mem::replace(&mut self.process, nothing(&self.folder)).kill();
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.process = Self::process(&self.folder, self.place, self.port, self.to);
+    }
+
+    pub(crate) fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.process.thaw();
+    }
+
+    fn process(folder: &Path, place: Place, port: u16, to: u16) -> Process {
+        let mut command = place.command(Path::new("python3"), folder);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/relay.py"));
+        command.args([&place.address.to_string(), &port.to_string(), "127.0.0.1", &to.to_string()]);
+        let process = Process::start(command);
+        place.answers("the relay", port);
+        process
+    }
+}
+
 /// Head and body of the answer to one request.
 pub(crate) fn http(
     to: SocketAddrV4,

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 pub(crate) struct Link {
-    _near: Process,
+    near: Process,
     far: Process,
 }
 
@@ -22,16 +22,7 @@ impl Link {
             Ok(link) => link,
             Err(why) => return println!("SKIP {test}: {why}"),
         };
-        let network = fs::File::open(format!("/proc/{}/ns/net", link._near.id())).unwrap();
-        std::thread::scope(|scope| {
-            let work = scope.spawn(|| {
-                move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-                work(&link);
-            });
-            if let Err(panic) = work.join() {
-                std::panic::resume_unwind(panic);
-            }
-        });
+        within(link.near.id(), || work(&link));
     }
 
     fn new(folder: &Path) -> Result<Self, String> {
@@ -43,8 +34,8 @@ impl Link {
                 return Err(format!("{program} is not installed"));
             }
         }
-        let link = Self { _near: network(folder)?, far: network(folder)? };
-        let (near, far) = (link._near.id(), link.far.id());
+        let link = Self { near: network(folder)?, far: network(folder)? };
+        let (near, far) = (link.near.id(), link.far.id());
         ip(near, &format!("link add near type veth peer name far netns {far}"))?;
         for (network, name, address) in [(near, "near", NEAR), (far, "far", FAR)] {
             ip(network, "link set lo up")?;
@@ -59,6 +50,11 @@ impl Link {
         Place { address: FAR, network: Some(self.far.id()) }
     }
 
+    /// Runs `work` in the network of receivers; threads that it starts stay there.
+    pub(crate) fn there<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        within(self.far.id(), work)
+    }
+
     pub(crate) fn cut(&self) {
         ip(self.far.id(), "link set far down").unwrap();
     }
@@ -70,6 +66,18 @@ impl Link {
 
 const NEAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+
+/// Runs `work` on a thread of its own in the network of a process.
+fn within<T: Send>(of: u32, work: impl FnOnce() -> T + Send) -> T {
+    let network = fs::File::open(format!("/proc/{of}/ns/net")).unwrap();
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            work()
+        });
+        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
 /// A process in a network of its own.
 fn network(folder: &Path) -> Result<Process, String> {

@@ -76,9 +76,9 @@ fn count(port: u16) -> u64 {
 }
 
 /// Everything in the index, as it was sent.
-fn read_back(port: u16, folder: &Path) -> usize {
+pub(crate) fn read_back(port: u16, to: &Path) -> usize {
     ask(port, "/windows/_refresh", Value::Null);
-    let (mut file, mut count) = (std::fs::File::create(folder.join("read-back.xml")).unwrap(), 0);
+    let (mut file, mut count) = (std::fs::File::create(to).unwrap(), 0);
     let mut page =
         ask(port, "/windows/_search?scroll=1m", json!({ "size": 2000, "query": { "match_all": {} } }));
     loop {
@@ -128,7 +128,7 @@ fn what_hosts_sent_is_in_elasticsearch_once_though_we_are_killed_in_the_middle()
     assert_eq!(hosts.code(), Some(0), "{}", told(site.path()));
     eventually("all is there", || count(noida.elasticsearch) >= 4_000);
     stopped(&site, running);
-    assert_eq!(read_back(noida.elasticsearch, site.path()), 4_000);
+    assert_eq!(read_back(noida.elasticsearch, &site.path().join("read-back.xml")), 4_000);
     verify(&site, 4_000);
 }
 
@@ -143,7 +143,7 @@ fn what_hosts_sent_is_in_opensearch_once() {
     assert_eq!(fleet(&site, 1_000).code(), Some(0), "{}", told(site.path()));
     eventually("all is there", || count(open.port) >= 1_000);
     stopped(&site, running);
-    assert_eq!(read_back(open.port, site.path()), 1_000);
+    assert_eq!(read_back(open.port, &site.path().join("read-back.xml")), 1_000);
     verify(&site, 1_000);
 }
 
