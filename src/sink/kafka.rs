@@ -176,7 +176,7 @@ impl Config {
         #[cfg(not(feature = "kafka"))]
         {
             drop(checked);
-            let why = "this forebay was built without Kafka; build it with `cargo build --release --features kafka`";
+            let why = "this forebay was built without Kafka; build it with `cargo build --release`";
             Err(SinkError::Setting { setting: "", why: why.into() })
         }
     }

@@ -50,7 +50,9 @@ pub struct Sasl {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
+    /// Who it is.
     pub username: String,
+    /// Its password; `${env:…}` and `${file:…}` keep it out of this file.
     pub password: Option<String>,
     /// File with the password; when it changes, the next batch signs in anew.
     pub password_file: Option<PathBuf>,
@@ -59,9 +61,12 @@ pub struct Account {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scram {
+    /// Which SCRAM the user was made for.
     #[serde(default)]
     pub hash: Hash,
+    /// Who it is.
     pub username: String,
+    /// Its password; `${env:…}` and `${file:…}` keep it out of this file.
     pub password: Option<String>,
     /// File with the password; when it changes, the next batch signs in anew.
     pub password_file: Option<PathBuf>,
@@ -91,6 +96,7 @@ pub struct Token {
 pub struct Gssapi {
     /// Who we are: `forebay@EXAMPLE.ORG`.
     pub principal: String,
+    /// The file with its key.
     pub keytab: PathBuf,
     /// First part of the brokers' names.
     #[serde(default = "service_default")]
