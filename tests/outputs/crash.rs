@@ -46,9 +46,9 @@ pub(crate) fn against(
         let folder = tempfile::tempdir().unwrap();
         Link::within(test, folder.path(), |link| {
             let disk = (*fault == Fault::FullDisk).then(|| SmallDisk::mount(folder.path(), 96).unwrap());
-            let around = Around { folder: folder.path(), link, disk: disk.as_ref() };
+            let around = Around { folder: folder.path(), link, fault: *fault, disk: disk.as_ref() };
             let Some(receiver) = open(&around) else { return };
-            let verdict = case(test, &around, *fault, receiver);
+            let verdict = case(test, &around, receiver);
             println!("{test}, {fault:?}: {verdict}");
             let nothing: serde_json::Value = 0.into();
             assert!(verdict["acknowledged"].as_u64() > Some(500), "{fault:?}: {verdict}");
@@ -65,6 +65,7 @@ pub(crate) fn against(
 pub(crate) struct Around<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) link: &'a Link,
+    pub(crate) fault: Fault,
     /// For what the collector writes, where that may fill up.
     disk: Option<&'a SmallDisk>,
 }
@@ -76,18 +77,13 @@ impl Around<'_> {
     }
 }
 
-fn case(
-    test: &str,
-    around: &Around<'_>,
-    fault: Fault,
-    mut receiver: Box<dyn Receiver + '_>,
-) -> serde_json::Value {
+fn case(test: &str, around: &Around<'_>, mut receiver: Box<dyn Receiver + '_>) -> serde_json::Value {
     let mut dice = Dice::new(test);
     let cell = number("FOREBAY_CELL", 1200);
     let moment = |dice: &mut Dice| std::thread::sleep(Duration::from_millis(cell / 2) + dice.millis(0..cell));
     let mut scene = Scene::begin(around.folder, around.place(), &*receiver);
     moment(&mut dice);
-    match fault {
+    match around.fault {
         Fault::Ours => {
             for _ in 0..3 {
                 scene.kill();
