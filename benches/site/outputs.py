@@ -12,6 +12,7 @@ Needs the programs that .ci/run fetches (FOREBAY_BACKENDS) and rsyslog. Capitals
 a folder of their own under DIR (/tmp), which goes away.
 """
 
+import atexit
 import json
 import os
 import pathlib
@@ -45,6 +46,7 @@ class Site:
         self.outputs = outputs
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="forebay-outputs.", dir=os.environ.get("DIR", "/tmp")))
         self.running = {}
+        atexit.register(self.leave)
         self.log = open(self.dir / "log", "wb")
         subprocess.run([FOREBAY, "fleet", URL, "--certificates", "certs", "--mint-only"], cwd=self.dir, check=True,
                        stdout=subprocess.DEVNULL)
@@ -126,13 +128,20 @@ ruleset(name="in") {{ action(type="omfile" file="{self.dir}/relp.out" template="
             if name in self.running:
                 self.signal(name, signal.SIGCONT)
                 self.signal(name, signal.SIGTERM if name == "forebay" else signal.SIGKILL)
-                self.running[name].wait()
-        shutil.rmtree(self.dir)
+                self.running.pop(name).wait()
+        self.leave()
+
+    def leave(self):
+        """Also where something went wrong: nothing stays behind."""
+        for process in self.running.values():
+            process.kill()
+            process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def quantile(before, after, output, share):
     """Of the time from a delivery's receipt to its confirmation, within the bucket as if evenly spread; in ms."""
-    prefix = f'forebay_output_delivery_seconds_bucket{{le="'
+    prefix = 'forebay_output_delivery_seconds_bucket{{le="'
     bounds = []
     for name in after:
         if name.startswith(prefix) and name.endswith(f'output="{output}"}}'):

@@ -5,6 +5,7 @@ use super::secure::Front;
 use super::*;
 use crate::support::authority::{Authority, of_host};
 use crate::support::host::Host;
+use crate::support::splunk::Splunk;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -88,4 +89,40 @@ fn the_ready_collector_for_kafka_brings_events_of_machines_there_over_tls() {
     let records: Vec<u64> = messages.iter().map(|message| record(message).1).collect();
     assert_eq!(records, (1..=100).collect::<Vec<_>>());
     assert!(messages.iter().all(|message| message.topic == "windows.Security"));
+}
+
+#[test]
+fn the_ready_mix_has_everything_in_kafka_and_what_detections_are_about_in_splunk() {
+    const TEST: &str = "the_ready_mix_has_everything_in_kafka_and_what_detections_are_about_in_splunk";
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let Some(broker) = Tansu::start(TEST, root, Place::HERE, Store::Memory) else { return };
+    let splunk = Splunk::start();
+    splunk.state().indexes.insert("wineventlog".into());
+    fs::create_dir_all(root.join("mnt/collector")).unwrap();
+    fs::copy(pipelines().join("sample.evtx"), root.join("mnt/collector/ForwardedEvents.evtx")).unwrap();
+    fs::create_dir_all(root.join("etc/forebay")).unwrap();
+    let token = root.join("etc/forebay/hec.token");
+    fs::write(&token, "good\n").unwrap();
+    fs::set_permissions(token, fs::Permissions::from_mode(0o600)).unwrap();
+    let brokers = "\"kafka-1.example.org:9092\", \"kafka-2.example.org:9092\"";
+    let address = format!("\"127.0.0.1:{}\"", broker.port);
+    let url = splunk.receiver.url();
+    let changes = [(brokers, &*address), ("https://splunk.example.org:8088", &*url), ("[http]\n", "")];
+    moved(root, "kafka-splunk.toml", &changes);
+    let checked = forebay(root, &["check", "--deny-warnings", "kafka-splunk.toml"]).output().unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{}", told(root));
+    let ran = forebay(root, &["run", "--once", "kafka-splunk.toml"]).output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{}", told(root));
+    let messages = reading::all(broker.port, "windows");
+    assert_eq!((messages.len(), reading::distinct_ids(&messages)), (160, 160));
+    let state = splunk.state();
+    let texts: Vec<&str> = state.events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert!(!texts.is_empty() && texts.len() < 160, "{}", texts.len());
+    let kept = ["1102", "4625", "4648", "4672", "4688", "4697", "4720", "4732", "104", "7045", "4104"];
+    let is_kept = |text: &&str| {
+        let has = |id: &&str| text.contains(&format!(">{id}</EventID>"));
+        text.contains("Microsoft-Windows-Sysmon/Operational") || kept.iter().any(has)
+    };
+    assert!(texts.iter().all(is_kept), "{texts:?}");
 }
