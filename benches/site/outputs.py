@@ -141,11 +141,10 @@ ruleset(name="in") {{ action(type="omfile" file="{self.dir}/relp.out" template="
 
 def quantile(before, after, output, share):
     """Of the time from a delivery's receipt to its confirmation, within the bucket as if evenly spread; in ms."""
-    prefix = 'forebay_output_delivery_seconds_bucket{{le="'
     bounds = []
     for name in after:
-        if name.startswith(prefix) and name.endswith(f'output="{output}"}}'):
-            bound = name[len(prefix):].split('"')[0]
+        if name.startswith("forebay_output_delivery_seconds_bucket{") and f'output="{output}"' in name:
+            bound = name.split('le="')[1].split('"')[0]
             bounds.append((float("inf") if bound == "+Inf" else float(bound), after[name] - before.get(name, 0)))
     bounds.sort()
     want, lower, below = bounds[-1][1] * share, 0.0, 0.0
