@@ -73,8 +73,9 @@ fn conclude(context: Context, mechanism: Mechanism, is_acceptor: bool) -> Result
 
 /// What an acceptor's context lasts beyond its ticket: the library's `clockskew`, which nothing else tells.
 fn granted(lifetime: Duration, ends_at: u32) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (now + lifetime).saturating_sub(Duration::from_secs(ends_at.into()))
+    // The library counts a lifetime from the second that has begun.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    (Duration::from_secs(now) + lifetime).saturating_sub(Duration::from_secs(ends_at.into()))
 }
 
 fn name(bytes: Vec<u8>) -> Result<Box<str>, Cause> {
