@@ -464,3 +464,43 @@ fn seeds_of_hec_answer_are_answers_of_splunk() {
         ],
     );
 }
+
+#[test]
+fn seeds_of_otlp_answer_are_answers_of_its_receivers() {
+    check(
+        "otlp_answer",
+        &[
+            ("taken".into(), answer(0, 2, "")),
+            ("told".into(), answer(0, 2, "\n\x0a\x12\x08use gzip")),
+            ("partly".into(), answer(0, 3, "\n\x0b\x08\x02\x12\x07too old")),
+            ("none".into(), answer(0, 3, "\n\x0b\x08\x03\x12\x07too old")),
+            (
+                "json".into(),
+                answer(0, 3, r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"no"}}"#),
+            ),
+            ("status".into(), answer(2, 3, "\x08\x03\x12\x07no time")),
+            ("new".into(), answer(0, 1, "\n\x02\x18\x01\x12\x01x\x19abcdefgh\x1dabcd")),
+            ("busy".into(), answer(7, 1, "")),
+            ("proxy".into(), answer(0, 1, "<html>hello</html>")),
+        ],
+    );
+}
+
+#[test]
+fn seeds_of_token_answer_are_answers_of_tenants() {
+    let said = |status: u8, body: &str| [&[status], body.as_bytes()].concat();
+    let granted = r#"{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"ey.x"}"#;
+    let denied = r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret. Trace ID: 1","error_codes":[7000215]}"#;
+    check(
+        "token_answer",
+        &[
+            ("granted".into(), said(0, granted)),
+            ("text".into(), said(0, &granted.replace(":3599", ":\"3599\""))),
+            ("denied".into(), said(4, denied)),
+            ("tenant".into(), said(3, &denied.replace("7000215", "90002"))),
+            ("later".into(), said(3, r#"{"error":"temporarily_unavailable"}"#)),
+            ("busy".into(), said(6, "")),
+            ("proxy".into(), said(0, "<html>sign in</html>")),
+        ],
+    );
+}

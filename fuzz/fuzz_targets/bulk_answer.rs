@@ -39,6 +39,7 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         Reading::Numbered(_) => panic!("there are no numbers here"),
+        Reading::Noted(_) | Reading::Unclear { .. } | Reading::Failed(_) => panic!("nobody says that here"),
         Reading::Again(_) | Reading::TooLarge(_) | Reading::Refused(_) | Reading::Locked(_) => {}
     }
 });

@@ -35,6 +35,9 @@ fuzz_target!(|data: &[u8]| {
                     }
                 }
             }
+            Reading::Noted(_) | Reading::Unclear { .. } | Reading::Failed(_) => {
+                panic!("nobody says that here")
+            }
             Reading::Again(_) | Reading::TooLarge(_) | Reading::Refused(_) | Reading::Locked(_) => {}
         }
     }

@@ -7,8 +7,8 @@ use super::place::{at, tell_at};
 use super::tree::{Notes, Part};
 use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
-use crate::sink::SinkConfig;
 use crate::sink::http::Body;
+use crate::sink::{SinkConfig, otlp};
 
 /// The format of an output, written or meant. None when an error was told.
 pub(super) fn format(
@@ -92,6 +92,19 @@ fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'s
         }
         _ => {}
     }
+    if sink.sentinel.is_some() && (!is_json || splunk.is_some()) {
+        return Some((
+            "`sink.sentinel` takes objects of JSON, whose members are the columns of its stream",
+            "write `format.json = {}`, and let the rule's transformation make columns of it",
+        ));
+    }
+    let is_map = sink.otlp.as_ref().is_some_and(|otlp| otlp.body == otlp::Body::Map);
+    if is_map && !is_json {
+        return Some((
+            "`sink.otlp.body = \"map\"` makes a map of JSON",
+            "write a format of JSON, or `body = \"text\"`",
+        ));
+    }
     let is_array = sink.http.as_ref().is_some_and(|http| http.body == Body::Array);
     (is_array && !is_json).then_some((
         "`sink.http.body = \"array\"` makes an array of JSON",
@@ -101,5 +114,10 @@ fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'s
 
 /// Whether the far end may refuse single events for good.
 pub(super) fn refuses(sink: &SinkConfig) -> bool {
-    sink.evtx.is_some() || sink.elasticsearch.is_some() || sink.splunk_hec.is_some() || sink.http.is_some()
+    sink.evtx.is_some()
+        || sink.elasticsearch.is_some()
+        || sink.http.is_some()
+        || sink.otlp.is_some()
+        || sink.sentinel.is_some()
+        || sink.splunk_hec.is_some()
 }

@@ -632,3 +632,33 @@ fn a_message_of_syslog_has_its_own_framing_and_datagrams_are_warned_of() {
     let told = sent("", "relp = { address = 'siem' }");
     assert!(told.starts_with("error: p.toml:5:") && told.contains("siem.example.org:6514"), "{told}");
 }
+
+#[test]
+fn what_opentelemetry_and_sentinel_take_is_told_at_the_format() {
+    let told = |format: &str, sink: &str| {
+        checked(&[&format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\ndead_letter.path = '/d'\n{format}sink.{sink}\n"
+        )])
+        .told()
+    };
+    const SENTINEL: &str = "sentinel = { url = 'https://x', dcr = 'dcr-1', stream = 'Custom-X', tenant = 't', \
+                            client_id = 'c', client_secret_file = '/run/secrets/s' }";
+    const TEXT: &str = "otlp = { url = 'https://x:4318' }";
+    const MAP: &str = "otlp = { url = 'https://x:4318', body = 'map' }";
+    for sink in [SENTINEL, TEXT, MAP] {
+        for format in ["", "format.json = {}\n", "format.ecs = {}\n"] {
+            assert_eq!(told(format, sink), "", "{format}{sink}");
+        }
+    }
+    assert_eq!(told("format.xml = {}\n", TEXT), "");
+    for (format, sink, words) in [
+        ("format.xml = {}\n", SENTINEL, "`sink.sentinel` takes objects of JSON"),
+        ("format.splunk = {}\n", SENTINEL, "`sink.sentinel` takes objects of JSON"),
+        ("format.xml = {}\n", MAP, "makes a map of JSON"),
+    ] {
+        let told = told(format, sink);
+        assert!(told.starts_with("error: p.toml:6:") && told.contains(words), "{told}");
+    }
+    let wrong = told("", &SENTINEL.replace("dcr-1", "rule"));
+    assert!(wrong.starts_with("error: p.toml:6:") && wrong.contains("immutable id"), "{wrong}");
+}

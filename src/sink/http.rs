@@ -15,8 +15,7 @@ use crate::filter::OneOrMany;
 use crate::format::Framing;
 use crate::units::ByteSize;
 use bytes::Bytes;
-use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,8 +95,6 @@ impl Default for StatusConfig {
 const REQUEST_BYTES: u64 = 1 << 20;
 /// Only its beginning is told to anybody.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// Headers that are ours to write.
-const OURS: [&str; 5] = ["host", "content-length", "transfer-encoding", "content-encoding", "connection"];
 
 impl Config {
     /// The checked sink; nothing is touched before its first use.
@@ -106,24 +103,11 @@ impl Config {
     /// Names the setting that cannot be.
     pub fn open(&self) -> Result<Http, SinkError> {
         let wrong = |setting, why: String| SinkError::Setting { setting, why };
-        let mut headers = HeaderMap::new();
         let kind = match self.body {
             Body::Lines => "application/x-ndjson",
             Body::Array => "application/json",
         };
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        for (name, value) in &self.headers {
-            let parsed = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::from_str(value).ok());
-            match parsed {
-                Some((header, _)) if OURS.contains(&header.as_str()) => {
-                    return Err(wrong("headers", format!("`{name}` is written by forebay itself")));
-                }
-                Some((header, value)) => headers.insert(header, value),
-                None => {
-                    return Err(wrong("headers", format!("`{name}` or its value cannot stand in a header")));
-                }
-            };
-        }
+        let headers = web::headers(kind, &self.headers)?;
         let credentials = Credentials::of(&self.auth).map_err(|(setting, why)| wrong(setting, why))?;
         let meanings = Meanings {
             taken: patterns(&self.status.taken).map_err(|why| wrong("status.taken", why))?,

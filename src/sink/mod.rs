@@ -14,11 +14,13 @@ pub mod http;
 pub mod kafka;
 pub mod keep;
 pub mod name;
+pub mod otlp;
 pub mod path;
 pub mod receiver;
 pub mod relp;
 #[cfg(feature = "kafka")]
 mod secret;
+pub mod sentinel;
 pub mod splunk_hec;
 pub mod stdout;
 pub mod syslog;
@@ -202,8 +204,12 @@ pub struct SinkConfig {
     pub http: Option<http::Config>,
     /// Kafka, and what speaks its protocol.
     pub kafka: Option<kafka::Config>,
+    /// OpenTelemetry's collector, and what takes what these send.
+    pub otlp: Option<otlp::Config>,
     /// A receiver of syslog messages that confirms each.
     pub relp: Option<relp::Config>,
+    /// Microsoft Sentinel, by the Logs Ingestion API.
+    pub sentinel: Option<sentinel::Config>,
     /// Splunk, by its HTTP Event Collector.
     pub splunk_hec: Option<splunk_hec::Config>,
     /// The standard output of the process.
@@ -245,7 +251,9 @@ impl SinkConfig {
         match self {
             Self { elasticsearch: Some(elasticsearch), .. } => elasticsearch.probe(output).await,
             Self { kafka: Some(kafka), .. } => kafka.probe(output).await,
+            Self { otlp: Some(otlp), .. } => otlp.probe(output).await,
             Self { relp: Some(relp), .. } => relp.probe(output).await,
+            Self { sentinel: Some(sentinel), .. } => sentinel.probe(output).await,
             Self { splunk_hec: Some(hec), .. } => hec.probe(output).await,
             Self { syslog: Some(syslog), .. } => syslog.probe(output).await,
             _ => Vec::new(),
@@ -262,6 +270,8 @@ impl SinkConfig {
         let own = [
             self.elasticsearch.as_ref().map(elasticsearch::Config::batch_bytes),
             self.http.as_ref().map(http::Config::batch_bytes),
+            self.otlp.as_ref().map(otlp::Config::batch_bytes),
+            self.sentinel.as_ref().map(sentinel::Config::batch_bytes),
             self.splunk_hec.as_ref().map(splunk_hec::Config::batch_bytes),
         ];
         // Where larger writes and requests stop being faster.
@@ -292,6 +302,12 @@ impl SinkConfig {
         if let Some(http) = &self.http {
             sinks.push(Box::new(http.open()?));
         }
+        if let Some(otlp) = &self.otlp {
+            sinks.push(Box::new(otlp.open()?));
+        }
+        if let Some(sentinel) = &self.sentinel {
+            sinks.push(Box::new(sentinel.open()?));
+        }
         if let Some(hec) = &self.splunk_hec {
             sinks.push(Box::new(hec.open()?));
         }
@@ -311,7 +327,8 @@ impl SinkConfig {
 pub enum SinkError {
     #[error(
         "{0} of the destinations is set; write exactly one of `sink.elasticsearch`, `sink.evtx`, `sink.file`, \
-         `sink.http`, `sink.kafka`, `sink.relp`, `sink.splunk_hec`, `sink.stdout`, `sink.syslog`"
+         `sink.http`, `sink.kafka`, `sink.otlp`, `sink.relp`, `sink.sentinel`, `sink.splunk_hec`, `sink.stdout`, \
+         `sink.syslog`"
     )]
     NotOne(&'static str),
     #[error(transparent)]

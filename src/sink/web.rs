@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `address` | what stands in `url` |
 //! | `credentials` | the `Authorization` header, from files that are read again when they change |
+//! | `token` | one that is fetched with a secret |
 //! | `client` | connections, kept and made; one request and its answer |
 //! | `answer` | an answer, and what every protocol means by its status |
 //! | `pack` | the body of a request, compressed |
@@ -34,22 +35,28 @@ pub(super) mod pack;
 pub(super) mod progress;
 pub mod reading;
 pub(super) mod request;
+pub mod token;
 
 pub use pack::Compression;
 
-use super::SinkError;
+use super::{Encoded, SinkError};
 use crate::auth::tls::outgoing;
 use crate::filter::OneOrMany;
 use crate::finding::Finding;
 use crate::units::{ByteSize, Span};
 use address::Address;
+use answer::Answer;
 use bytes::Bytes;
 use client::{Ask, Client, Timing, Trouble};
-use hyper::{HeaderMap, Method};
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use reading::Reading;
 use request::{Protocol, Shared};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use token::Unsigned;
 
 /// How requests are made.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -161,42 +168,89 @@ pub(super) fn escaped(value: &str) -> String {
     out
 }
 
+/// Headers that are ours to write.
+const OURS: [&str; 5] = ["host", "content-length", "transfer-encoding", "content-encoding", "connection"];
+
+/// The headers of every request: what the body is, and those that were written.
+pub(super) fn headers(
+    kind: &'static str,
+    written: &BTreeMap<String, String>,
+) -> Result<HeaderMap, SinkError> {
+    let wrong = |why: String| SinkError::Setting { setting: "headers", why };
+    let mut headers = HeaderMap::new();
+    headers.insert(hyper::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    for (name, value) in written {
+        let parsed = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::from_str(value).ok());
+        match parsed {
+            Some((header, _)) if OURS.contains(&header.as_str()) => {
+                return Err(wrong(format!("`{name}` is written by forebay itself")));
+            }
+            Some((header, value)) => headers.insert(header, value),
+            None => return Err(wrong(format!("`{name}` or its value cannot stand in a header"))),
+        };
+    }
+    Ok(headers)
+}
+
 /// Asks each address for this path, and tells under the name of the output what is not well.
 pub(super) async fn probe<P: Protocol>(shared: &Shared<P>, path: &str, output: &str) -> Vec<Finding> {
+    let ask = Ask { method: Method::GET, path: path.into(), headers: HeaderMap::new(), body: Bytes::new() };
+    let doubt = |answer: &Answer| {
+        (!answer.is_success()).then(|| Finding {
+            what: format!("{} is not ready for events", answer.peer),
+            why: format!("{}: {}", answer.status, answer.words()),
+            fix: SEE.into(),
+        })
+    };
+    probe_with(shared, ask, output, &doubt).await
+}
+
+/// Sends each address a request without events, and tells under the name of the output what follows.
+pub(super) async fn probe_empty<P: Protocol>(shared: &Shared<P>, output: &str) -> Vec<Finding> {
+    let (mut ask, mut body) = (shared.protocol.ask(), Vec::new());
+    shared.protocol.write(&Encoded::default(), &[], &mut body);
+    ask.body = body.into();
+    let doubt = |answer: &Answer| match shared.protocol.read(answer, 0) {
+        Reading::Locked(finding) => Some(finding),
+        Reading::Again(setback) | Reading::Failed(setback) => setback.finding,
+        // Who finds fault with the body has let us in.
+        _ => None,
+    };
+    probe_with(shared, ask, output, &doubt).await
+}
+
+const SEE: &str = "see its own log, and whether `url` leads to it";
+
+/// What an answer says against sending events.
+type Doubt<'d> = dyn Fn(&Answer) -> Option<Finding> + Send + Sync + 'd;
+
+async fn probe_with<P: Protocol>(
+    shared: &Shared<P>,
+    ask: Ask,
+    output: &str,
+    doubt: &Doubt<'_>,
+) -> Vec<Finding> {
     let told = Mutex::new(Vec::new());
     let report = |finding: Finding| {
         let what = format!("output `{output}`: {}", finding.what);
         told.lock().unwrap_or_else(PoisonError::into_inner).push(Finding { what, ..finding });
     };
-    let ask = Ask { method: Method::GET, path: path.into(), headers: HeaderMap::new(), body: Bytes::new() };
-    match shared.signed(ask) {
-        Err(finding) => report(finding),
+    match shared.signed_anew(ask, None, &report).await {
+        Err(Unsigned::Locked(finding)) => report(finding),
+        Err(Unsigned::Later(setback)) => setback.finding.into_iter().for_each(&report),
         Ok(ask) => {
             for endpoint in 0..shared.client.endpoints() {
-                if let Some(finding) = asked(shared, endpoint, &ask, &report).await {
-                    report(finding);
-                }
+                let doubted = match shared.client.ask_one(endpoint, &ask, &report).await {
+                    Ok(answer) => doubt(&answer),
+                    Err(Trouble::Unsent { finding, .. }) => Some(finding),
+                    Err(Trouble::Unanswered { peer, reason, .. }) => {
+                        let what = format!("{peer} does not answer");
+                        Some(Finding { what, why: reason, fix: SEE.into() })
+                    }
+                };
+                doubted.into_iter().for_each(&report);
             }
         }
     }
     told.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn asked<P: Protocol>(
-    shared: &Shared<P>,
-    endpoint: usize,
-    ask: &Ask,
-    report: &client::Report<'_>,
-) -> Option<Finding> {
-    const FIX: &str = "see its own log, and whether `url` leads to it";
-    let (what, why) = match shared.client.ask_one(endpoint, ask, report).await {
-        Ok(answer) if answer.is_success() => return None,
-        Ok(answer) => (
-            format!("{} is not ready for events", answer.peer),
-            format!("{}: {}", answer.status, answer.words()),
-        ),
-        Err(Trouble::Unsent { finding, .. }) => return Some(finding),
-        Err(Trouble::Unanswered { peer, reason, .. }) => (format!("{peer} does not answer"), reason),
-    };
-    Some(Finding { what, why, fix: FIX.into() })
 }

@@ -9,6 +9,7 @@ use super::pace::Pace;
 use super::progress::{Chunk, Progress, Waiting};
 use super::reading::{Fate, Reading, Setback};
 use super::request::{ASIDE_BYTES_MIN, Answered, Done, Outcome, Protocol, Shared, request};
+use super::token::Unsigned;
 use crate::auth::files::Stamp;
 use crate::finding::Finding;
 use crate::sink::{Attachment, Encoded, SendError, Sent};
@@ -22,6 +23,12 @@ use tokio::time::Instant;
 const LOCKED_PAUSE: Duration = Duration::from_secs(60);
 /// How often the file with the credentials is looked at meanwhile.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// So often a receiver may fail over a batch before what it fails over is looked for: one that fails over everything
+/// would send the whole basin to the dead letter otherwise.
+const FAILURES_MAX: u32 = 20;
+/// Smallest request to a receiver that refuses parts of requests without saying which.
+const UNCLEAR_BYTES_MIN: usize = 16 * 1024;
+
 pub(crate) struct Courier<P> {
     shared: Arc<Shared<P>>,
     pace: Pace,
@@ -29,6 +36,13 @@ pub(crate) struct Courier<P> {
     bytes_max: usize,
     /// Less still for this batch, since a connection ended in the middle of one.
     narrow: Option<usize>,
+    /// Less, for some batches, since it was refused a part without being told which: the fewer events are in a
+    /// request, the fewer of them share that.
+    unclear: Option<usize>,
+    is_unclear: bool,
+    /// Attempts at this batch that the receiver failed over.
+    failures: u32,
+    has_failed: bool,
     progress: Option<Progress>,
     /// The credentials that did not let us in.
     locked: Option<Stamp>,
@@ -42,6 +56,10 @@ impl<P: Protocol> Courier<P> {
             pace: Pace::new(concurrency_max),
             bytes_max,
             narrow: None,
+            unclear: None,
+            is_unclear: false,
+            failures: 0,
+            has_failed: false,
             progress: None,
             locked: None,
             attachment: None,
@@ -81,13 +99,18 @@ impl<P: Protocol> Courier<P> {
     /// Each event has its answer.
     pub(crate) fn end(&mut self, batch: &Arc<Encoded>) -> Sent {
         self.progress(batch);
-        self.narrow = None;
+        (self.narrow, self.failures) = (None, 0);
+        if !std::mem::take(&mut self.is_unclear) {
+            let wider = self.unclear.map(|bytes| bytes.saturating_mul(2));
+            self.unclear = wider.filter(|bytes| *bytes < self.bytes_max);
+        }
         self.progress.take().map_or(Sent::Confirmed, Progress::end)
     }
 
     /// Sends all that is open, once; after it nothing is but what waits for an acknowledgement.
     pub(crate) async fn carry(&mut self, batch: &Arc<Encoded>) -> Result<(), SendError> {
-        let bytes_max = self.narrow.map_or(self.bytes_max, |narrow| narrow.min(self.bytes_max));
+        let limits = [Some(self.bytes_max), self.narrow, self.unclear];
+        let bytes_max = limits.into_iter().flatten().min().unwrap_or(self.bytes_max);
         let beside = self.shared.protocol.beside();
         let mut queue = self.progress(batch).chunks(bytes_max, beside);
         let mut setback: Option<Setback> = None;
@@ -113,6 +136,9 @@ impl<P: Protocol> Courier<P> {
             }
         }
         self.gauge();
+        if std::mem::take(&mut self.has_failed) {
+            self.failures += 1;
+        }
         match setback {
             None => Ok(()),
             Some(setback) => Err(setback.into()),
@@ -129,21 +155,31 @@ impl<P: Protocol> Courier<P> {
     ) -> Option<Setback> {
         let (reading, by) = match outcome {
             Outcome::Read(reading, by) => (reading, by),
-            Outcome::NoCredentials(finding) => {
+            Outcome::Unsigned(Unsigned::Locked(finding)) => {
                 let peer = self.shared.client.peer(0).to_owned();
                 return Some(self.lock(peer, finding));
             }
+            Outcome::Unsigned(Unsigned::Later(setback)) => return Some(self.setback(&chunk, *setback)),
             Outcome::Trouble(trouble) => return Some(self.trouble(&chunk, trouble)),
         };
         if !matches!(reading, Reading::Locked(_)) {
             self.locked = None;
         }
-        if !matches!(&reading, Reading::Again(_) | Reading::Each(_, Some(_)) | Reading::Locked(_)) {
+        let is_complaint = matches!(
+            &reading,
+            Reading::Again(_) | Reading::Failed(_) | Reading::Each(_, Some(_)) | Reading::Locked(_)
+        );
+        if !is_complaint {
             self.pace.answered(after, is_full);
         }
+        let may_fail = self.failures < FAILURES_MAX;
         let progress = self.progress(batch);
         match reading {
             Reading::Taken => progress.taken(&chunk.items),
+            Reading::Noted(finding) => {
+                progress.taken(&chunk.items);
+                self.report()(finding);
+            }
             Reading::Numbered(number) => {
                 let since = Instant::now();
                 progress.wait(Waiting { endpoint: by.endpoint, number, items: chunk.items, since });
@@ -169,16 +205,44 @@ impl<P: Protocol> Courier<P> {
             }
             Reading::Again(setback) => return Some(self.setback(&chunk, setback)),
             Reading::TooLarge(words) => self.too_large(batch, chunk, &by, words, queue),
-            Reading::Refused(words) => match chunk.halves() {
-                (one, None) => progress.refused(one.items[0], format!("{} refused: {words}", by.peer)),
-                (first, Some(second)) => {
-                    queue.push_front(second);
-                    queue.push_front(first);
-                }
-            },
+            Reading::Failed(setback) if may_fail => {
+                self.has_failed = true;
+                return Some(self.setback(&chunk, setback));
+            }
+            Reading::Refused(words) | Reading::Failed(Setback { reason: words, .. }) => {
+                self.search(batch, chunk, &by, words, queue);
+            }
+            Reading::Unclear { words, finding } => {
+                let reason = format!("{} refused {words}", by.peer);
+                chunk.items.iter().for_each(|item| progress.refused(*item, reason.clone()));
+                let less = (chunk.bytes / 8).max(UNCLEAR_BYTES_MIN);
+                self.unclear = Some(self.unclear.map_or(less, |unclear| unclear.min(less)));
+                self.is_unclear = true;
+                self.report()(finding);
+            }
             Reading::Locked(finding) => return Some(self.lock(by.peer, finding)),
         }
         None
+    }
+
+    /// What is refused is one of these.
+    fn search(
+        &mut self,
+        batch: &Arc<Encoded>,
+        chunk: Chunk,
+        by: &Answered,
+        words: String,
+        queue: &mut VecDeque<Chunk>,
+    ) {
+        match chunk.halves() {
+            (one, None) => {
+                self.progress(batch).refused(one.items[0], format!("{} refused: {words}", by.peer));
+            }
+            (first, Some(second)) => {
+                queue.push_front(second);
+                queue.push_front(first);
+            }
+        }
     }
 
     fn too_large(

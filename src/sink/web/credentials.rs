@@ -2,6 +2,8 @@
 //!
 //! Promise: a secret is in no finding and no log. Must not know: who asks for it.
 
+use super::client::Report;
+use super::token::{Tokens, Unsigned};
 use crate::auth::files::{Stamp, is_open_to_others};
 use crate::finding::Finding;
 use base64::Engine as _;
@@ -68,7 +70,15 @@ impl Secret {
         }
     }
 
-    fn read(&self) -> Result<String, Finding> {
+    /// The file that it stands in.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Text(_) => None,
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<String, Finding> {
         let path = match self {
             Self::Text(text) => return Ok(text.clone()),
             Self::File(path) => path,
@@ -102,6 +112,8 @@ impl Secret {
 pub(crate) struct Credentials {
     scheme: Option<(Scheme, Secret)>,
     known: Mutex<Option<(Stamp, HeaderValue)>>,
+    /// Where it is fetched instead.
+    tokens: Option<Tokens>,
 }
 
 #[derive(Clone, Debug)]
@@ -115,7 +127,12 @@ pub(crate) enum Scheme {
 
 impl Credentials {
     pub(crate) fn new(scheme: Option<(Scheme, Secret)>) -> Self {
-        Self { scheme, known: Mutex::new(None) }
+        Self { scheme, known: Mutex::new(None), tokens: None }
+    }
+
+    /// Those that are fetched with a secret.
+    pub(crate) fn fetching(tokens: Tokens) -> Self {
+        Self { scheme: None, known: Mutex::new(None), tokens: Some(tokens) }
     }
 
     /// # Errors
@@ -175,15 +192,28 @@ impl Credentials {
         Ok(Some(header))
     }
 
-    /// What changes with the file.
-    pub(crate) fn stamp(&self) -> Stamp {
-        Stamp::of(self.file())
+    /// The same, fetched where it must be; then another one than what was `refused`.
+    pub(crate) async fn fetched(
+        &self,
+        refused: Option<&HeaderValue>,
+        report: &Report<'_>,
+    ) -> Result<Option<HeaderValue>, Unsigned> {
+        match &self.tokens {
+            Some(tokens) => tokens.header(refused, report).await.map(Some),
+            None => self.header().map_err(Unsigned::Locked),
+        }
     }
 
-    fn file(&self) -> Option<&Path> {
-        match &self.scheme {
-            Some((_, Secret::File(path))) => Some(path),
-            _ => None,
+    /// Whether asking for another one may help who is not let in.
+    pub(crate) fn can_be_renewed(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// What changes with the file.
+    pub(crate) fn stamp(&self) -> Stamp {
+        match &self.tokens {
+            Some(tokens) => tokens.stamp(),
+            None => Stamp::of(self.scheme.as_ref().and_then(|(_, secret)| secret.file())),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
     Taken,
+    /// Taken, and the receiver has something to say.
+    Noted(Finding),
     /// Taken, and the receiver will tell under this number when they are safe.
     Numbered(u64),
     /// Item by item; with a setback those that are open are not sent again at once.
@@ -18,6 +20,13 @@ pub enum Reading {
     TooLarge(String),
     /// Something in it, and it is not known what. Nothing was taken.
     Refused(String),
+    /// Some items were taken, the others never will be, and nobody says which: none is sent again.
+    Unclear {
+        words: String,
+        finding: Finding,
+    },
+    /// The receiver failed over the request and does not expect it again. Nothing was taken.
+    Failed(Setback),
     /// Nothing is taken before an operator has done something.
     Locked(Finding),
 }

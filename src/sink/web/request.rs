@@ -3,11 +3,12 @@
 //! Must not know: what follows from the answer.
 
 use super::answer::Answer;
-use super::client::{Ask, Client, Trouble};
+use super::client::{Ask, Client, Report, Trouble};
 use super::credentials::Credentials;
 use super::pack::Compression;
 use super::progress::Chunk;
 use super::reading::Reading;
+use super::token::Unsigned;
 use crate::finding::Finding;
 use crate::sink::Encoded;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue};
@@ -50,7 +51,7 @@ pub(super) struct Done {
 pub(super) enum Outcome {
     Read(Reading, Answered),
     Trouble(Trouble),
-    NoCredentials(Finding),
+    Unsigned(Unsigned),
 }
 
 /// By whom.
@@ -70,6 +71,32 @@ impl<P: Protocol> Shared<P> {
         }
         Ok(ask)
     }
+
+    /// The same where that may have to be fetched; other than what was `refused`.
+    pub(crate) async fn signed_anew(
+        &self,
+        mut ask: Ask,
+        refused: Option<&HeaderValue>,
+        report: &Report<'_>,
+    ) -> Result<Ask, Unsigned> {
+        if let Some(header) = self.credentials.fetched(refused, report).await? {
+            ask.headers.insert(AUTHORIZATION, header);
+        }
+        Ok(ask)
+    }
+
+    /// Asks whichever address can be reached. Who is not let in with a token asks once more with a new one.
+    async fn asked(&self, ask: Ask, report: &Report<'_>) -> Result<Result<Answer, Trouble>, Unsigned> {
+        let signed = self.signed_anew(ask, None, report).await?;
+        let answer = self.client.ask(&signed, report).await;
+        let is_shut_out = matches!(&answer, Ok(Answer { status: 401 | 403, .. }));
+        if !(is_shut_out && self.credentials.can_be_renewed()) {
+            return Ok(answer);
+        }
+        let refused = signed.headers.get(AUTHORIZATION).cloned();
+        let again = self.signed_anew(signed, refused.as_ref(), report).await?;
+        Ok(self.client.ask(&again, report).await)
+    }
 }
 
 pub(super) async fn request<P: Protocol>(
@@ -78,12 +105,7 @@ pub(super) async fn request<P: Protocol>(
     chunk: Chunk,
     report: impl Fn(Finding) + Send + Sync,
 ) -> Done {
-    let mut ask = match shared.signed(shared.protocol.ask()) {
-        Ok(ask) => ask,
-        Err(finding) => {
-            return Done { chunk, outcome: Outcome::NoCredentials(finding), after: Duration::ZERO };
-        }
-    };
+    let mut ask = shared.protocol.ask();
     if let Some(name) = shared.compression.name() {
         ask.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     }
@@ -106,12 +128,13 @@ pub(super) async fn request<P: Protocol>(
     };
     drop(batch);
     let begun = Instant::now();
-    let outcome = match shared.client.ask(&ask, &report).await {
-        Ok(answer) => {
+    let outcome = match shared.asked(ask, &report).await {
+        Ok(Ok(answer)) => {
             let reading = shared.protocol.read(&answer, chunk.items.len());
             Outcome::Read(reading, Answered { endpoint: answer.endpoint, peer: answer.peer })
         }
-        Err(trouble) => Outcome::Trouble(trouble),
+        Ok(Err(trouble)) => Outcome::Trouble(trouble),
+        Err(unsigned) => Outcome::Unsigned(unsigned),
     };
     Done { chunk, outcome, after: begun.elapsed() }
 }
