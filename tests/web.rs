@@ -3,6 +3,8 @@
 mod elastic;
 mod http;
 pub(crate) mod ledger;
+mod otlp;
+mod sentinel;
 mod splunk;
 mod tls;
 mod trouble;

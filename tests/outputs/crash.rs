@@ -1,6 +1,6 @@
 //! The crash matrix: what can go wrong around an output, against each kind of receiver.
 
-use super::receivers::{Elastic, Files, Hec, Relp};
+use super::receivers::{Azure, Elastic, Files, Hec, Otel, Relp};
 use super::scene::{Receiver, Scene};
 use crate::support::dice::{Dice, number};
 use crate::support::link::Link;
@@ -155,4 +155,16 @@ fn nothing_acknowledged_is_lost_between_here_and_a_search_engine_which_has_it_on
 fn nothing_acknowledged_is_lost_between_here_and_splunk() {
     const TEST: &str = "nothing_acknowledged_is_lost_between_here_and_splunk";
     against(TEST, &ALL, Twice::Kept, |around| Some(Box::new(Hec::start(around.folder, around.link))));
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_between_here_and_a_receiver_of_otlp() {
+    const TEST: &str = "nothing_acknowledged_is_lost_between_here_and_a_receiver_of_otlp";
+    against(TEST, &ALL, Twice::Kept, |around| Some(Box::new(Otel::start(TEST, around.folder, around.link)?)));
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_between_here_and_sentinel() {
+    const TEST: &str = "nothing_acknowledged_is_lost_between_here_and_sentinel";
+    against(TEST, &ALL, Twice::Kept, |around| Some(Box::new(Azure::start(around.folder, around.link))));
 }

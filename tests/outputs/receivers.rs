@@ -1,9 +1,10 @@
 //! Receivers of the crash matrix.
 
 use super::scene::Receiver;
-use crate::support::backends::{Noida, Place, Relay, rsyslog};
+use crate::support::backends::{Noida, OtelTap, Place, Relay, rsyslog};
 use crate::support::link::Link;
-use crate::support::process::{Process, free_port};
+use crate::support::process::{Process, eventually, free_port};
+use crate::support::sentinel::{SECRET, Sentinel};
 use crate::support::splunk::{Splunk, Token};
 use crate::web::ledger;
 use std::fs;
@@ -181,6 +182,106 @@ impl Receiver for Hec<'_> {
     fn dump(&self, to: &Path) {
         let state = self.splunk.state();
         let lines: Vec<&str> = state.events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+        fs::write(to, lines.join("\n")).unwrap();
+    }
+}
+
+/// oteltap behind a relay, which is what dies and hangs: it keeps nothing over a kill.
+pub(super) struct Otel<'l> {
+    link: &'l Link,
+    tap: OtelTap,
+    relay: Relay,
+}
+
+impl<'l> Otel<'l> {
+    pub(super) fn start(test: &str, folder: &Path, link: &'l Link) -> Option<Self> {
+        let tap = link.there(|| OtelTap::start(test, folder, Place::HERE))?;
+        let relay = Relay::start(folder, link.place(), tap.port);
+        Some(Self { link, tap, relay })
+    }
+}
+
+impl Receiver for Otel<'_> {
+    fn output(&self) -> String {
+        format!(
+            "format.json = {{}}\nsink.otlp = {{ url = 'http://{}:{}', request = {{ timeout = '1s', \
+             compression = 'none' }} }}\n",
+            self.link.place().address,
+            self.relay.port
+        )
+    }
+
+    fn kill(&mut self) {
+        self.relay.kill();
+    }
+
+    fn restart(&mut self) {
+        self.relay.restart();
+    }
+
+    fn freeze(&self) {
+        self.relay.freeze();
+    }
+
+    fn thaw(&self) {
+        self.relay.thaw();
+    }
+
+    fn dump(&self, to: &Path) {
+        // It answers before it prints.
+        let mut count = 0;
+        eventually("it has printed all", || {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            let before = std::mem::replace(&mut count, self.tap.records().len());
+            before == count && count > 0
+        });
+        fs::write(to, self.tap.bodies().join("\n")).unwrap();
+    }
+}
+
+/// The stand-in for Azure Monitor and the tenant, behind a relay.
+pub(super) struct Azure<'l> {
+    link: &'l Link,
+    sentinel: Sentinel,
+    relay: Relay,
+}
+
+impl<'l> Azure<'l> {
+    pub(super) fn start(folder: &Path, link: &'l Link) -> Self {
+        let sentinel = link.there(Sentinel::start);
+        // Tokens end while a case goes on.
+        sentinel.state().lives = 2;
+        let relay = Relay::start(folder, link.place(), sentinel.receiver.port);
+        Self { link, sentinel, relay }
+    }
+}
+
+impl Receiver for Azure<'_> {
+    fn output(&self) -> String {
+        let at = format!("http://{}:{}", self.link.place().address, self.relay.port);
+        let more = format!("client_secret = '{SECRET}'\nrequest.timeout = '1s'\n");
+        let sink = self.sentinel.sink(&at, &more).replace("[sentinel]", "[output.it.sink.sentinel]");
+        format!("format.json = {{}}\n{sink}")
+    }
+
+    fn kill(&mut self) {
+        self.relay.kill();
+    }
+
+    fn restart(&mut self) {
+        self.relay.restart();
+    }
+
+    fn freeze(&self) {
+        self.relay.freeze();
+    }
+
+    fn thaw(&self) {
+        self.relay.thaw();
+    }
+
+    fn dump(&self, to: &Path) {
+        let lines: Vec<String> = self.sentinel.state().events.iter().map(ToString::to_string).collect();
         fs::write(to, lines.join("\n")).unwrap();
     }
 }

@@ -224,6 +224,54 @@ impl OpenSearch {
     }
 }
 
+/// A receiver of OTLP, which prints what it reads. It listens on the loopback, and reads no gzip.
+pub(crate) struct OtelTap {
+    pub(crate) port: u16,
+    printed: PathBuf,
+    _process: Process,
+}
+
+impl OtelTap {
+    pub(crate) fn start(test: &str, folder: &Path, place: Place) -> Option<Self> {
+        let modules = fetched(test, "otel/oteltap")?;
+        let (port, printed) = (free_port(), folder.join("oteltap.ndjson"));
+        let mut command = place.command(Path::new("python3"), folder);
+        command.args(["-m", "oteltap", "--port", &port.to_string()]);
+        command.env("PYTHONPATH", modules.parent()?).stdout(std::fs::File::create(&printed).unwrap());
+        let process = Process::start(command);
+        place.answers("oteltap", port);
+        Some(Self { port, printed, _process: process })
+    }
+
+    /// What it has printed of records by now.
+    pub(crate) fn records(&self) -> Vec<serde_json::Value> {
+        let text = String::from_utf8(std::fs::read(&self.printed).unwrap()).unwrap();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Their bodies, where these are texts.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        let body = |record: &serde_json::Value| record["body"]["stringValue"].as_str().unwrap().to_owned();
+        self.records().iter().map(body).collect()
+    }
+}
+
+/// A request of OTLP with logs, read by the classes that OpenTelemetry publishes.
+pub(crate) fn otel_decode(test: &str, folder: &Path, request: &[u8]) -> Option<serde_json::Value> {
+    const DECODE: &str = "import sys\n\
+        from google.protobuf.json_format import MessageToJson\n\
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest\n\
+        print(MessageToJson(ExportLogsServiceRequest.FromString(open('request.pb', 'rb').read())))\n";
+    let modules = fetched(test, "otel/opentelemetry")?;
+    std::fs::write(folder.join("request.pb"), request).unwrap();
+    let mut command = quiet(Command::new("python3"), folder);
+    command.args(["-c", DECODE]).env("PYTHONPATH", modules.parent()?).stdout(Stdio::piped());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", super::process::told(folder));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
 /// `rsyslogd` with this configuration, which must listen at `port`.
 pub(crate) fn rsyslog(
     test: &str,

@@ -10,6 +10,7 @@ pub(crate) mod link;
 pub(crate) mod live_log;
 pub(crate) mod once;
 pub(crate) mod process;
+pub(crate) mod sentinel;
 pub(crate) mod small_disk;
 pub(crate) mod splunk;
 pub(crate) mod web;

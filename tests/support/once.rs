@@ -24,9 +24,14 @@ pub(crate) fn run_once(folder: &Path, source: &str, input: &[u8]) -> Output {
 }
 
 pub(crate) fn pipeline(folder: &Path, source: &str) {
+    pipeline_to(folder, source, "sink.file.path = './events.jsonl'");
+}
+
+/// The same with another output.
+pub(crate) fn pipeline_to(folder: &Path, source: &str, output: &str) {
     let pipeline = format!(
         "[log]\nformat = 'json'\n[basin.disk]\npath = 'basin'\nsize_max = '512MiB'\n\
-         [source.dc.{source}\n[output.lake]\nsink.file.path = './events.jsonl'\n"
+         [source.dc.{source}\n[output.lake]\n{output}\n"
     );
     fs::write(folder.join("pipeline.toml"), pipeline).unwrap();
 }

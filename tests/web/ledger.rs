@@ -1,9 +1,10 @@
 //! The whole program into search engines: what hosts were acknowledged is read back, each event once, letter by
 //! letter; also when we are killed, and when answers are lost.
 
-use crate::support::backends::{Noida, OpenSearch, Place, http};
+use crate::support::backends::{Noida, OpenSearch, OtelTap, Place, http};
 use crate::support::host::passwords;
 use crate::support::process::{Process, eventually, forebay, told};
+use crate::support::sentinel::{SECRET, Sentinel, error};
 use crate::support::web::{Receiver, Reply, says};
 use crate::wef::{Site, WEC};
 use serde_json::{Value, json};
@@ -232,6 +233,85 @@ fn what_hosts_sent_is_indexed_by_splunk_once_in_a_quiet_run_and_never_lost_in_a_
         assert!(is_rough || twice == 0);
         let texts: String = events.into_keys().collect();
         std::fs::write(site.path().join("read-back.xml"), texts).unwrap();
+        verify(&site, 5_000);
+    }
+}
+
+/// Texts, each once, and how many were there more than once.
+fn once(texts: impl IntoIterator<Item = String>) -> (Vec<String>, u32) {
+    let mut all = BTreeMap::<String, u32>::new();
+    texts.into_iter().for_each(|text| *all.entry(text).or_default() += 1);
+    let twice = all.values().map(|times| times - 1).sum();
+    (all.into_keys().collect(), twice)
+}
+
+/// To a receiver of OTLP: nothing lost, nothing altered, in a quiet run nothing twice.
+#[test]
+fn what_hosts_sent_is_at_a_receiver_of_otlp_once_in_a_quiet_run_and_never_lost_in_a_rough_one() {
+    let test = "what_hosts_sent_is_at_a_receiver_of_otlp_once_in_a_quiet_run_and_never_lost_in_a_rough_one";
+    for is_rough in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(tap) = OtelTap::start(test, folder.path(), Place::HERE) else { return };
+        let site = site(&format!(
+            "format.xml.framing = 'none'\nsink.otlp = {{ url = 'http://127.0.0.1:{}', request = {{ bytes = '128KiB', \
+             compression = 'none' }} }}\n",
+            tap.port
+        ));
+        let mut running = site.run();
+        let hosts = fleet(&site, 5_000);
+        if is_rough {
+            for pause in [300, 600] {
+                std::thread::sleep(Duration::from_millis(pause));
+                running.kill();
+                running = site.run();
+            }
+        }
+        assert_eq!(hosts.code(), Some(0), "{}", told(site.path()));
+        eventually("all is there", || {
+            std::thread::sleep(Duration::from_millis(200));
+            once(tap.bodies()).0.len() >= 5_000
+        });
+        stopped(&site, running);
+        let (texts, twice) = once(tap.bodies());
+        println!("{} events, {twice} of them twice", texts.len());
+        assert!(is_rough || twice == 0);
+        std::fs::write(site.path().join("read-back.xml"), texts.concat()).unwrap();
+        verify(&site, 5_000);
+    }
+}
+
+/// The same to Azure Monitor, whose tokens end meanwhile.
+#[test]
+fn what_hosts_sent_is_in_sentinel_once_in_a_quiet_run_and_never_lost_in_a_rough_one() {
+    for is_rough in [false, true] {
+        let sentinel = Sentinel::start();
+        sentinel.state().lives = 1;
+        let at = sentinel.receiver.url();
+        let more = format!("client_secret = '{SECRET}'\nrequest.bytes = '128KiB'\n");
+        let sink = sentinel.sink(&at, &more).replace("[sentinel]", "[output.siem.sink.sentinel]");
+        let site = site(&format!("format.json = {{}}\n{sink}"));
+        let mut running = site.run();
+        let hosts = fleet(&site, 5_000);
+        if is_rough {
+            for pause in [300, 600] {
+                std::thread::sleep(Duration::from_millis(pause));
+                let busy = Reply::Status(429, vec![("Retry-After", "0".into())], String::new());
+                sentinel.state().replies = vec![Reply::HangUp, busy, error(500, "InternalServerError", "oh")];
+                sentinel.state().tokens.clear();
+                running.kill();
+                running = site.run();
+            }
+        }
+        assert_eq!(hosts.code(), Some(0), "{}", told(site.path()));
+        let all = || once(sentinel.state().events.iter().map(ToString::to_string));
+        eventually("all is there", || sentinel.state().events.len() >= 5_000 && all().0.len() >= 5_000);
+        stopped(&site, running);
+        let (texts, twice) = all();
+        let tokens = sentinel.state().tokens_given;
+        println!("{} events, {twice} of them twice, {tokens} tokens", texts.len());
+        assert!(is_rough || twice == 0);
+        assert!(tokens > 1);
+        std::fs::write(site.path().join("read-back.xml"), texts.join("\n")).unwrap();
         verify(&site, 5_000);
     }
 }

@@ -78,3 +78,19 @@ fn plain_http_at_a_port_of_tls_and_the_other_way_round_are_told() {
     assert!(matches!(rig.send(&batch(["{}\n".to_owned()])), Err(SendError::Retry { .. })));
     rig.has_told("did not answer a request to its end");
 }
+
+#[test]
+fn a_tenant_whose_certificate_nobody_vouches_for_gets_no_secret() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    let tenant = Receiver::over(Some(Arc::new(Mutex::new(authority.server(2090)))), |_| says(200, ""));
+    std::fs::write(folder.path().join("ca.pem"), Authority::new().pem).unwrap();
+    let mut rig = Rig::new(&format!(
+        "sentinel = {{ url = 'http://127.0.0.1:1', authority = 'https://localhost:{}', dcr = 'dcr-1', \
+         stream = 'Custom-X', tenant = 't', client_id = 'c', client_secret = 's', tls.ca = ['{}'] }}",
+        tenant.port,
+        folder.path().join("ca.pem").display()
+    ));
+    assert!(matches!(rig.send(&batch(["{}".to_owned()])), Err(SendError::Retry { .. })));
+    rig.has_told("no TLS with `localhost`: its certificate");
+    assert!(tenant.requests().is_empty());
+}

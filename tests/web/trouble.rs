@@ -9,22 +9,35 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The kinds of sinks, with what each takes for a yes.
-const SINKS: [(&str, &str); 3] = [
+const SINKS: [(&str, &str); 5] = [
     ("splunk_hec = { url = 'URL', token = 't', request = { timeout = '800ms' } }", "splunk"),
     ("elasticsearch = { url = 'URL', request = { timeout = '800ms' } }", "elastic"),
     ("http = { url = 'URL/in', request = { timeout = '800ms' } }", "http"),
+    ("otlp = { url = 'URL', request = { timeout = '800ms' } }", "otlp"),
+    (
+        "sentinel = { url = 'URL', authority = 'URL', dcr = 'dcr-1', stream = 'Custom-X', tenant = 't', \
+         client_id = 'c', client_secret = 's', request = { timeout = '800ms' } }",
+        "sentinel",
+    ),
 ];
 
 /// The marks of events in a request.
 fn marks(request: &Request) -> Vec<u32> {
-    let text = request.text();
+    let text = String::from_utf8_lossy(&request.body);
     text.split("\"event\":").skip(1).map(|rest| rest[..4].parse().unwrap()).collect()
+}
+
+/// The answer to who wants a token.
+fn token(request: &Request) -> Option<Reply> {
+    let granted = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"x"}"#;
+    request.path.ends_with("/oauth2/v2.0/token").then(|| says(200, granted))
 }
 
 fn yes(kind: &str, request: &Request) -> Reply {
     let items = vec![r#"{"create":{"status":201}}"#; marks(request).len()].join(",");
     match kind {
         "splunk" => says(200, r#"{"text":"Success","code":0}"#),
+        "otlp" => says(200, ""),
         "elastic" => says(200, &format!(r#"{{"errors":false,"items":[{items}]}}"#)),
         _ => says(204, ""),
     }
@@ -37,6 +50,9 @@ fn case(name: &str, wrong: &Reply, words: &str, kinds: &[&str]) {
         let (seen, taken) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (count, kept, wrong, kind) = (Arc::clone(&seen), Arc::clone(&taken), wrong.clone(), *kind);
         let receiver = Receiver::start(move |request| {
+            if let Some(token) = token(request) {
+                return token;
+            }
             let mut count = count.lock().unwrap();
             *count += 1;
             if *count <= 2 {
@@ -60,7 +76,9 @@ fn case(name: &str, wrong: &Reply, words: &str, kinds: &[&str]) {
     }
 }
 
-const ALL: [&str; 3] = ["splunk", "elastic", "http"];
+const ALL: [&str; 5] = ["splunk", "elastic", "http", "otlp", "sentinel"];
+/// Those that say more than a status.
+const SAYING: [&str; 4] = ["splunk", "elastic", "otlp", "sentinel"];
 
 #[test]
 fn an_answer_that_breaks_off_is_no_yes() {
@@ -78,10 +96,10 @@ fn an_answer_that_comes_too_late_is_not_waited_for() {
 
 #[test]
 fn success_with_something_else_inside_is_no_yes() {
-    for body in ["", "<html>a proxy</html>", "{\"took\":1}", "[]"] {
-        case("200", &says(200, body), "cannot be understood", &["splunk", "elastic"]);
+    for body in ["<html>a proxy</html>", "{\"took\":1}", "[]", r#"{"error":"no"}"#] {
+        case("200", &says(200, body), "cannot be understood", &SAYING);
     }
-    case("200, error", &says(200, r#"{"error":"no"}"#), "cannot be understood", &["splunk", "elastic"]);
+    case("200, empty", &says(200, ""), "cannot be understood", &["splunk", "elastic", "sentinel"]);
     case("200, code", &says(200, r#"{"text":"Server is busy","code":9}"#), "too busy", &["splunk"]);
 }
 
@@ -101,7 +119,8 @@ fn trouble_of_the_receiver_is_waited_out() {
         case("busy", &says(status, "wait"), &format!("it answered {status}"), &ALL);
     }
     case("odd", &says(999, "?"), "cannot be understood", &ALL);
-    case("away", &says(404, "not here"), "has nothing for us there", &ALL);
+    case("away", &says(404, "not here"), "has nothing for us there", &["splunk", "elastic", "http", "otlp"]);
+    case("away", &says(404, "not here"), "does not know our rule there", &["sentinel"]);
     case("kind", &says(415, "no"), "request.compression", &ALL);
 }
 
@@ -113,6 +132,10 @@ fn nobody_at_the_address_is_told_and_another_one_is_asked_in_its_place() {
         let one = batch(["{\"event\":1000}\n".to_owned()]);
         assert!(matches!(rig.send(&one), Err(SendError::Retry { .. })), "{kind}");
         rig.has_told("see that the receiver runs and listens at that port");
+        // It has one address.
+        if kind == "sentinel" {
+            continue;
+        }
 
         let receiver = Receiver::start(move |request| yes(kind, request));
         let list = format!("['http://127.0.0.1:{away}', '{}']", receiver.url());
@@ -128,13 +151,14 @@ fn nobody_at_the_address_is_told_and_another_one_is_asked_in_its_place() {
 #[test]
 fn a_connection_that_was_closed_while_it_was_kept_costs_no_attempt() {
     for (sink, kind) in SINKS {
-        let receiver = Receiver::start(move |request| match yes(kind, request) {
-            Reply::Status(status, mut headers, body) => {
-                headers.push(("Connection", "close".into()));
-                Reply::Status(status, headers, body)
-            }
-            other => other,
-        });
+        let receiver =
+            Receiver::start(move |request| match token(request).unwrap_or_else(|| yes(kind, request)) {
+                Reply::Status(status, mut headers, body) => {
+                    headers.push(("Connection", "close".into()));
+                    Reply::Status(status, headers, body)
+                }
+                other => other,
+            });
         let mut rig = Rig::new(&sink.replace("URL", &receiver.url()));
         for _ in 0..10 {
             assert_eq!(rig.send(&batch(["{\"event\":1000}\n".to_owned()])), Ok(Sent::Confirmed), "{kind}");
@@ -149,6 +173,9 @@ fn what_was_taken_before_the_trouble_is_not_sent_again() {
         let taken = Arc::new(Mutex::new(Vec::new()));
         let (kept, asked) = (Arc::clone(&taken), Mutex::new(0_u32));
         let receiver = Receiver::start(move |request| {
+            if let Some(token) = token(request) {
+                return token;
+            }
             let mut asked = asked.lock().unwrap();
             *asked += 1;
             if (*asked).is_multiple_of(3) {
