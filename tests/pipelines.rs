@@ -2,8 +2,9 @@
 //!
 //! Its absolute paths are put below a folder of the test's own; nothing else is changed.
 
-use crate::support::backends::{Noida, Place, http};
+use crate::support::backends::{Noida, OtelTap, Place, http};
 use crate::support::process::{self, Process, eventually, free_port};
+use crate::support::sentinel::{RULE, SECRET, STREAM, Sentinel};
 use crate::support::splunk::Splunk;
 use crate::support::web::{Receiver, says};
 use std::collections::BTreeSet;
@@ -134,7 +135,7 @@ fn runs_to_the_end(root: &Path, file: &str, input: &str, replaced: &[(&str, &str
 }
 
 /// These need somebody who takes their events.
-const OVER_HTTP: [&str; 3] = ["elastic.toml", "http.toml", "splunk.toml"];
+const OVER_HTTP: [&str; 5] = ["elastic.toml", "http.toml", "otlp.toml", "sentinel.toml", "splunk.toml"];
 const FORWARDED: &str = "mnt/collector/ForwardedEvents.evtx";
 
 /// A secret that only its owner may read.
@@ -214,6 +215,54 @@ fn the_ready_pipeline_to_any_receiver_brings_arrays_of_what_matters() {
         .map(|event| event["System"]["EventID"].as_u64().unwrap())
         .collect();
     assert_eq!(ids.into_iter().collect::<Vec<_>>(), [1102, 4625, 7045]);
+}
+
+#[test]
+fn the_ready_pipeline_to_opentelemetry_brings_every_event() {
+    let root = tempfile::tempdir().unwrap();
+    let test = "the_ready_pipeline_to_opentelemetry_brings_every_event";
+    let Some(tap) = OtelTap::start(test, root.path(), Place::HERE) else { return };
+    let work = root.path().join("work");
+    secret(&work, "otel.token", "word\n");
+    let url = format!("http://127.0.0.1:{}", tap.port);
+    // It reads no gzip.
+    let replaced = [("https://otel.example.org:4318", url.as_str()), ("\"gzip\"", "\"none\"")];
+    runs_to_the_end(&work, "otlp.toml", FORWARDED, &replaced);
+    eventually("all is printed", || tap.records().len() >= SAMPLE_EVENTS);
+    let records = tap.records();
+    assert_eq!(records.len(), SAMPLE_EVENTS);
+    let ids: BTreeSet<String> = records
+        .iter()
+        .map(|record| record["attributes"].as_array().unwrap().last().unwrap().to_string())
+        .collect();
+    assert_eq!(ids.len(), SAMPLE_EVENTS, "each has a uid of its own");
+}
+
+#[test]
+fn the_ready_pipeline_to_sentinel_is_in_the_table_once() {
+    let (root, sentinel) = (tempfile::tempdir().unwrap(), Sentinel::start());
+    {
+        let mut state = sentinel.state();
+        state.client = "11111111-2222-3333-4444-555555555555".into();
+        state.tenant = "example.org".into();
+        assert!(state.rules[RULE].contains(STREAM));
+    }
+    secret(root.path(), "sentinel.secret", SECRET);
+    let url = sentinel.receiver.url();
+    runs_to_the_end(
+        root.path(),
+        "sentinel.toml",
+        FORWARDED,
+        &[
+            ("https://wef-x1y2.westeurope-1.ingest.monitor.azure.com", &url),
+            ("cloud = \"public\"", &format!("authority = \"{url}\"")),
+            ("dcr-00000000000000000000000000000000", RULE),
+        ],
+    );
+    let events = &sentinel.state().events;
+    assert_eq!(events.len(), SAMPLE_EVENTS);
+    let all: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+    assert_eq!(all.len(), SAMPLE_EVENTS, "each one once");
 }
 
 /// Machines come to these, so they do not end by themselves.
