@@ -38,6 +38,9 @@ OUTPUTS = {
     "file": "sink.file.path = './out/events.jsonl'",
 }
 
+# All that the hosts have: what they offer is then what they send.
+CHANNELS = ["Security", "System", "Microsoft-Windows-Sysmon/Operational", "Microsoft-Windows-PowerShell/Operational"]
+
 
 class Site:
     """Receivers and a collector in a folder of their own."""
@@ -51,6 +54,7 @@ class Site:
         subprocess.run([FOREBAY, "fleet", URL, "--certificates", "certs", "--mint-only"], cwd=self.dir, check=True,
                        stdout=subprocess.DEVNULL)
         parts = "".join(f"[output.{name}]\nformat.json = {{}}\n{OUTPUTS[name]}\n" for name in outputs)
+        channels = ", ".join(f'"{channel}" = "*"' for channel in CHANNELS)
         (self.dir / "pipeline.toml").write_text(f"""
 limits.memory_max = "{memory}"
 [http]
@@ -63,7 +67,7 @@ listen = "127.0.0.1:{PORT}"
 tls = {{ certificate = "certs/server.pem", key = "certs/server.key" }}
 auth.certificate.ca = ["certs/ca.pem"]
 [source.site.wef.subscription.all]
-query.channels = {{ Security = "*", System = "*" }}
+query.channels = {{ {channels} }}
 enabled_for.allow = "ws-*"
 {parts}""")
         if "kafka" in outputs:
@@ -164,15 +168,16 @@ def apart():
     rate = os.environ.get("RATE")
     if not rate:
         site = Site(OUTPUTS)
-        site.fleet("--duration", "20s")
-        metrics = site.metrics()
-        rate = int(min(site.of(metrics, "events_total", output) for output in OUTPUTS) / 20 / 2)
+        began = time.time()
+        events = site.fleet("--events", "400000")["acknowledged"]
+        site.drained(OUTPUTS)
+        rate = int(events / (time.time() - began) / 2)
         site.end()
     print(f"{HOSTS} hosts, {rate} events/s, {pairs} pairs of {seconds} s", flush=True)
     rows = {False: [], True: []}
     for pair in range(pairs):
         for dead in [False, True] if pair % 2 == 0 else [True, False]:
-            site = Site(OUTPUTS)
+            site = Site(OUTPUTS, basin="12GiB")
             if dead:
                 site.signal("relp", signal.SIGSTOP)
             before = site.metrics()
@@ -193,10 +198,10 @@ def apart():
                                       stdout=subprocess.PIPE)
                 verdict = json.loads(done.stdout)
                 verdicts[output] = {key: verdict[key] for key in ["lost", "duplicated", "altered"]}
-            acks = report["latency_ms"]["p99"]
+            acks, share = report["latency_ms"]["p99"], report["acknowledged"] / (rate * (seconds - 5))
             rows[dead].append((acks, p99["kafka"], p99["file"]))
-            print(f"{'dead' if dead else 'all '} acknowledged {report['acknowledged']} p99 {acks:.1f} ms, to kafka "
-                  f"{p99['kafka']:.0f} ms, to file {p99['file']:.0f} ms, caught up in {caught_up:.0f} s, confirmed "
+            print(f"{'dead' if dead else 'all '} acknowledged {report['acknowledged']} ({share:.1%} of what was offered) p99 "
+                  f"{acks:.1f} ms, to kafka {p99['kafka']:.0f} ms, to file {p99['file']:.0f} ms, caught up in {caught_up:.0f} s, confirmed "
                   f"{counts}, retries {retries}, {verdicts}", flush=True)
             site.end()
     for index, what in enumerate(["answers to hosts", "to kafka", "to file"]):

@@ -213,7 +213,8 @@ impl Way {
         self.cursor.confirm(self.through, self.sink.note());
         self.pass = None;
         let now = now();
-        for delivery in &batch.deliveries {
+        // Bookmarks alone are nobody's events, and were not received at any time.
+        for delivery in batch.deliveries.iter().filter(|delivery| !delivery.events.is_empty()) {
             let age = now.0.saturating_sub(delivery.origin.received.0).max(0);
             self.metrics.delivery_seconds.observe(age as f64 / 1e9);
         }

@@ -10,7 +10,7 @@ use super::retry::Backoff;
 use super::{Ended, Options, Order};
 use crate::basin::{Basin, BasinConfig, Budget, DiskConfig, MemoryConfig, OutputSpec};
 use crate::config::{self, BatchConfig, Pipeline, Process, Severity, SourceFile, Undecodable};
-use crate::event::{EventBatch, Note, NoteKind, Origin, Outcome, Timestamp};
+use crate::event::{Bookmark, EventBatch, Note, NoteKind, Origin, Outcome, Timestamp};
 use crate::filter::Filter;
 use crate::finding::Finding;
 use crate::format::FormatConfig;
@@ -475,6 +475,26 @@ async fn a_batch_that_fails_is_sent_again_until_it_is_taken_and_order_is_kept() 
     basin.finish();
     lane.run().await.unwrap();
     assert_eq!((peer.taken(), metrics().output("failing").retries.get()), (numbers(0..3), 3));
+    basin.close().await;
+}
+
+/// A source's own bookmarks come without events and without a time; they are nobody's wait.
+#[tokio::test]
+async fn what_holds_no_events_is_not_in_the_time_from_receipt_to_confirmation() {
+    let folder = tempfile::tempdir().unwrap();
+    let basin = disk(folder.path(), &["timed"]);
+    let peer = Peer::with([]);
+    let (lane, _) = lane(&basin, "timed", &peer, Letters::Nowhere);
+    let bookmark = Bookmark { key: "test/table".into(), value: "1".into() };
+    basin.append(batch(&["0"])).await;
+    basin.append(EventBatch { bookmark: Some(bookmark), ..batch(&[]) }).await;
+    basin.append(batch(&["1", "2"])).await;
+    basin.finish();
+    lane.run().await.unwrap();
+    let exposition = metrics().exposition();
+    let count = "forebay_output_delivery_seconds_count{output=\"timed\"} ";
+    let found = exposition.lines().find_map(|line| line.strip_prefix(count));
+    assert_eq!((peer.taken(), found), (numbers(0..3), Some("2")));
     basin.close().await;
 }
 
