@@ -10,7 +10,7 @@ mod secure;
 
 use crate::support::backends::{Noida, Place, Store, Tansu};
 use crate::support::host::{Host, Offered, bookmark, event, passwords};
-use crate::support::process::{PATIENCE, Process, eventually, forebay, free_port, http_get, told};
+use crate::support::process::{PATIENCE, Process, events, eventually, forebay, free_port, http_get, told};
 use crate::wef::{WEC, batch, only};
 use reading::{Message, written};
 use serde_json::Value;
@@ -74,7 +74,11 @@ impl Node {
     fn confirms(&self, events: u64) {
         let begun = std::time::Instant::now();
         while self.metric("forebay_output_events_total") < events {
-            assert!(begun.elapsed() < PATIENCE, "Kafka does not have {events}: {}", told(self.path()));
+            assert!(
+                begun.elapsed() < PATIENCE + std::time::Duration::from_millis(events),
+                "Kafka does not have {events}: {}",
+                told(self.path())
+            );
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     }
@@ -109,10 +113,14 @@ fn all_that_a_fleet_sent_is_in_kafka_once_in_order_letter_by_letter() {
     let running = node.run();
     let url = format!("http://127.0.0.1:{}{WEC}", node.port);
     let fleet = ["fleet", &url, "-n", "20", "--password", "opensesame", "--ledger", "ledger"];
-    let (code, report) =
-        json(node.path(), &[&fleet[..], &["--events", "20000", "--existing", "2000", "-o", "json"]].concat());
-    assert_eq!((code, report["acknowledged"].as_u64()), (Some(0), Some(20_000)), "{report}");
-    node.confirms(20_000);
+    let events = events(20_000);
+    let (number, existing) = (events.to_string(), (events / 10).to_string());
+    let (code, report) = json(
+        node.path(),
+        &[&fleet[..], &["--events", &number, "--existing", &existing, "-o", "json"]].concat(),
+    );
+    assert_eq!((code, report["acknowledged"].as_u64()), (Some(0), Some(events)), "{report}");
+    node.confirms(events);
     node.stops(running);
     let messages = reading::all(broker.port, "windows.");
     assert!(messages.iter().all(|message| message.key.as_deref() == Some(&*record(message).0)));
@@ -120,11 +128,11 @@ fn all_that_a_fleet_sent_is_in_kafka_once_in_order_letter_by_letter() {
     let (code, verdict) = json(node.path(), &["fleet", "verify", "ledger", "out", "-o", "json"]);
     assert_eq!(
         (code, &verdict["delivered"], &verdict["compared"]),
-        (Some(0), &20_000.into(), &20_000.into()),
+        (Some(0), &events.into(), &events.into()),
         "{verdict}"
     );
     assert_eq!((&verdict["duplicated"], &verdict["disordered"]), (&0.into(), &0.into()), "{verdict}");
-    assert_eq!(reading::distinct_ids(&messages), 20_000);
+    assert_eq!(reading::distinct_ids(&messages) as u64, events);
     assert!(!told(node.path()).contains("finding"), "{}", told(node.path()));
 }
 

@@ -11,9 +11,21 @@ use std::time::{Duration, Instant};
 /// Longer than anything takes on a machine that is busy with something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The program, to be started in `folder`. What it says goes to `stderr.log` there.
+/// Events of a quiet run: the usual number, or what `FOREBAY_EVENTS` says.
+pub(crate) fn events(usual: u64) -> u64 {
+    std::env::var("FOREBAY_EVENTS").map_or(usual, |number| number.parse().unwrap())
+}
+
+/// As long as so many events may take, on top of the usual.
+fn patience() -> Duration {
+    PATIENCE + Duration::from_millis(events(0))
+}
+
+/// The program, to be started in `folder`. What it says goes to `stderr.log` there. `FOREBAY_PROGRAM` is another build
+/// of it, for long runs.
 pub(crate) fn forebay(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    let built = env!("CARGO_BIN_EXE_forebay").into();
+    let mut command = Command::new(std::env::var_os("FOREBAY_PROGRAM").unwrap_or(built));
     command.args(args);
     quiet(command, folder)
 }
@@ -117,7 +129,7 @@ impl Drop for Process {
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "this did not happen: {what}");
+        assert!(start.elapsed() < patience(), "this did not happen: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

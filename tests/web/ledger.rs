@@ -3,7 +3,7 @@
 
 use crate::support::backends::{Noida, OpenSearch, OtelTap, Place, http};
 use crate::support::host::passwords;
-use crate::support::process::{Process, eventually, forebay, told};
+use crate::support::process::{Process, events, eventually, forebay, told};
 use crate::support::sentinel::{SECRET, Sentinel, error};
 use crate::support::web::{Receiver, Reply, says};
 use crate::wef::{Site, WEC};
@@ -35,9 +35,9 @@ fn elastic(port: u16) -> String {
     )
 }
 
-fn fleet(site: &Site, events: u32) -> Process {
+fn fleet(site: &Site, events: u64) -> Process {
     let url = format!("http://127.0.0.1:{}{WEC}", site.port);
-    let (hosts, existing) = (HOSTS.to_string(), (events as usize / HOSTS).to_string());
+    let (hosts, existing) = (HOSTS.to_string(), (events / HOSTS as u64).to_string());
     let events = events.to_string();
     let fleet = ["fleet", &url, "-n", &hosts, "--password", "opensesame", "--ledger", "ledger"];
     let rest = ["--events", &events, "--existing", &existing, "-o", "json"];
@@ -120,17 +120,18 @@ fn what_hosts_sent_is_in_elasticsearch_once_though_we_are_killed_in_the_middle()
     let Some(noida) = Noida::start(test, folder.path(), Place::HERE) else { return };
     let site = site(&elastic(noida.elasticsearch));
     let mut running = site.run();
-    let hosts = fleet(&site, 4_000);
+    let events = events(4_000);
+    let hosts = fleet(&site, events);
     for pause in [200, 300, 400] {
         std::thread::sleep(Duration::from_millis(pause));
         running.kill();
         running = site.run();
     }
     assert_eq!(hosts.code(), Some(0), "{}", told(site.path()));
-    eventually("all is there", || count(noida.elasticsearch) >= 4_000);
+    eventually("all is there", || count(noida.elasticsearch) >= events);
     stopped(&site, running);
-    assert_eq!(read_back(noida.elasticsearch, &site.path().join("read-back.xml")), 4_000);
-    verify(&site, 4_000);
+    assert_eq!(read_back(noida.elasticsearch, &site.path().join("read-back.xml")) as u64, events);
+    verify(&site, events);
 }
 
 #[test]
@@ -141,11 +142,12 @@ fn what_hosts_sent_is_in_opensearch_once() {
     };
     let site = site(&elastic(open.port));
     let running = site.run();
-    assert_eq!(fleet(&site, 1_000).code(), Some(0), "{}", told(site.path()));
-    eventually("all is there", || count(open.port) >= 1_000);
+    let events = events(1_000);
+    assert_eq!(fleet(&site, events).code(), Some(0), "{}", told(site.path()));
+    eventually("all is there", || count(open.port) >= events);
     stopped(&site, running);
-    assert_eq!(read_back(open.port, &site.path().join("read-back.xml")), 1_000);
-    verify(&site, 1_000);
+    assert_eq!(read_back(open.port, &site.path().join("read-back.xml")) as u64, events);
+    verify(&site, events);
 }
 
 /// A receiver that stores what it gets and dies before it answers, is away for a while, and turns some away.
@@ -209,7 +211,8 @@ fn what_hosts_sent_is_indexed_by_splunk_once_in_a_quiet_run_and_never_lost_in_a_
             splunk.receiver.url()
         ));
         let mut running = site.run();
-        let hosts = fleet(&site, 5_000);
+        let wanted = if is_rough { 5_000 } else { events(5_000) };
+        let hosts = fleet(&site, wanted);
         if is_rough {
             for pause in [300, 600] {
                 std::thread::sleep(Duration::from_millis(pause));
@@ -222,7 +225,8 @@ fn what_hosts_sent_is_indexed_by_splunk_once_in_a_quiet_run_and_never_lost_in_a_
         assert_eq!(hosts.code(), Some(0), "{}", told(site.path()));
         let all =
             || splunk.state().events.iter().map(|event| event["event"].to_string()).collect::<BTreeSet<_>>();
-        eventually("all is there", || splunk.state().events.len() >= 5_000 && all().len() >= 5_000);
+        let is_there = || splunk.state().events.len() as u64 >= wanted && all().len() as u64 >= wanted;
+        eventually("all is there", is_there);
         stopped(&site, running);
         let mut events = BTreeMap::<String, u32>::new();
         for event in &splunk.state().events {
@@ -233,7 +237,7 @@ fn what_hosts_sent_is_indexed_by_splunk_once_in_a_quiet_run_and_never_lost_in_a_
         assert!(is_rough || twice == 0);
         let texts: String = events.into_keys().collect();
         std::fs::write(site.path().join("read-back.xml"), texts).unwrap();
-        verify(&site, 5_000);
+        verify(&site, wanted);
     }
 }
 
