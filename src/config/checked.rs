@@ -14,7 +14,7 @@ use super::written::{
 };
 use super::{bounds, filter, paths, shape};
 use crate::basin::{BasinConfig, BasinError, Full, OutputSpec, Start};
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterConfig};
 use crate::format::FormatConfig;
 use crate::format::xml::FramingConfig;
 use crate::sink::syslog::Transport;
@@ -42,6 +42,8 @@ pub struct Pipeline {
 pub struct Output {
     pub name: String,
     pub filter: Filter,
+    /// As written: what tells whether two outputs want the same.
+    pub wants: FilterConfig,
     /// Checked; `open` cannot fail.
     pub format: FormatConfig,
     pub batch: BatchConfig,
@@ -275,12 +277,12 @@ fn output(
         without_dead_letter(part, config.undecodable, shape::refuses(&config.sink), notes);
     }
     (notes.errors() == before).then_some(())?;
-    let OutputConfig { sink, mut batch, undecodable, start, full, retry, .. } = config;
+    let OutputConfig { sink, filter: wants, mut batch, undecodable, start, full, retry, .. } = config;
     if at(part, &["batch", "bytes"]).is_none() {
         batch.bytes = sink.batch_bytes();
     }
     let (name, filter) = (name.into(), filter?);
-    Some(Output { name, filter, format, batch, undecodable, sink, start, full, retry, dead_letter })
+    Some(Output { name, filter, wants, format, batch, undecodable, sink, start, full, retry, dead_letter })
 }
 
 /// What an operator of a syslog receiver should know.

@@ -54,7 +54,7 @@ pub const ADDITIONAL_BYTES_MAX: usize = 4000;
 pub const RAW_BYTES_MAX: usize = 16 * 1024;
 
 /// `format.cef = {}`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How severity is written.

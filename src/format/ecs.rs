@@ -52,7 +52,7 @@ pub const ECS_VERSION: &str = "8.17.0";
 pub const NAMESPACE_BYTES_MAX: usize = 100;
 
 /// `format.ecs = {}`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Keep the event's XML in `event.original`, as Elastic's `preserve_original_event`.

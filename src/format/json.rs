@@ -49,7 +49,7 @@ pub use keys::KEYS_MAX;
 pub const SCHEMA: &str = include_str!("json.schema.json");
 
 /// `format.json = {}`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {}
 

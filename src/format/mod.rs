@@ -32,7 +32,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 /// `[output.NAME.format]`: exactly one table, named after the shape.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FormatConfig {
     /// Native JSON: System, EventData, UserData, RenderingInfo and one object of metadata.

@@ -34,7 +34,7 @@ use serde::Deserialize;
 mod tests;
 
 /// `format.snare = {}`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Put the computer's name and a tab in front, as Snare does where no syslog header says it.

@@ -41,7 +41,7 @@ pub use fields::Field;
 use fields::write_fields;
 
 /// `format.splunk = {}`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// What Splunk gets as the event.

@@ -22,7 +22,7 @@ pub const RAW_START: &str = "<Undecodable ";
 pub const RAW_END: &str = "</Undecodable>";
 
 /// `format.xml = {}`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How events are told apart.

@@ -4,15 +4,17 @@
 //! A delivery is never split over two batches: what the sink notes after a batch then belongs to a
 //! position of the basin, and a restart goes on exactly there. Limits are therefore where a batch
 //! is closed, not what it can never exceed; a delivery is bounded by its source.
-//! This is the CPU work of a lane; it runs on the threads for blocking calls, a delivery at a time.
+//! Filter and format are the CPU work of a lane (`shape`); several outputs of the same share what came of a
+//! delivery (`shelf`), and copy it into their batches.
 //! Must not know: sinks, retry, cursors.
 
+use super::shape::{Page, Shaped, Shaper, Tally};
+use super::shelf::Place;
 use crate::basin::{Permit, Position};
-use crate::config::{BatchConfig, Undecodable};
+use crate::config::BatchConfig;
 use crate::event::xml::XmlEvent;
-use crate::event::{Event, EventBatch, EventError, EventId, Note, NoteKind, Timestamp};
-use crate::filter::Filter;
-use crate::format::{Format, Framing, Meta};
+use crate::event::{Event, EventBatch, EventId, Timestamp};
+use crate::format::Framing;
 use crate::sink::path::{RouteValues, Router};
 use crate::sink::{Encoded, Head, Item};
 use crate::units::ByteSize;
@@ -28,19 +30,20 @@ pub(super) fn share(limits: &BatchConfig) -> ByteSize {
 
 /// Turns events into items.
 pub(super) struct Encoder {
-    pub(super) filter: Filter,
-    pub(super) format: Format,
+    pub(super) shaper: Shaper,
+    pub(super) placer: Placer,
+    /// Where there are other outputs of the same filter and format.
+    pub(super) place: Option<Place>,
+}
+
+/// Puts payloads into a batch as the sink wants them.
+pub(super) struct Placer {
     /// The format's, or the sink's.
-    pub(super) framing: Framing,
-    pub(super) router: Option<Router>,
+    framing: Framing,
+    router: Option<Router>,
     /// What the sink wants before each payload.
-    pub(super) head: Option<Box<dyn Head>>,
-    pub(super) undecodable: Undecodable,
-    /// Another output sends its dead letters here: what nobody can read comes with them, once.
-    pub(super) takes_letters: bool,
-    /// Whether the format or the sink uses ids: they cost a hash over the text.
-    pub(super) ids: bool,
-    pub(super) route: String,
+    head: Option<Box<dyn Head>>,
+    route: String,
 }
 
 /// An item that has been begun.
@@ -83,21 +86,24 @@ impl Encoder {
         through: Position,
         now: Timestamp,
     ) {
+        let Self { shaper, placer, place } = self;
         if batch.deliveries.is_empty()
-            && let Some(router) = &mut self.router
+            && let Some(router) = &mut placer.router
         {
             router.begin();
         }
-        let number = batch.deliveries.len() as u32;
-        batch.deliveries.push(Arc::clone(delivery));
+        let number = batch.begin(delivery);
         batch.through = through;
-        let mut notes = &delivery.notes[..];
-        for index in 0..delivery.events.len() {
-            let own = notes.iter().take_while(|note| note.event as usize == index).count();
-            let (of_event, rest) = notes.split_at(own);
-            notes = rest;
-            self.event(batch, delivery, (number, index as u32), of_event, now);
-        }
+        let shared =
+            place.as_ref().and_then(|place| place.take(through, || Shaped::new(shaper, delivery, now)));
+        let tally = match shared {
+            Some(shaped) => {
+                placer.copy(batch, delivery, &shaped);
+                shaped.tally.clone()
+            }
+            None => shaper.shape(delivery, now, &mut Direct::new(placer, batch, delivery)),
+        };
+        batch.count(number, tally);
     }
 
     /// Adds what another output could not deliver, with the reason beside it.
@@ -108,112 +114,44 @@ impl Encoder {
         event: usize,
         error: &str,
     ) {
-        let number = batch.deliveries.len() as u32;
-        batch.deliveries.push(Arc::clone(delivery));
-        let text = delivery.event(event);
-        let from = delivery.notes.partition_point(|note| (note.event as usize) < event);
-        let own = delivery.notes[from..].iter().take_while(|note| note.event as usize == event).count();
-        let notes = &delivery.notes[from..from + own];
-        let header = XmlEvent::parse(text).ok();
-        let id = self.ids.then(|| match &header {
-            Some(event) if !is_undecodable(notes) => id_of(event, delivery, text),
-            _ => id_of_raw(delivery, text),
-        });
-        let meta = Meta { origin: Some(&delivery.origin), id, notes };
-        let opened = self.open(batch, delivery, header.as_ref());
-        self.format.raw(text, error, &meta, &mut batch.bytes);
-        self.finish(batch, (number, event as u32), id, opened);
+        batch.begin(delivery);
+        self.shaper.letter(delivery, event, error, &mut Direct::new(&mut self.placer, batch, delivery));
     }
 
     /// Whether the batch should be sent before more is added.
     pub(super) fn is_full(&self, batch: &Batch, limits: &BatchConfig) -> bool {
         batch.bytes.len() as u64 >= limits.bytes.0
             || batch.items.len() as u64 >= limits.events
-            || self.router.as_ref().is_some_and(Router::is_full)
+            || self.placer.router.as_ref().is_some_and(Router::is_full)
+    }
+}
+
+impl Placer {
+    pub(super) fn new(framing: Framing, router: Option<Router>, head: Option<Box<dyn Head>>) -> Self {
+        Self { framing, router, head, route: String::new() }
     }
 
-    fn event(
-        &mut self,
-        batch: &mut Batch,
-        delivery: &Arc<EventBatch>,
-        at: (u32, u32),
-        notes: &[Note],
-        now: Timestamp,
-    ) {
-        let text = delivery.event(at.1 as usize);
-        // Who collects what cannot be read wants to hear of all of it, so System is read first.
-        let may_glance = self.undecodable == Undecodable::Raw && !is_undecodable(notes);
-        if may_glance && self.filter.rejects(text) {
-            batch.filtered += 1;
-            return;
+    /// Puts in what was made for several outputs.
+    fn copy(&mut self, batch: &mut Batch, delivery: &EventBatch, shaped: &Shaped) {
+        let reads = self.head.is_some() || self.router.as_ref().is_some_and(|router| !router.is_fixed());
+        for (payload, bytes) in shaped.payloads() {
+            let text = delivery.event(payload.event as usize);
+            let event = if reads && payload.is_read { XmlEvent::parse(text).ok() } else { None };
+            let opened = self.open(batch, delivery, event.as_ref(), payload.time);
+            batch.bytes.extend_from_slice(bytes);
+            self.close(batch, opened, payload.event, payload.id);
         }
-        let parsed = XmlEvent::parse(text);
-        if self.takes_letters && (parsed.is_err() || is_undecodable(notes)) {
-            return;
-        }
-        if let Some(note) = notes.iter().find(|note| note.kind == NoteKind::Distrusted) {
-            let error = format!("the source does not trust it: it names the computer `{}`", note.detail);
-            batch.dead.push((at.0, at.1, error));
-            return;
-        }
-        if let Some(note) = notes.iter().find(|note| note.kind == NoteKind::Undecodable) {
-            return self.unreadable(batch, delivery, at, notes, &note.detail);
-        }
-        let event = match parsed {
-            Ok(event) => event,
-            Err(error) => return self.unreadable(batch, delivery, at, notes, &error.to_string()),
-        };
-        let unread = |batch: &mut Batch, error: &EventError| {
-            batch.unread.get_or_insert_with(|| (at.0, error.to_string()));
-        };
-        match self.filter.keeps(&event, now) {
-            Ok(true) => {}
-            Ok(false) => {
-                batch.filtered += 1;
-                return;
-            }
-            Err(error) => {
-                unread(batch, &error);
-                return self.unreadable(batch, delivery, at, notes, &error.to_string());
-            }
-        }
-        let id = self.ids.then(|| id_of(&event, delivery, text));
-        let meta = Meta { origin: Some(&delivery.origin), id, notes };
-        let opened = self.open(batch, delivery, Some(&event));
-        if let Err(error) = self.format.event(&event, &meta, &mut batch.bytes) {
-            batch.bytes.truncate(opened.start);
-            unread(batch, &error);
-            return self.unreadable(batch, delivery, at, notes, &error.to_string());
-        }
-        self.finish(batch, at, id, opened);
-    }
-
-    fn unreadable(
-        &mut self,
-        batch: &mut Batch,
-        delivery: &Arc<EventBatch>,
-        at: (u32, u32),
-        notes: &[Note],
-        error: &str,
-    ) {
-        batch.undecodable += 1;
-        if self.undecodable == Undecodable::DeadLetter {
-            batch.dead.push((at.0, at.1, error.to_owned()));
-            return;
-        }
-        let text = delivery.event(at.1 as usize);
-        let id = self.ids.then(|| id_of_raw(delivery, text));
-        let meta = Meta { origin: Some(&delivery.origin), id, notes };
-        let opened = self.open(batch, delivery, None);
-        self.format.raw(text, error, &meta, &mut batch.bytes);
-        self.finish(batch, at, id, opened);
     }
 
     /// All that stands before the payload.
-    fn open(&mut self, batch: &mut Batch, delivery: &EventBatch, event: Option<&XmlEvent<'_>>) -> Opened {
-        let header = event.map(|event| event.header());
-        let time = header.and_then(|header| time_of(header.time_created)).unwrap_or(delivery.origin.received);
-        let values = RouteValues { header, origin: &delivery.origin, time };
+    fn open(
+        &mut self,
+        batch: &mut Batch,
+        delivery: &EventBatch,
+        event: Option<&XmlEvent<'_>>,
+        time: Timestamp,
+    ) -> Opened {
+        let values = RouteValues { header: event.map(Event::header), origin: &delivery.origin, time };
         if let Some(router) = &mut self.router {
             router.route(&values, &mut self.route);
         }
@@ -225,21 +163,68 @@ impl Encoder {
         Opened { start, head, payload: self.framing.open(&mut batch.bytes), time }
     }
 
-    fn finish(
-        &mut self,
-        batch: &mut Batch,
-        at: (u32, u32),
-        id: Option<EventId>,
-        Opened { start, head, payload, time }: Opened,
-    ) {
+    /// All that stands after it.
+    fn close(&mut self, batch: &mut Batch, opened: Opened, event: u32, id: Option<EventId>) {
+        let Opened { start, head, payload, time } = opened;
         self.framing.close(&mut batch.bytes, payload);
         let route = if self.router.is_some() { batch.route(&self.route) } else { 0 };
-        batch.origins.push(at);
+        batch.origins.push((batch.deliveries.len() as u32 - 1, event));
         batch.items.push(Item { range: start as u32..batch.bytes.len() as u32, head, id, time, route });
     }
 }
 
+/// The batch as the page that payloads are written on.
+struct Direct<'p> {
+    placer: &'p mut Placer,
+    batch: &'p mut Batch,
+    delivery: &'p EventBatch,
+    opened: Option<Opened>,
+}
+
+impl<'p> Direct<'p> {
+    fn new(placer: &'p mut Placer, batch: &'p mut Batch, delivery: &'p EventBatch) -> Self {
+        Self { placer, batch, delivery, opened: None }
+    }
+}
+
+impl Page for Direct<'_> {
+    fn begin(&mut self, event: Option<&XmlEvent<'_>>, time: Timestamp) {
+        self.opened = Some(self.placer.open(self.batch, self.delivery, event, time));
+    }
+
+    fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.batch.bytes
+    }
+
+    fn undo(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            self.batch.bytes.truncate(opened.start);
+        }
+    }
+
+    fn end(&mut self, event: u32, id: Option<EventId>) {
+        if let Some(opened) = self.opened.take() {
+            self.placer.close(self.batch, opened, event, id);
+        }
+    }
+}
+
 impl Batch {
+    /// Another delivery begins; its number.
+    fn begin(&mut self, delivery: &Arc<EventBatch>) -> u32 {
+        self.deliveries.push(Arc::clone(delivery));
+        self.deliveries.len() as u32 - 1
+    }
+
+    fn count(&mut self, delivery: u32, Tally { dead, filtered, undecodable, unread }: Tally) {
+        self.dead.extend(dead.into_iter().map(|(event, error)| (delivery, event, error)));
+        self.filtered += filtered;
+        self.undecodable += undecodable;
+        if let Some(error) = unread {
+            self.unread.get_or_insert((delivery, error));
+        }
+    }
+
     /// Bytes in the shape of the output.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
@@ -288,32 +273,5 @@ impl Batch {
         self.routes.push(route.into());
         self.route_numbers.insert(route.into(), number);
         number
-    }
-}
-
-fn id_of(event: &XmlEvent<'_>, delivery: &EventBatch, text: &[u8]) -> EventId {
-    let (mut channel, mut record_id) = (Vec::new(), Vec::new());
-    event.header().channel.write_text(&mut channel);
-    event.header().record_id.write_text(&mut record_id);
-    let host = delivery.origin.host.as_deref().unwrap_or("");
-    EventId::new(host.as_bytes(), &channel, &record_id, text)
-}
-
-fn id_of_raw(delivery: &EventBatch, text: &[u8]) -> EventId {
-    let host = delivery.origin.host.as_deref().unwrap_or("");
-    EventId::new(host.as_bytes(), b"", b"", text)
-}
-
-/// As its source says.
-fn is_undecodable(notes: &[Note]) -> bool {
-    notes.iter().any(|note| note.kind == NoteKind::Undecodable)
-}
-
-fn time_of(value: crate::event::Value<'_>) -> Option<Timestamp> {
-    use crate::event::Value;
-    match value {
-        Value::Xml(text) | Value::Plain(text) | Value::Text(text) => Timestamp::parse(text),
-        Value::FileTime(ticks) => Some(Timestamp::from_filetime(ticks)),
-        _ => None,
     }
 }

@@ -4,12 +4,14 @@
 //! Must not know: tasks, orders.
 
 use super::RunError;
-use super::batch::{Encoder, share};
+use super::batch::{Encoder, Placer, share};
 use super::fill::Filler;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::letter::{Letter, Letters};
 use super::retry::Backoff;
+use super::shape::Shaper;
+use super::shelf::{Place, Shelf};
 use crate::basin::{Basin, Budget, Full, Handover, Start};
 use crate::config::{DeadLetter, Output, Pipeline, Undecodable};
 use crate::finding::Finding;
@@ -40,28 +42,39 @@ pub(super) struct Budgets {
     pub(super) intake: Budget,
     /// Each output's own, which intake cannot take.
     pub(super) shares: Vec<Budget>,
+    /// Where outputs of the same shape share what they encode, of each such shape.
+    pub(super) shelves: Vec<Budget>,
 }
 
 impl Budgets {
     /// At most half is for the outputs; where that is less than they would like, batches are smaller.
     pub(super) fn new(pipeline: &Pipeline) -> Self {
-        let memory_max = pipeline.limits.memory_max;
-        let each = memory_max.0 / 2 / pipeline.outputs.len().max(1) as u64;
+        let (memory_max, shapes) = (pipeline.limits.memory_max, shapes(&pipeline.outputs));
+        let shared: Vec<&Vec<usize>> = shapes.iter().filter(|outputs| outputs.len() > 1).collect();
+        let each = memory_max.0 / 2 / (pipeline.outputs.len() + shared.len()).max(1) as u64;
         let intake = Budget::new(memory_max);
-        let share = |output: &Output| {
-            let share = ByteSize(share(&output.batch).0.min(each));
+        let carve = |bytes: u64| {
+            let share = ByteSize(bytes.min(each));
             intake.carve(share).unwrap_or_else(|| Budget::new(share))
         };
-        let shares = pipeline.outputs.iter().map(share).collect();
-        Self { intake, shares }
+        let shares = pipeline.outputs.iter().map(|output| carve(share(&output.batch).0)).collect();
+        let shelves = shared.into_iter().map(|outputs| {
+            let batch = outputs.iter().map(|output| pipeline.outputs[*output].batch.bytes.0).max();
+            carve(batch.unwrap_or(0).saturating_mul(SHELF_BATCHES))
+        });
+        Self { shelves: shelves.collect(), intake, shares }
     }
 
     pub(super) fn used(&self) -> u64 {
-        self.intake.used() + self.shares.iter().map(Budget::used).sum::<u64>()
+        self.intake.used() + self.own().map(Budget::used).sum::<u64>()
     }
 
     pub(super) fn max(&self) -> u64 {
-        self.intake.max().0 + self.shares.iter().map(|share| share.max().0).sum::<u64>()
+        self.intake.max().0 + self.own().map(|share| share.max().0).sum::<u64>()
+    }
+
+    fn own(&self) -> impl Iterator<Item = &Budget> {
+        self.shares.iter().chain(&self.shelves)
     }
 }
 
@@ -99,12 +112,14 @@ pub(super) async fn build(
     let gate = Gate::default();
     let targets = targets(&pipeline.outputs);
     let wait = if pipeline.basin.disk.is_some() { DISK_WAIT } else { Span::secs(0) };
+    let mut sharing = sharing(&pipeline.outputs, &budgets);
     let mut lanes = Vec::with_capacity(pipeline.outputs.len());
-    for (mut output, share) in pipeline.outputs.into_iter().zip(&budgets.shares) {
+    for (number, mut output) in pipeline.outputs.into_iter().enumerate() {
         output.batch.wait.get_or_insert(wait);
         let inbox = inboxes.remove(&output.name).map(|(_, inbox)| inbox);
         let takes_letters = targets.contains(&output.name);
-        lanes.push(lane(output, inbox, takes_letters, &senders, (&basin, share, &gate, status))?);
+        let (share, sharing) = (&budgets.shares[number], sharing.remove(&number));
+        lanes.push(lane(output, inbox, takes_letters, &senders, (&basin, share, sharing, &gate, status))?);
     }
     Ok(Parts { basin, budgets, sources: pipeline.sources, lanes, gate, http, control })
 }
@@ -126,12 +141,54 @@ fn targets(outputs: &[Output]) -> BTreeSet<String> {
     outputs.iter().filter(sends).filter_map(target).collect()
 }
 
+/// What a shelf holds, in batches: an output may be sending one and filling the next while another begins.
+const SHELF_BATCHES: u64 = 2;
+
+/// Outputs by what they make of events, each by its place in the list.
+fn shapes(outputs: &[Output]) -> Vec<Vec<usize>> {
+    let targets = targets(outputs);
+    let same = |a: &Output, b: &Output| {
+        a.wants == b.wants
+            && a.format == b.format
+            && a.undecodable == b.undecodable
+            && targets.contains(&a.name) == targets.contains(&b.name)
+    };
+    let mut shapes: Vec<Vec<usize>> = Vec::new();
+    for (number, output) in outputs.iter().enumerate() {
+        match shapes.iter_mut().find(|shape| same(&outputs[shape[0]], output)) {
+            Some(shape) => shape.push(number),
+            None => shapes.push(vec![number]),
+        }
+    }
+    shapes
+}
+
+/// How an output shares its shape with others.
+struct Sharing {
+    place: Place,
+    /// Whether any of them wants ids.
+    ids: bool,
+}
+
+/// Of each output that shares its shape, by its place in the list.
+fn sharing(outputs: &[Output], budgets: &Budgets) -> BTreeMap<usize, Sharing> {
+    let shared = shapes(outputs).into_iter().filter(|outputs| outputs.len() > 1);
+    let mut sharing = BTreeMap::new();
+    for (numbers, room) in shared.zip(&budgets.shelves) {
+        let wants_ids = |number: &usize| outputs[*number].sink.open().is_ok_and(|sink| sink.wants_ids());
+        let ids = numbers.iter().any(wants_ids);
+        let own = Shelf::places(numbers.len(), room.clone()).into_iter().map(|place| Sharing { place, ids });
+        sharing.extend(numbers.into_iter().zip(own));
+    }
+    sharing
+}
+
 fn lane(
     output: Output,
     inbox: Option<mpsc::Receiver<Letter>>,
     takes_letters: bool,
     senders: &BTreeMap<String, mpsc::Sender<Letter>>,
-    (basin, share, gate, status): (&Basin, &Budget, &Gate, &Arc<Status>),
+    (basin, share, sharing, gate, status): (&Basin, &Budget, Option<Sharing>, &Gate, &Arc<Status>),
 ) -> Result<Lane, RunError> {
     let wrong = |reason: String| RunError::Output { output: output.name.clone(), reason };
     let reader = basin.reader(&output.name).ok_or_else(|| wrong("the basin has no cursor for it".into()))?;
@@ -144,17 +201,16 @@ fn lane(
         DeadLetter::Output(name) => senders.get(name).cloned().map_or(Letters::Nowhere, Letters::Lane),
         DeadLetter::Wait => Letters::Nowhere,
     };
-    let encoder = Encoder {
+    let others_want_ids = sharing.as_ref().is_some_and(|sharing| sharing.ids);
+    let placer = Placer::new(sink.framing(format.framing()), sink.router(), sink.head());
+    let shaper = Shaper {
         filter: output.filter.clone(),
-        framing: sink.framing(format.framing()),
-        router: sink.router(),
-        head: sink.head(),
         undecodable: output.undecodable,
         takes_letters,
-        ids: format.writes_id() || sink.wants_ids(),
+        ids: format.writes_id() || sink.wants_ids() || others_want_ids,
         format,
-        route: String::new(),
     };
+    let encoder = Encoder { shaper, placer, place: sharing.map(|sharing| sharing.place) };
     let status = Arc::clone(status);
     let report: Arc<dyn Fn(Finding) + Send + Sync> = Arc::new(move |finding| status.finding(finding));
     let metrics = metrics().output(&output.name);

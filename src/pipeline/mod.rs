@@ -14,6 +14,7 @@
 //! | `figures` | what metrics, status and service manager hear meanwhile |
 //! | `gate`, `swap` | the moment at which a reload repeats nothing |
 //! | `lane`, `fill`, `batch`, `retry`, `letter`, `unread` | an output's way |
+//! | `shape`, `shelf` | filter and format, and how outputs of the same share them |
 //!
 //! Promise: an orderly end loses nothing that was acknowledged, and says so when it cannot know.
 //! Must not know: command lines, terminals.
@@ -28,6 +29,8 @@ mod letter;
 mod life;
 mod probe;
 mod retry;
+mod shape;
+mod shelf;
 mod swap;
 mod unread;
 

@@ -1,19 +1,20 @@
 //! Lanes and lives against sinks that refuse, fail, hang and vanish.
 
-use super::batch::Encoder;
+use super::batch::{Encoder, Placer};
 use super::build::Budgets;
 use super::fill::Filler;
 use super::gate::Gate;
 use super::lane::{Lane, LaneError};
 use super::letter::{Letter, Letters};
 use super::retry::Backoff;
+use super::shape::Shaper;
 use super::{Ended, Options, Order};
 use crate::basin::{Basin, BasinConfig, Budget, DiskConfig, MemoryConfig, OutputSpec};
 use crate::config::{self, BatchConfig, Pipeline, Process, Severity, SourceFile, Undecodable};
 use crate::event::{Bookmark, EventBatch, Note, NoteKind, Origin, Outcome, Timestamp};
 use crate::filter::Filter;
 use crate::finding::Finding;
-use crate::format::FormatConfig;
+use crate::format::{FormatConfig, Framing};
 use crate::sink::path::RouteValues;
 use crate::sink::{Encoded, Head, Refusal, SendError, Sending, Sent, Sink};
 use crate::telemetry::{Status, metrics};
@@ -204,17 +205,9 @@ fn shared_lane(
 
 fn encoder(filter: Filter, undecodable: Undecodable) -> Encoder {
     let format = FormatConfig { xml: Some(Default::default()), ..FormatConfig::default() }.open().unwrap();
-    Encoder {
-        filter,
-        framing: format.framing(),
-        head: None,
-        ids: format.writes_id(),
-        format,
-        router: None,
-        undecodable,
-        takes_letters: false,
-        route: String::new(),
-    }
+    let placer = Placer::new(format.framing(), None, None);
+    let shaper = Shaper { filter, ids: format.writes_id(), format, undecodable, takes_letters: false };
+    Encoder { shaper, placer, place: None }
 }
 
 async fn until(mut is_so: impl FnMut() -> bool) {
@@ -304,7 +297,7 @@ impl Head for Counting {
 #[test]
 fn what_a_sink_wants_before_each_payload_stands_there_and_can_be_told_from_it() {
     let mut encoder = encoder(Filter::default(), Undecodable::Raw);
-    encoder.head = Some(Box::new(Counting));
+    encoder.placer = Placer::new(Framing::Line, None, Some(Box::new(Counting)));
     let mut batch = super::batch::Batch::default();
     encoder.add(&mut batch, &Arc::new(self::batch(&["0", "1"])), Default::default(), Timestamp(0));
     let encoded = batch.encoded();

@@ -70,6 +70,11 @@ impl Router {
         self.batch_bytes > BATCH_PATH_BYTES_MAX / 2
     }
 
+    /// Whether all events have the same, whatever they say.
+    pub fn is_fixed(&self) -> bool {
+        self.places.is_fixed()
+    }
+
     /// The path of an event, into `out`.
     pub fn route(&mut self, values: &RouteValues<'_, '_>, out: &mut String) {
         out.clear();
