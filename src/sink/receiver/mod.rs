@@ -22,10 +22,12 @@ use crate::auth::tls::outgoing::{self, Client};
 use crate::filter::OneOrMany;
 use crate::finding::Finding;
 use address::Address;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Receivers that do the same.
 #[derive(Clone)]
@@ -146,23 +148,42 @@ impl Receivers {
     }
 
     async fn open(&self, address: &Address) -> Result<Line, Trouble> {
-        let peer = address.to_string();
+        let (peer, until) = (address.to_string(), Instant::now() + self.connect_timeout);
         let found = lookup_host((address.host(), address.port())).await;
-        let mut last = None;
-        for place in found.map_err(|error| Trouble::not_found(&peer, &error))? {
-            match TcpStream::connect(place).await {
-                Ok(stream) => {
-                    let line = Line::new(stream, Arc::from(&*peer), self.silence_max);
-                    return match &self.tls {
-                        Some(tls) => line.secure(tls, address.host(), &self.report()).await,
-                        None => Ok(line),
-                    };
-                }
-                Err(error) => last = Some(error),
-            }
+        let places: Vec<SocketAddr> = found.map_err(|error| Trouble::not_found(&peer, &error))?.collect();
+        let opened = first_that_answers(&places, until).await;
+        let stream = opened.map_err(|error| match error {
+            Some(error) => Trouble::connecting(&peer, &error),
+            None => Trouble::no_address(&peer),
+        })?;
+        let line = Line::new(stream, Arc::from(&*peer), self.silence_max);
+        match &self.tls {
+            Some(tls) => line.secure(tls, address.host(), &self.report()).await,
+            None => Ok(line),
         }
-        Err(last.map_or_else(|| Trouble::no_address(&peer), |error| Trouble::connecting(&peer, &error)))
     }
+}
+
+/// A connection to the first of a name's addresses that takes one. An address that swallows everything, as all of a
+/// kind do where only the other kind gets through, leaves those behind it their share of the time; the last has all
+/// that is left, whose end is the caller's affair.
+async fn first_that_answers(places: &[SocketAddr], until: Instant) -> Result<TcpStream, Option<io::Error>> {
+    let mut last = None;
+    for (index, place) in places.iter().enumerate() {
+        let connecting = TcpStream::connect(place);
+        let connected = match places.len() - index {
+            1 => connecting.await,
+            left => {
+                let share = until.saturating_duration_since(Instant::now()) / left as u32;
+                timeout(share, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
+        };
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last)
 }
 
 fn place(address: &Address) -> (&str, u16, String) {

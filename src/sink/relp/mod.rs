@@ -56,7 +56,7 @@ pub struct Config {
     /// the dead letter.
     #[serde(default = "message_default")]
     pub message_size_max: ByteSize,
-    /// How long a connection may take, TLS and the opening of RELP included.
+    /// How long a connection may take, TLS and the opening of RELP included; addresses of one name share it.
     #[serde(default = "connect_default")]
     pub connect_timeout: Span,
     /// A receiver that answers nothing for so long is left, and what it did not answer is sent again.

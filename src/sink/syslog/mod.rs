@@ -51,7 +51,7 @@ pub struct Config {
     /// `maxMessageSize` says otherwise, syslog-ng 64 KiB unless `log-msg-size` does, and both cut what is longer
     /// without a word. A longer event goes to the dead letter. Not given: 64 KiB over TCP, 8 KiB over UDP.
     pub message_size_max: Option<ByteSize>,
-    /// How long a connection may take, TLS included.
+    /// How long a connection may take, TLS included; addresses of one name share it.
     #[serde(default = "connect_default")]
     pub connect_timeout: Span,
     /// A receiver that takes nothing for so long is left, and what it did not confirm is sent again.
