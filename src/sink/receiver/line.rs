@@ -46,6 +46,8 @@ pub(in crate::sink) enum Turn {
     Closed,
 }
 
+/// How long a receiver has to turn a new connection away.
+const FRESH: Duration = Duration::from_millis(250);
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4096;
 /// A connection that nobody uses shows after these that the other end is there.
@@ -97,9 +99,9 @@ impl Line {
         &self.peer
     }
 
-    /// Since when it is there.
-    pub(in crate::sink) fn opened(&self) -> Instant {
-        self.opened
+    /// How long the receiver may still turn the connection away that it has accepted.
+    pub(in crate::sink) fn settles_in(&self) -> Duration {
+        FRESH.saturating_sub(self.opened.elapsed())
     }
 
     /// Writes of `out` what can be written, or reads what has come, whichever is possible first.

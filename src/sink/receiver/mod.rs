@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `address` | host and port, one or several |
 //! | `line` | one connection: writes, reads, what the kernel still holds |
+//! | `stream` | messages on a line where nothing is answered: when a batch is confirmed |
 //! | `trouble` | what went wrong, in words for an operator |
 //!
 //! A name is looked up at each connection, so a receiver may move. One that fails is left for the next of the
@@ -12,15 +13,18 @@
 
 mod address;
 mod line;
+mod stream;
 mod trouble;
 
 pub(super) use line::{Line, Turn};
+pub(super) use stream::{Frames, Manner, Streams};
 pub(super) use trouble::Trouble;
 
-use super::{Attachment, SendError, SinkError};
+use super::{Attachment, Refusal, SendError, SinkError};
 use crate::auth::tls::outgoing::{self, Client};
 use crate::filter::OneOrMany;
 use crate::finding::Finding;
+use crate::units::Span;
 use address::Address;
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +32,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
+
+/// Longest message that can be set.
+pub const MESSAGE_BYTES_MAX: u64 = 16 << 20;
+
+pub(super) fn connect_default() -> Span {
+    Span::secs(10)
+}
+
+/// A time-out that ends nothing before it began, or never.
+pub(super) fn check_patience(setting: &'static str, span: Span) -> Result<(), SinkError> {
+    if (Span::millis(100)..=Span::secs(3600)).contains(&span) {
+        return Ok(());
+    }
+    Err(SinkError::Setting { setting, why: "write `100ms` to `1h`".into() })
+}
+
+/// Why an event is not sent that is longer than the receiver takes.
+pub(super) fn too_long(item: usize, bytes: usize, bytes_max: usize) -> Refusal {
+    let reason = format!("the message has {bytes} bytes, and `message_size_max` is {bytes_max}");
+    Refusal { item: item as u32, reason }
+}
 
 /// Receivers that do the same.
 #[derive(Clone)]

@@ -21,9 +21,10 @@
 pub mod frame;
 mod session;
 
-use super::receiver::{Line, Receivers, Trouble};
+use super::receiver::{
+    Line, MESSAGE_BYTES_MAX, Receivers, Trouble, check_patience, connect_default, too_long,
+};
 use super::syslog::header;
-use super::syslog::{check_patience, connect_default, too_long};
 use super::{Attachment, Closing, Encoded, Head, Refusal, SendError, Sending, Sent, Sink, SinkError};
 use crate::auth::tls::outgoing;
 use crate::filter::OneOrMany;
@@ -133,7 +134,7 @@ impl Config {
         if !(1..=WINDOW_MAX).contains(&self.window) {
             return wrong("window", format!("1 to {WINDOW_MAX} events can be under way"));
         }
-        let largest = super::syslog::MESSAGE_BYTES_MAX;
+        let largest = MESSAGE_BYTES_MAX;
         if !(480..=largest).contains(&self.message_size_max.0) {
             return wrong(
                 "message_size_max",

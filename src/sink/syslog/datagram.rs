@@ -3,9 +3,8 @@
 //! What is known is acted on: a message that is too long is refused before it is sent, and a machine that says
 //! nobody listens gets all of this attempt again.
 
-use super::too_long;
 use crate::finding::Finding;
-use crate::sink::receiver::{Receivers, Trouble};
+use crate::sink::receiver::{Receivers, Trouble, too_long};
 use crate::sink::{Encoded, Refusal, SendError, Sent};
 use std::io;
 use std::sync::Arc;

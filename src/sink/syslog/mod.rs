@@ -3,7 +3,6 @@
 //! | file | what |
 //! |---|---|
 //! | `header` | what stands before the payload |
-//! | `stream` | TCP and TLS: octet counting or lines; when a batch is confirmed |
 //! | `datagram` | UDP |
 //!
 //! Syslog has no acknowledgement. Over TCP and TLS a batch is confirmed when the kernel of the receiver's machine has
@@ -15,10 +14,11 @@
 
 mod datagram;
 pub mod header;
-mod stream;
 
-use super::receiver::{Receivers, Trouble};
-use super::{Attachment, Closing, Encoded, Head, Refusal, Sending, Sink, SinkError};
+use super::receiver::{
+    Frames, MESSAGE_BYTES_MAX, Manner, Receivers, Streams, Trouble, check_patience, connect_default,
+};
+use super::{Attachment, Closing, Encoded, Head, Sending, Sink, SinkError};
 use crate::auth::tls::outgoing;
 use crate::filter::OneOrMany;
 use crate::finding::Finding;
@@ -28,7 +28,6 @@ use datagram::Datagrams;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use stream::Streams;
 
 /// `sink.syslog = { address = "siem.example.org:6514", tls = {} }`: a batch over TCP is confirmed when the receiver's
 /// machine has acknowledged its bytes; what a dying receiver had not read is lost, so use `sink.relp` where that
@@ -59,10 +58,6 @@ pub struct Config {
     pub confirm_timeout: Span,
 }
 
-pub(super) fn connect_default() -> Span {
-    Span::secs(10)
-}
-
 /// Longer than a receiver that rotates its files or restarts its database stands still.
 fn confirm_default() -> Span {
     Span::secs(60)
@@ -91,8 +86,6 @@ pub enum Framing {
 
 /// Most bytes of a datagram over IPv4.
 pub const DATAGRAM_BYTES_MAX: u64 = 65_507;
-/// Longest message that can be set.
-pub const MESSAGE_BYTES_MAX: u64 = 16 << 20;
 
 /// The sink.
 pub struct Syslog {
@@ -135,8 +128,13 @@ impl Config {
         let receivers = self.receivers()?;
         let way = match self.transport {
             Transport::Tcp => {
-                let framing = self.framing.unwrap_or_default();
-                Way::Tcp(Streams::new(receivers, framing, bytes_max, self.confirm_timeout.0))
+                let frames = match self.framing.unwrap_or_default() {
+                    Framing::OctetCounting => Frames::Counted,
+                    Framing::Line => Frames::Lines,
+                };
+                let (patience, setting) = (self.confirm_timeout.0, "confirm_timeout");
+                let manner = Manner { frames, message_bytes_max: bytes_max, patience, setting };
+                Way::Tcp(Streams::new(receivers, manner))
             }
             Transport::Udp if self.tls.is_some() => {
                 return Err(wrong("tls", "UDP has no TLS here; write `transport = \"tcp\"`"));
@@ -169,24 +167,10 @@ impl Config {
     }
 }
 
-/// A time-out that ends nothing before it began, or never.
-pub(super) fn check_patience(setting: &'static str, span: Span) -> Result<(), SinkError> {
-    if (Span::millis(100)..=Span::secs(3600)).contains(&span) {
-        return Ok(());
-    }
-    Err(SinkError::Setting { setting, why: "write `100ms` to `1h`".into() })
-}
-
-/// Why an event is not sent that is longer than the receiver takes.
-pub(super) fn too_long(item: usize, bytes: usize, bytes_max: usize) -> Refusal {
-    let reason = format!("the message has {bytes} bytes, and `message_size_max` is {bytes_max}");
-    Refusal { item: item as u32, reason }
-}
-
 impl Sink for Syslog {
     fn attach(&mut self, attachment: Attachment) {
         match &mut self.way {
-            Way::Tcp(streams) => streams.receivers.attach(attachment),
+            Way::Tcp(streams) => streams.attach(attachment),
             Way::Udp(datagrams) => datagrams.receivers.attach(attachment),
         }
     }

@@ -6,34 +6,50 @@
 //!                   └── queue empty and open here: sure up to here   └── no end: silent   └── no: sent again
 //! ```
 //!
-//! A receiver that turns senders away accepts them first, so on a new connection the moment that counts comes not
-//! before `FRESH`. Promise: what is sure is not sent again; all else of a batch is, after a cut. A future that is
-//! dropped takes its connection with it.
+//! A receiver that turns senders away accepts them first, so the moment that counts comes not before a new connection
+//! has settled. Promise: what is sure is not sent again; all else of a batch is, after a cut. A future that is dropped
+//! takes its connection with it. Must not know: what a message means.
 
-use super::{Framing, too_long};
-use crate::sink::receiver::{Line, Receivers, Trouble, Turn};
-use crate::sink::{Encoded, Refusal, SendError, Sent};
+use super::{Line, Receivers, Trouble, Turn, too_long};
+use crate::sink::{Attachment, Encoded, Refusal, SendError, Sent};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Frames that are written at once.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// How long a receiver has to turn a new connection away.
-const FRESH: Duration = Duration::from_millis(250);
 /// Between two looks at the kernel's queue.
 const LOOK_MIN: Duration = Duration::from_millis(1);
 const LOOK_MAX: Duration = Duration::from_millis(16);
 
-pub(super) struct Streams {
-    pub(super) receivers: Receivers,
-    framing: Framing,
-    message_bytes_max: usize,
-    confirm_timeout: Duration,
+/// Sends batches to receivers of streams.
+pub(in crate::sink) struct Streams {
+    receivers: Receivers,
+    manner: Manner,
     /// Taken out while it is in use.
     line: Option<Line>,
     progress: Option<Progress>,
     chunk: Vec<u8>,
+}
+
+/// How messages go on a connection.
+#[derive(Clone, Copy)]
+pub(in crate::sink) struct Manner {
+    pub(in crate::sink) frames: Frames,
+    pub(in crate::sink) message_bytes_max: usize,
+    /// How long a receiver may take nothing.
+    pub(in crate::sink) patience: Duration,
+    /// The setting that says so.
+    pub(in crate::sink) setting: &'static str,
+}
+
+/// What tells messages apart.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sink) enum Frames {
+    /// The number of bytes, as text, and a blank before each.
+    Counted,
+    /// LF behind each; one that stands in it, and NUL, become blanks.
+    Lines,
 }
 
 /// How far a batch has come.
@@ -45,24 +61,15 @@ struct Progress {
 }
 
 impl Streams {
-    pub(super) fn new(
-        receivers: Receivers,
-        framing: Framing,
-        message_bytes_max: usize,
-        confirm_timeout: Duration,
-    ) -> Self {
-        Self {
-            receivers,
-            framing,
-            message_bytes_max,
-            confirm_timeout,
-            line: None,
-            progress: None,
-            chunk: Vec::new(),
-        }
+    pub(in crate::sink) fn new(receivers: Receivers, manner: Manner) -> Self {
+        Self { receivers, manner, line: None, progress: None, chunk: Vec::new() }
     }
 
-    pub(super) async fn send(&mut self, batch: &Arc<Encoded>) -> Result<Sent, SendError> {
+    pub(in crate::sink) fn attach(&mut self, attachment: Attachment) {
+        self.receivers.attach(attachment);
+    }
+
+    pub(in crate::sink) async fn send(&mut self, batch: &Arc<Encoded>) -> Result<Sent, SendError> {
         let known = self.progress.take().filter(|progress| Arc::ptr_eq(&progress.batch, batch));
         let begin = || Progress { batch: Arc::clone(batch), sure: 0, refused: Vec::new() };
         let progress = self.progress.insert(known.unwrap_or_else(begin));
@@ -70,12 +77,7 @@ impl Streams {
             Some(line) => line,
             None => self.receivers.connect(async |line| Ok(line)).await?,
         };
-        let mut way = Deliver {
-            framing: self.framing,
-            message_bytes_max: self.message_bytes_max,
-            patience: self.confirm_timeout,
-            chunk: &mut self.chunk,
-        };
+        let mut way = Deliver { manner: self.manner, chunk: &mut self.chunk };
         match way.all(&mut line, progress).await {
             Ok(()) => self.line = Some(line),
             Err(trouble) => return Err(self.receivers.failed(trouble)),
@@ -84,7 +86,7 @@ impl Streams {
         Ok(if refused.is_empty() { Sent::Confirmed } else { Sent::Partly(refused) })
     }
 
-    pub(super) async fn close(&mut self) {
+    pub(in crate::sink) async fn close(&mut self) {
         if let Some(line) = self.line.take() {
             line.goodbye().await;
         }
@@ -98,9 +100,7 @@ async fn usable(line: Option<Line>) -> Option<Line> {
 }
 
 struct Deliver<'d> {
-    framing: Framing,
-    message_bytes_max: usize,
-    patience: Duration,
+    manner: Manner,
     chunk: &'d mut Vec<u8>,
 }
 
@@ -113,9 +113,8 @@ impl Deliver<'_> {
         while next < batch.items.len() {
             next = self.fill(&batch, next, &mut progress.refused);
             self.write(line).await?;
-            let is_settled =
-                line.opened().elapsed() >= FRESH && line.is_acknowledged().map_err(broken(line))?;
-            if is_settled && line.is_open(true).await? {
+            let is_sure = line.settles_in().is_zero() && line.is_acknowledged().map_err(broken(line))?;
+            if is_sure && line.is_open(true).await? {
                 progress.sure = next;
             }
         }
@@ -130,10 +129,10 @@ impl Deliver<'_> {
         self.chunk.clear();
         while next < batch.items.len() && self.chunk.len() < CHUNK_BYTES {
             let message = batch.item(next);
-            if message.len() > self.message_bytes_max {
-                refused.push(too_long(next, message.len(), self.message_bytes_max));
+            if message.len() > self.manner.message_bytes_max {
+                refused.push(too_long(next, message.len(), self.manner.message_bytes_max));
             } else {
-                frame(self.framing, message, self.chunk);
+                frame(self.manner.frames, message, self.chunk);
             }
             next += 1;
         }
@@ -146,7 +145,7 @@ impl Deliver<'_> {
         let mut alive = Instant::now();
         while written < self.chunk.len() || line.is_unflushed() {
             // What it says is of no meaning, and no sign that it takes anything.
-            match self.turn(line, &self.chunk[written..], alive + self.patience).await? {
+            match self.turn(line, &self.chunk[written..], alive + self.manner.patience).await? {
                 Turn::Wrote(count) => {
                     written += count;
                     alive = Instant::now();
@@ -164,7 +163,7 @@ impl Deliver<'_> {
         loop {
             let now = line.unacknowledged().map_err(broken(line))?;
             if line.is_acknowledged().map_err(broken(line))? {
-                let young = FRESH.saturating_sub(line.opened().elapsed());
+                let young = line.settles_in();
                 if young.is_zero() {
                     return match line.is_open(true).await? {
                         true => Ok(()),
@@ -174,8 +173,8 @@ impl Deliver<'_> {
                 pause = pause.max(young);
             } else if now < left {
                 alive = Instant::now();
-            } else if alive.elapsed() >= self.patience {
-                return Err(Trouble::silent(line.peer(), self.patience, "confirm_timeout"));
+            } else if alive.elapsed() >= self.manner.patience {
+                return Err(self.silent(line));
             }
             left = now;
             tokio::select! {
@@ -192,8 +191,12 @@ impl Deliver<'_> {
     async fn turn(&self, line: &mut Line, out: &[u8], until: Instant) -> Result<Turn, Trouble> {
         match timeout(until.saturating_duration_since(Instant::now()), line.turn(out)).await {
             Ok(turn) => turn,
-            Err(_) => Err(Trouble::silent(line.peer(), self.patience, "confirm_timeout")),
+            Err(_) => Err(self.silent(line)),
         }
+    }
+
+    fn silent(&self, line: &Line) -> Trouble {
+        Trouble::silent(line.peer(), self.manner.patience, self.manner.setting)
     }
 }
 
@@ -203,14 +206,14 @@ fn broken(line: &Line) -> impl FnOnce(std::io::Error) -> Trouble {
 }
 
 /// Appends a message with what tells it from the next.
-fn frame(framing: Framing, message: &[u8], out: &mut Vec<u8>) {
-    match framing {
-        Framing::OctetCounting => {
+fn frame(frames: Frames, message: &[u8], out: &mut Vec<u8>) {
+    match frames {
+        Frames::Counted => {
             out.extend_from_slice(message.len().to_string().as_bytes());
             out.push(b' ');
             out.extend_from_slice(message);
         }
-        Framing::Line => {
+        Frames::Lines => {
             let start = out.len();
             out.extend_from_slice(message);
             if memchr::memchr2(b'\n', 0, message).is_some() {
@@ -228,13 +231,13 @@ mod tests {
 
     #[test]
     fn messages_are_counted_or_end_with_a_line_feed_that_stands_nowhere_else() {
-        let framed = |framing| {
+        let framed = |frames| {
             let mut out = Vec::new();
-            frame(framing, b"<14>1 a\nb\0c", &mut out);
-            frame(framing, b"<14>1 d", &mut out);
+            frame(frames, b"<14>1 a\nb\0c", &mut out);
+            frame(frames, b"<14>1 d", &mut out);
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(framed(Framing::OctetCounting), "11 <14>1 a\nb\0c7 <14>1 d");
-        assert_eq!(framed(Framing::Line), "<14>1 a b c\n<14>1 d\n");
+        assert_eq!(framed(Frames::Counted), "11 <14>1 a\nb\0c7 <14>1 d");
+        assert_eq!(framed(Frames::Lines), "<14>1 a b c\n<14>1 d\n");
     }
 }
