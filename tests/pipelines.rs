@@ -306,8 +306,8 @@ fn the_ready_collector_of_a_domain_passes_check_and_probe_listens_and_stops() {
 }
 
 /// Their runs are those of `receivers/ready.rs` and `kafka/ready.rs`, against what they send to.
-const RECEIVERS: [&str; 5] =
-    ["kafka.toml", "kafka-sidecar.toml", "kafka-splunk.toml", "relp.toml", "syslog.toml"];
+const RECEIVERS: [&str; 6] =
+    ["kafka.toml", "kafka-sidecar.toml", "kafka-splunk.toml", "relp.toml", "socket.toml", "syslog.toml"];
 
 #[track_caller]
 fn listens_and_stops(root: &Path, file: &str, listen: &str) {

@@ -1,8 +1,9 @@
-//! Outputs `syslog` and `relp` against receivers that nobody here wrote: what arrives is held against the ledger of
+//! Outputs `syslog`, `relp` and `socket` against receivers that nobody here wrote: what arrives is held against the ledger of
 //! the hosts that sent it.
 
 mod crash;
 mod ready;
+mod socket;
 
 use crate::support::backends::{Place, rsyslog, syslog_ng};
 use crate::support::host::passwords;
@@ -125,6 +126,11 @@ fn arrived_whole(site: &Site, file: &str, events: u64) {
         std::thread::sleep(Duration::from_micros(events));
         lines(site, file) as u64 >= events
     });
+    is_whole(site, file, events);
+}
+
+#[track_caller]
+fn is_whole(site: &Site, file: &str, events: u64) {
     let verdict = verdict(site, file);
     for (key, expected) in [
         ("delivered", events),

@@ -8,6 +8,7 @@ use super::tree::{Notes, Part};
 use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
 use crate::sink::http::Body;
+use crate::sink::socket::{self, Framing};
 use crate::sink::{SinkConfig, otlp};
 
 /// The format of an output, written or meant. None when an error was told.
@@ -105,6 +106,13 @@ fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'s
             "write a format of JSON, or `body = \"text\"`",
         ));
     }
+    let is_lines = sink.socket.as_ref().is_some_and(|socket| socket.framing == Some(Framing::Line));
+    if is_lines && xml.as_ref().is_some_and(|xml| xml.framing != FramingConfig::Line) {
+        return Some((
+            "an event of `sink.socket` ends with its line here, and this format leaves line ends within events",
+            "leave `framing` of `format.xml` out, or write `sink.socket.framing = \"length\"`",
+        ));
+    }
     let is_array = sink.http.as_ref().is_some_and(|http| http.body == Body::Array);
     (is_array && !is_json).then_some((
         "`sink.http.body = \"array\"` makes an array of JSON",
@@ -114,10 +122,12 @@ fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'s
 
 /// Whether the far end may refuse single events for good.
 pub(super) fn refuses(sink: &SinkConfig) -> bool {
+    let is_bounded = sink.socket.as_ref().is_some_and(socket::Config::refuses);
     sink.evtx.is_some()
         || sink.elasticsearch.is_some()
         || sink.http.is_some()
         || sink.otlp.is_some()
         || sink.sentinel.is_some()
         || sink.splunk_hec.is_some()
+        || is_bounded
 }

@@ -614,6 +614,30 @@ fn a_source_that_diverts_needs_a_dead_letter_in_each_output() {
 }
 
 #[test]
+fn lines_over_a_socket_hold_no_line_ends() {
+    let sent = |format: &str, sink: &str| {
+        checked(&[&format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.socket = {{ {sink} }}\n"
+        )])
+        .told()
+    };
+    for (format, sink) in [
+        ("", "address = 'agent:9000'"),
+        ("format.xml = {}\n", "address = 'agent:9000', framing = 'line'"),
+        ("format.xml.framing = 'length'\n", "path = '/run/agent.sock'"),
+        ("format.xml.framing = 'none'\n", "path = '@agent', framing = 'octet-counting'"),
+    ] {
+        assert_eq!(sent(format, sink), "", "{format}{sink}");
+    }
+    let told = sent("format.xml.framing = 'none'\n", "path = '@agent', framing = 'line'");
+    assert!(told.starts_with("error: p.toml:5:") && told.contains("leaves line ends within"), "{told}");
+    let told = sent("", "path = '@agent', mode = 'datagram'");
+    assert!(told.starts_with("warning: ") && told.contains("there is no dead letter"), "{told}");
+    let told = sent("", "address = 'agent'");
+    assert!(told.starts_with("error: p.toml:5:") && told.contains("is not a host and a port"), "{told}");
+}
+
+#[test]
 fn a_message_of_syslog_has_its_own_framing_and_datagrams_are_warned_of() {
     let sent = |format: &str, sink: &str| {
         checked(&[&format!("{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.{sink}\n")]).told()

@@ -21,6 +21,7 @@ pub mod relp;
 #[cfg(feature = "kafka")]
 mod secret;
 pub mod sentinel;
+pub mod socket;
 pub mod splunk_hec;
 pub mod stdout;
 pub mod syslog;
@@ -210,6 +211,9 @@ pub struct SinkConfig {
     pub relp: Option<relp::Config>,
     /// Microsoft Sentinel, by the Logs Ingestion API.
     pub sentinel: Option<sentinel::Config>,
+    /// A plain socket: TCP, TLS, or a Unix socket of this machine. Nobody answers: over TCP what a dying receiver had not
+    /// read is lost, over a Unix socket what it had read and not yet written.
+    pub socket: Option<socket::Config>,
     /// Splunk, by its HTTP Event Collector.
     pub splunk_hec: Option<splunk_hec::Config>,
     /// The standard output of the process.
@@ -254,6 +258,7 @@ impl SinkConfig {
             Self { otlp: Some(otlp), .. } => otlp.probe(output).await,
             Self { relp: Some(relp), .. } => relp.probe(output).await,
             Self { sentinel: Some(sentinel), .. } => sentinel.probe(output).await,
+            Self { socket: Some(socket), .. } => socket.probe(output).await,
             Self { splunk_hec: Some(hec), .. } => hec.probe(output).await,
             Self { syslog: Some(syslog), .. } => syslog.probe(output).await,
             _ => Vec::new(),
@@ -311,6 +316,9 @@ impl SinkConfig {
         if let Some(hec) = &self.splunk_hec {
             sinks.push(Box::new(hec.open()?));
         }
+        if let Some(socket) = &self.socket {
+            sinks.push(Box::new(socket.open()?));
+        }
         if let Some(stdout) = &self.stdout {
             sinks.push(Box::new(stdout.open()));
         }
@@ -327,8 +335,8 @@ impl SinkConfig {
 pub enum SinkError {
     #[error(
         "{0} of the destinations is set; write exactly one of `sink.elasticsearch`, `sink.evtx`, `sink.file`, \
-         `sink.http`, `sink.kafka`, `sink.otlp`, `sink.relp`, `sink.sentinel`, `sink.splunk_hec`, `sink.stdout`, \
-         `sink.syslog`"
+         `sink.http`, `sink.kafka`, `sink.otlp`, `sink.relp`, `sink.sentinel`, `sink.socket`, `sink.splunk_hec`, \
+         `sink.stdout`, `sink.syslog`"
     )]
     NotOne(&'static str),
     #[error(transparent)]

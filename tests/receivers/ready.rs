@@ -1,6 +1,7 @@
-//! The ready pipelines `syslog.toml` and `relp.toml`, each run against rsyslog; probes of receivers that are not as
-//! they should be.
+//! The ready pipelines `syslog.toml`, `relp.toml` and `socket.toml`, each run against rsyslog; probes of receivers that
+//! are not as they should be.
 
+use super::socket::{raw, stream_at, tls_at};
 use super::{Input, certificates, configuration};
 use crate::support::backends::{Place, rsyslog};
 use crate::support::process::{eventually, forebay, free_port};
@@ -24,9 +25,12 @@ fn moved(root: &Path, file: &str, addresses: &[(&str, u16)]) {
     certificates(root);
     let etc = root.join("etc/forebay");
     fs::create_dir_all(&etc).unwrap();
-    for (ours, theirs) in
-        [("ca.pem", "siem-ca.pem"), ("client.pem", "forebay.pem"), ("client.key", "forebay.key")]
-    {
+    for (ours, theirs) in [
+        ("ca.pem", "siem-ca.pem"),
+        ("ca.pem", "collector-ca.pem"),
+        ("client.pem", "forebay.pem"),
+        ("client.key", "forebay.key"),
+    ] {
         fs::copy(root.join("certificates").join(ours), etc.join(theirs)).unwrap();
     }
     let mut text = fs::read_to_string(ready().join(file)).unwrap();
@@ -49,17 +53,25 @@ fn run(test: &str, file: &str, input: Input, addresses: &[&str]) -> Option<Strin
     let served = places.last()?.1;
     let _receiver =
         rsyslog(test, root, Place::HERE, &configuration(root, &[(input, "siem", served)]), served)?;
+    runs_to_the_end(root, file, places.len() - 1);
+    Some(written(&root.join("siem.out")))
+}
+
+/// Check, probe, which tells of so many receivers that are not there, and a run.
+fn runs_to_the_end(root: &Path, file: &str, missing: usize) {
     let checked = output(root, &["check", file]);
     assert_eq!((String::from_utf8_lossy(&checked.stderr), checked.status.code()), ("".into(), Some(0)));
     let probed = output(root, &["check", "--probe", file]);
     let told = String::from_utf8(probed.stderr).unwrap();
-    let missing = places.len() - 1;
     assert_eq!((told.lines().count(), probed.status.code() == Some(0)), (missing, missing == 0), "{told}");
     assert!(told.lines().all(|line| line.contains("nobody listens there")), "{told}");
     let ran = output(root, &["run", "--once", file]);
     assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
-    let written = root.join("siem.out");
-    let text = || fs::read_to_string(&written).unwrap_or_default();
+}
+
+/// What a receiver has in its file in the end.
+fn written(file: &Path) -> String {
+    let text = || fs::read_to_string(file).unwrap_or_default();
     let mut last = text();
     // It may still be reading what its kernel has.
     eventually("all is written", || {
@@ -69,7 +81,7 @@ fn run(test: &str, file: &str, input: Input, addresses: &[&str]) -> Option<Strin
         last = now;
         is_done
     });
-    Some(last)
+    last
 }
 
 #[test]
@@ -87,6 +99,30 @@ fn the_ready_pipeline_to_a_relp_receiver_passes_check_and_probe_and_runs_to_the_
     let Some(text) = run(TEST, "relp.toml", Input::RelpTls, &["siem.example.org:2514"]) else { return };
     assert_eq!(text.lines().count(), SAMPLE_EVENTS);
     assert!(text.lines().all(|line| line.trim_start().starts_with("<Event")), "{text}");
+}
+
+#[test]
+fn the_ready_pipeline_to_sockets_passes_check_and_probe_and_runs_to_the_end() {
+    const TEST: &str = "the_ready_pipeline_to_sockets_passes_check_and_probe_and_runs_to_the_end";
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let (gone, served) = (free_port(), free_port());
+    moved(
+        root,
+        "socket.toml",
+        &[("collector1.example.org:5170", gone), ("collector2.example.org:5170", served)],
+    );
+    let path = root.join("run/agent/windows.sock");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let configuration = raw(root, &[("central", &tls_at(served)), ("agent", &stream_at(&path))]);
+    let Some(_receiver) = rsyslog(TEST, root, Place::HERE, &configuration, served) else { return };
+    eventually("its socket is there", || path.exists());
+    runs_to_the_end(root, "socket.toml", 1);
+    for name in ["central.out", "agent.out"] {
+        let text = written(&root.join(name));
+        assert_eq!(text.lines().count(), SAMPLE_EVENTS, "{name}");
+        assert!(text.lines().all(|line| line.starts_with("{\"System\"")), "{name}: {text}");
+    }
 }
 
 const SAMPLE_EVENTS: usize = 160;
@@ -133,6 +169,10 @@ fn a_probe_tells_of_certificates_and_of_ports_that_are_for_something_else() {
         ),
         (format!("relp = {{ address = 'localhost:{sealed}', {ca} }}"), "a certificate of ours"),
         ("syslog = { address = 'nobody.invalid:6514' }".to_owned(), "cannot be looked up"),
+        (format!("socket = {{ address = 'localhost:{tls}', {ca} }}"), ""),
+        (format!("socket = {{ address = 'localhost:{sealed}', tls = {{}} }}"), "no authority that we trust"),
+        ("socket.path = 'nowhere.sock'".to_owned(), "there is no such socket"),
+        ("socket.path = 'certificates'".to_owned(), "it is a folder"),
     ];
     for (sink, words) in cases {
         let pipeline = format!(

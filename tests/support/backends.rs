@@ -295,6 +295,18 @@ pub(crate) fn rsyslog(
     Some(process)
 }
 
+/// `socat` from one of its addresses to another one, a way of which none goes back; datagrams as long as any event.
+pub(crate) fn socat(test: &str, folder: &Path, from: &str, to: &str) -> Option<Process> {
+    let program = Path::new("/usr/bin/socat");
+    if !program.exists() {
+        println!("SKIP {test}: socat is not installed");
+        return None;
+    }
+    let mut command = quiet(Command::new(program), folder);
+    command.args(["-u", "-b", "1048576", from, to]);
+    Some(Process::start(command))
+}
+
 /// `syslog-ng` with this configuration, which must listen at `port`. Its package cannot be installed beside
 /// that of rsyslog, so it is only unpacked.
 pub(crate) fn syslog_ng(test: &str, folder: &Path, configuration: &str, port: u16) -> Option<Process> {

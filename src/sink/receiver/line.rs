@@ -3,7 +3,7 @@
 //! Writing and reading are turns of one task, so that a peer that closes or speaks is heard while it is written to.
 //! Promise: a line that is dropped is closed, whatever was half-way on it.
 
-use super::Trouble;
+use super::{Trouble, queue};
 use crate::auth::tls::outgoing::Client;
 use crate::finding::Finding;
 use rustix::net::{RecvFlags, sockopt};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::client::TlsStream;
 
@@ -34,6 +34,7 @@ pub(in crate::sink) struct Line {
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Local(UnixStream),
 }
 
 /// What got on.
@@ -71,8 +72,17 @@ impl Line {
         let _ = sockopt::set_tcp_keepcnt(&stream, KEEPALIVE_PROBES);
         let millis = u32::try_from(silence_max.as_millis()).unwrap_or(u32::MAX);
         let _ = sockopt::set_tcp_user_timeout(&stream, millis);
+        Self::over(Stream::Plain(stream), peer)
+    }
+
+    /// To a socket of this machine.
+    pub(super) fn local(stream: UnixStream, peer: Arc<str>) -> Self {
+        Self::over(Stream::Local(stream), peer)
+    }
+
+    fn over(stream: Stream, peer: Arc<str>) -> Self {
         Self {
-            stream: Stream::Plain(stream),
+            stream,
             peer,
             opened: Instant::now(),
             incoming: Vec::new(),
@@ -101,7 +111,11 @@ impl Line {
 
     /// How long the receiver may still turn the connection away that it has accepted.
     pub(in crate::sink) fn settles_in(&self) -> Duration {
-        FRESH.saturating_sub(self.opened.elapsed())
+        match self.stream {
+            Stream::Plain(_) | Stream::Tls(_) => FRESH.saturating_sub(self.opened.elapsed()),
+            // Its queue is empty when the receiver has read all of it, and then has not turned it away.
+            Stream::Local(_) => Duration::ZERO,
+        }
     }
 
     /// Writes of `out` what can be written, or reads what has come, whichever is possible first.
@@ -132,6 +146,7 @@ impl Line {
         let polled = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, &mut read),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, &mut read),
+            Stream::Local(stream) => Pin::new(stream).poll_read(context, &mut read),
         };
         polled.map_ok(|()| {
             if read.filled().is_empty() {
@@ -150,7 +165,8 @@ impl Line {
         let polled = match &mut self.stream {
             Stream::Plain(stream) if !out.is_empty() => Pin::new(stream).poll_write(context, out),
             Stream::Tls(stream) if !out.is_empty() => Pin::new(stream).poll_write(context, out),
-            Stream::Plain(_) => Poll::Ready(Ok(0)),
+            Stream::Local(stream) if !out.is_empty() => Pin::new(stream).poll_write(context, out),
+            Stream::Plain(_) | Stream::Local(_) => Poll::Ready(Ok(0)),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(context).map_ok(|()| 0),
         };
         match polled {
@@ -169,12 +185,12 @@ impl Line {
         self.is_unflushed
     }
 
-    /// Whether all that was written is with the other end's kernel.
+    /// Whether all that was written is with the other end's kernel, or on this machine, read.
     pub(in crate::sink) fn is_acknowledged(&self) -> io::Result<bool> {
         Ok(!self.is_unflushed && queue::unacknowledged(self.socket())? == 0)
     }
 
-    /// Bytes that the other end's kernel has not acknowledged.
+    /// Bytes that the other end's kernel has not acknowledged, or on this machine, the receiver has not read.
     pub(in crate::sink) fn unacknowledged(&self) -> io::Result<u32> {
         queue::unacknowledged(self.socket())
     }
@@ -215,6 +231,7 @@ impl Line {
             match &mut self.stream {
                 Stream::Plain(stream) => stream.shutdown().await,
                 Stream::Tls(stream) => stream.shutdown().await,
+                Stream::Local(stream) => stream.shutdown().await,
             }
         };
         // It is closed in any case.
@@ -225,35 +242,7 @@ impl Line {
         match &self.stream {
             Stream::Plain(stream) => stream.as_fd(),
             Stream::Tls(stream) => stream.get_ref().0.as_fd(),
+            Stream::Local(stream) => stream.as_fd(),
         }
-    }
-}
-
-/// How much of what was written the kernel still holds. Linux: `SIOCOUTQ` of tcp(7).
-mod queue {
-    use rustix::ioctl::{Getter, Opcode, ioctl};
-    use std::ffi::c_int;
-    use std::io;
-    use std::os::fd::BorrowedFd;
-
-    /// The same number as `TIOCOUTQ`, which some processors have another one for.
-    #[cfg(not(any(
-        target_arch = "mips",
-        target_arch = "mips64",
-        target_arch = "powerpc",
-        target_arch = "powerpc64",
-        target_arch = "sparc64"
-    )))]
-    const SIOCOUTQ: Opcode = 0x5411;
-    #[cfg(any(target_arch = "mips", target_arch = "mips64"))]
-    const SIOCOUTQ: Opcode = 0x7472;
-    #[cfg(any(target_arch = "powerpc", target_arch = "powerpc64", target_arch = "sparc64"))]
-    const SIOCOUTQ: Opcode = 0x4004_7473;
-
-    #[expect(unsafe_code, reason = "the system says it by ioctl only")]
-    pub(super) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u32> {
-        // SAFETY: SIOCOUTQ stores one int where its argument points, which is what this getter has there.
-        let bytes = unsafe { ioctl(socket, Getter::<SIOCOUTQ, c_int>::new()) }?;
-        Ok(bytes.max(0).cast_unsigned())
     }
 }

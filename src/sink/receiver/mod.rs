@@ -3,8 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | `address` | host and port, one or several |
+//! | `local` | a Unix socket of this machine |
 //! | `line` | one connection: writes, reads, what the kernel still holds |
 //! | `stream` | messages on a line where nothing is answered: when a batch is confirmed |
+//! | `queue` | what the kernel still holds, as it says |
 //! | `trouble` | what went wrong, in words for an operator |
 //!
 //! A name is looked up at each connection, so a receiver may move. One that fails is left for the next of the
@@ -13,11 +15,16 @@
 
 mod address;
 mod line;
+mod local;
+mod queue;
 mod stream;
 mod trouble;
 
 pub(super) use line::{Line, Turn};
-pub(super) use stream::{Frames, Manner, Streams};
+pub use local::Mode;
+pub(super) use local::{Local, Stamp};
+pub(super) use queue::unacknowledged;
+pub(super) use stream::{Frames, LOOK_MAX, LOOK_MIN, Manner, Progress, Streams};
 pub(super) use trouble::Trouble;
 
 use super::{Attachment, Refusal, SendError, SinkError};
@@ -26,6 +33,7 @@ use crate::filter::OneOrMany;
 use crate::finding::Finding;
 use crate::units::Span;
 use address::Address;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -57,7 +65,7 @@ pub(super) fn too_long(item: usize, bytes: usize, bytes_max: usize) -> Refusal {
 /// Receivers that do the same.
 #[derive(Clone)]
 pub(super) struct Receivers {
-    addresses: Vec<Address>,
+    places: Vec<Place>,
     tls: Option<Arc<Client>>,
     connect_timeout: Duration,
     /// After so long without a sign of life of the far end, its kernel or its program, a connection is given up.
@@ -65,6 +73,13 @@ pub(super) struct Receivers {
     /// Which one is tried next.
     next: usize,
     attachment: Option<Attachment>,
+}
+
+/// Where a receiver is.
+#[derive(Clone)]
+enum Place {
+    Host(Address),
+    Local(Local),
 }
 
 impl Receivers {
@@ -76,26 +91,43 @@ impl Receivers {
         connect_timeout: Duration,
         silence_max: Duration,
     ) -> Result<Self, SinkError> {
-        let addresses = address::parse(addresses)?;
+        let places = address::parse(addresses)?.into_iter().map(Place::Host).collect();
         if let Some(Err((setting, why))) = tls.map(outgoing::Config::check) {
             return Err(SinkError::Setting { setting, why });
         }
         let tls = tls.map(|tls| Arc::new(Client::new(tls)));
-        Ok(Self { addresses, tls, connect_timeout, silence_max, next: 0, attachment: None })
+        Ok(Self { places, tls, connect_timeout, silence_max, next: 0, attachment: None })
+    }
+
+    /// The one behind a socket of this machine.
+    pub(super) fn local(local: Local, connect_timeout: Duration, silence_max: Duration) -> Self {
+        let places = vec![Place::Local(local)];
+        Self { places, tls: None, connect_timeout, silence_max, next: 0, attachment: None }
     }
 
     pub(super) fn attach(&mut self, attachment: Attachment) {
         self.attachment = Some(attachment);
     }
 
-    /// Host, port and name of the one that is tried next.
-    pub(super) fn current(&self) -> (&str, u16, String) {
-        place(&self.addresses[self.next])
+    /// The name of the one that is tried next, and its addresses.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(super) async fn look_up(&self) -> Result<(String, Vec<SocketAddr>), Trouble> {
+        match &self.places[self.next] {
+            Place::Host(address) => Ok((address.to_string(), addresses(address).await?)),
+            Place::Local(local) => Err(Trouble::no_address(&local.to_string())),
+        }
     }
 
-    /// Of all of them.
-    pub(super) fn places(&self) -> impl Iterator<Item = (&str, u16, String)> {
-        self.addresses.iter().map(place)
+    /// Each of them alone, with nobody who is told.
+    pub(super) fn each(&self) -> impl Iterator<Item = Self> {
+        self.places.iter().map(|place| Self {
+            places: vec![place.clone()],
+            next: 0,
+            attachment: None,
+            ..self.clone()
+        })
     }
 
     /// A line to the first that answers; `greet` is what both say before it is of use.
@@ -107,15 +139,18 @@ impl Receivers {
         greet: impl AsyncFn(Line) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let mut last = None;
-        for _ in 0..self.addresses.len() {
-            let address = &self.addresses[self.next];
+        for _ in 0..self.places.len() {
+            let place = &self.places[self.next];
             let opened = async {
-                let line = self.open(address).await?;
+                let line = self.open(place).await?;
                 greet(line).await
             };
             let opened = match timeout(self.connect_timeout, opened).await {
                 Ok(opened) => opened,
-                Err(_) => Err(Trouble::no_greeting(address.to_string(), self.connect_timeout)),
+                Err(_) => Err(match place {
+                    Place::Host(address) => Trouble::no_greeting(address.to_string(), self.connect_timeout),
+                    Place::Local(local) => local.queue_is_full(),
+                }),
             };
             match opened {
                 Ok(opened) => return Ok(opened),
@@ -131,7 +166,7 @@ impl Receivers {
 
     /// The one in use has failed: the next connection is to another, where there is one.
     pub(super) fn move_on(&mut self) {
-        self.next = (self.next + 1) % self.addresses.len().max(1);
+        self.next = (self.next + 1) % self.places.len().max(1);
     }
 
     /// Tells an operator, and what the lane is told.
@@ -154,9 +189,7 @@ impl Receivers {
         greet: impl AsyncFn(Line) -> Result<T, Trouble>,
     ) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for address in &self.addresses {
-            let mut one =
-                Self { addresses: vec![address.clone()], next: 0, attachment: None, ..self.clone() };
+        for mut one in self.each() {
             findings.extend(one.connect(&greet).await.err().map(|trouble| trouble.finding(output)));
         }
         findings
@@ -172,11 +205,13 @@ impl Receivers {
         }
     }
 
-    async fn open(&self, address: &Address) -> Result<Line, Trouble> {
-        let (peer, until) = (address.to_string(), Instant::now() + self.connect_timeout);
-        let found = lookup_host((address.host(), address.port())).await;
-        let places: Vec<SocketAddr> = found.map_err(|error| Trouble::not_found(&peer, &error))?.collect();
-        let opened = first_that_answers(&places, until).await;
+    async fn open(&self, place: &Place) -> Result<Line, Trouble> {
+        let (peer, until) = (place.to_string(), Instant::now() + self.connect_timeout);
+        let address = match place {
+            Place::Host(address) => address,
+            Place::Local(local) => return Ok(Line::local(local.connect().await?, Arc::from(&*peer))),
+        };
+        let opened = first_that_answers(&addresses(address).await?, until).await;
         let stream = opened.map_err(|error| match error {
             Some(error) => Trouble::connecting(&peer, &error),
             None => Trouble::no_address(&peer),
@@ -187,6 +222,12 @@ impl Receivers {
             None => Ok(line),
         }
     }
+}
+
+/// What its name stands for.
+async fn addresses(address: &Address) -> Result<Vec<SocketAddr>, Trouble> {
+    let found = lookup_host((address.host(), address.port())).await;
+    Ok(found.map_err(|error| Trouble::not_found(&address.to_string(), &error))?.collect())
 }
 
 /// A connection to the first of a name's addresses that takes one. An address that swallows everything, as all of a
@@ -211,8 +252,13 @@ async fn first_that_answers(places: &[SocketAddr], until: Instant) -> Result<Tcp
     Err(last)
 }
 
-fn place(address: &Address) -> (&str, u16, String) {
-    (address.host(), address.port(), address.to_string())
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(address) => address.fmt(f),
+            Self::Local(local) => local.fmt(f),
+        }
+    }
 }
 
 #[cfg(test)]

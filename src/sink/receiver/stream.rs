@@ -11,6 +11,7 @@
 //! takes its connection with it. Must not know: what a message means.
 
 use super::{Line, Receivers, Trouble, Turn, too_long};
+use crate::finding::Finding;
 use crate::sink::{Attachment, Encoded, Refusal, SendError, Sent};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 /// Frames that are written at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Between two looks at the kernel's queue.
-const LOOK_MIN: Duration = Duration::from_millis(1);
-const LOOK_MAX: Duration = Duration::from_millis(16);
+pub(in crate::sink) const LOOK_MIN: Duration = Duration::from_millis(1);
+pub(in crate::sink) const LOOK_MAX: Duration = Duration::from_millis(16);
 
 /// Sends batches to receivers of streams.
 pub(in crate::sink) struct Streams {
@@ -50,14 +51,33 @@ pub(in crate::sink) enum Frames {
     Counted,
     /// LF behind each; one that stands in it, and NUL, become blanks.
     Lines,
+    /// Each brings it along, or needs nothing.
+    Own,
 }
 
 /// How far a batch has come.
-struct Progress {
-    batch: Arc<Encoded>,
+pub(in crate::sink) struct Progress {
+    pub(in crate::sink) batch: Arc<Encoded>,
     /// Items before this one are confirmed or refused.
-    sure: usize,
-    refused: Vec<Refusal>,
+    pub(in crate::sink) sure: usize,
+    pub(in crate::sink) refused: Vec<Refusal>,
+}
+
+impl Progress {
+    /// Of this batch, by what is known of the attempt before.
+    pub(in crate::sink) fn of(batch: &Arc<Encoded>, known: Option<Self>) -> Self {
+        let known = known.filter(|known| Arc::ptr_eq(&known.batch, batch));
+        let begin = || Self { batch: Arc::clone(batch), sure: 0, refused: Vec::new() };
+        let mut progress = known.unwrap_or_else(begin);
+        // The others are found again now.
+        progress.refused.retain(|refused| (refused.item as usize) < progress.sure);
+        progress
+    }
+
+    /// To its end.
+    pub(in crate::sink) fn sent(self) -> Sent {
+        if self.refused.is_empty() { Sent::Confirmed } else { Sent::Partly(self.refused) }
+    }
 }
 
 impl Streams {
@@ -70,9 +90,8 @@ impl Streams {
     }
 
     pub(in crate::sink) async fn send(&mut self, batch: &Arc<Encoded>) -> Result<Sent, SendError> {
-        let known = self.progress.take().filter(|progress| Arc::ptr_eq(&progress.batch, batch));
-        let begin = || Progress { batch: Arc::clone(batch), sure: 0, refused: Vec::new() };
-        let progress = self.progress.insert(known.unwrap_or_else(begin));
+        let known = self.progress.take();
+        let progress = self.progress.insert(Progress::of(batch, known));
         let mut line = match usable(self.line.take()).await {
             Some(line) => line,
             None => self.receivers.connect(async |line| Ok(line)).await?,
@@ -82,8 +101,16 @@ impl Streams {
             Ok(()) => self.line = Some(line),
             Err(trouble) => return Err(self.receivers.failed(trouble)),
         }
-        let refused = self.progress.take().map(|progress| progress.refused).unwrap_or_default();
-        Ok(if refused.is_empty() { Sent::Confirmed } else { Sent::Partly(refused) })
+        Ok(self.progress.take().map_or(Sent::Confirmed, Progress::sent))
+    }
+
+    /// What would keep it from delivering, as far as a connection tells.
+    pub(in crate::sink) async fn probe(&self, output: &str) -> Vec<Finding> {
+        let greet = async |line: Line| -> Result<(), Trouble> {
+            line.goodbye().await;
+            Ok(())
+        };
+        self.receivers.probe(output, greet).await
     }
 
     pub(in crate::sink) async fn close(&mut self) {
@@ -107,9 +134,7 @@ struct Deliver<'d> {
 impl Deliver<'_> {
     async fn all(&mut self, line: &mut Line, progress: &mut Progress) -> Result<(), Trouble> {
         let batch = Arc::clone(&progress.batch);
-        let (mut next, first) = (progress.sure, progress.sure);
-        // Of an attempt before, and found again now.
-        progress.refused.retain(|refused| (refused.item as usize) < first);
+        let mut next = progress.sure;
         while next < batch.items.len() {
             next = self.fill(&batch, next, &mut progress.refused);
             self.write(line).await?;
@@ -157,7 +182,7 @@ impl Deliver<'_> {
         Ok(())
     }
 
-    /// Until the other end's kernel has all of it and nobody has left.
+    /// Until the other end has all of it and nobody has left.
     async fn settle(&self, line: &mut Line) -> Result<(), Trouble> {
         let (mut alive, mut left, mut pause) = (Instant::now(), u32::MAX, LOOK_MIN);
         loop {
@@ -222,6 +247,7 @@ fn frame(frames: Frames, message: &[u8], out: &mut Vec<u8>) {
             }
             out.push(b'\n');
         }
+        Frames::Own => out.extend_from_slice(message),
     }
 }
 

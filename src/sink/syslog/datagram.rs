@@ -9,7 +9,7 @@ use crate::sink::{Encoded, Refusal, SendError, Sent};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::net::UdpSocket;
 
 /// Within which a machine of the same network says that nobody listens.
 const REFUSAL: Duration = Duration::from_millis(20);
@@ -30,7 +30,7 @@ impl Datagrams {
     pub(super) async fn send(&mut self, batch: &Arc<Encoded>) -> Result<Sent, SendError> {
         let (socket, peer) = match self.socket.take() {
             Some(open) => open,
-            None => match self.open(self.receivers.current()).await {
+            None => match open(&self.receivers).await {
                 Ok(open) => open,
                 Err(trouble) => return Err(self.receivers.failed(trouble)),
             },
@@ -75,28 +75,28 @@ impl Datagrams {
     /// Whether names are known and there is a way there.
     pub(super) async fn probe(&self, output: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (host, port, peer) in self.receivers.places() {
-            let asked = self.open((host, port, peer)).await;
-            findings.extend(asked.err().map(|trouble| trouble.finding(output)));
+        for one in self.receivers.each() {
+            findings.extend(open(&one).await.err().map(|trouble| trouble.finding(output)));
         }
         findings
     }
+}
 
-    async fn open(&self, (host, port, peer): (&str, u16, String)) -> Result<(UdpSocket, String), Trouble> {
-        let found = lookup_host((host, port)).await.map_err(|error| Trouble::not_found(&peer, &error))?;
-        let mut last = None;
-        for place in found {
-            let own = if place.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-            let opened = async {
-                let socket = UdpSocket::bind(own).await?;
-                socket.connect(place).await?;
-                io::Result::Ok(socket)
-            };
-            match opened.await {
-                Ok(socket) => return Ok((socket, peer)),
-                Err(error) => last = Some(error),
-            }
+/// A socket for the receiver that is tried next.
+async fn open(receivers: &Receivers) -> Result<(UdpSocket, String), Trouble> {
+    let (peer, found) = receivers.look_up().await?;
+    let mut last = None;
+    for place in found {
+        let own = if place.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let opened = async {
+            let socket = UdpSocket::bind(own).await?;
+            socket.connect(place).await?;
+            io::Result::Ok(socket)
+        };
+        match opened.await {
+            Ok(socket) => return Ok((socket, peer)),
+            Err(error) => last = Some(error),
         }
-        Err(last.map_or_else(|| Trouble::no_address(&peer), |error| Trouble::connecting(&peer, &error)))
     }
+    Err(last.map_or_else(|| Trouble::no_address(&peer), |error| Trouble::connecting(&peer, &error)))
 }

@@ -16,7 +16,7 @@ mod datagram;
 pub mod header;
 
 use super::receiver::{
-    Frames, MESSAGE_BYTES_MAX, Manner, Receivers, Streams, Trouble, check_patience, connect_default,
+    Frames, MESSAGE_BYTES_MAX, Manner, Receivers, Streams, check_patience, connect_default,
 };
 use super::{Attachment, Closing, Encoded, Head, Sending, Sink, SinkError};
 use crate::auth::tls::outgoing;
@@ -149,16 +149,10 @@ impl Config {
 
     /// What would keep it from delivering, as far as a connection tells.
     pub(super) async fn probe(&self, output: &str) -> Vec<Finding> {
-        match (self.transport, self.receivers()) {
-            (Transport::Tcp, Ok(receivers)) => {
-                let greet = async |line: super::receiver::Line| -> Result<(), Trouble> {
-                    line.goodbye().await;
-                    Ok(())
-                };
-                receivers.probe(output, greet).await
-            }
-            (Transport::Udp, Ok(receivers)) => Datagrams::new(receivers, 0).probe(output).await,
-            (_, Err(_)) => Vec::new(),
+        match self.open().map(|syslog| syslog.way) {
+            Ok(Way::Tcp(streams)) => streams.probe(output).await,
+            Ok(Way::Udp(datagrams)) => datagrams.probe(output).await,
+            Err(_) => Vec::new(),
         }
     }
 
