@@ -6,3 +6,4 @@
 pub(crate) mod crash;
 mod receivers;
 pub(crate) mod scene;
+mod sockets;

@@ -24,6 +24,12 @@ pub(crate) trait Receiver {
 
     /// All that it has, an event a line.
     fn dump(&self, to: &Path);
+
+    /// Most events that can be lost by what happened, where the protocol lets some be: those that a receiver had not
+    /// read when it was killed. Asked after `dump`.
+    fn lost_max(&self) -> u64 {
+        0
+    }
 }
 
 pub(crate) struct Scene {

@@ -3,7 +3,7 @@
 //! `.ci/run` fetches them at pinned versions into one folder, named by `FOREBAY_BACKENDS`. A test that cannot
 //! have the one it needs says SKIP and why.
 
-use super::process::{PATIENCE, Process, free_port, quiet};
+use super::process::{PATIENCE, Process, eventually, free_port, quiet};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
@@ -366,6 +366,83 @@ impl Relay {
         command.args([&place.address.to_string(), &port.to_string(), "127.0.0.1", &to.to_string()]);
         let process = Process::start(command);
         place.answers("the relay", port);
+        process
+    }
+}
+
+/// Writes down what comes at a socket before it reads on: all that it takes along when it is killed is what it had not
+/// read.
+pub(crate) struct Keeper {
+    at: Socket,
+    place: Place,
+    process: Process,
+    folder: PathBuf,
+}
+
+/// Where a keeper is.
+#[derive(Clone)]
+pub(crate) enum Socket {
+    Tcp(u16),
+    Stream(PathBuf),
+    Datagram(PathBuf),
+}
+
+impl Keeper {
+    pub(crate) fn start(folder: &Path, place: Place, at: Socket) -> Self {
+        std::fs::create_dir(folder.join(Self::KEPT)).unwrap();
+        let process = Self::process(folder, place, &at);
+        Self { at, place, process, folder: folder.to_owned() }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        std::mem::replace(&mut self.process, nothing(&self.folder)).kill();
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.process = Self::process(&self.folder, self.place, &self.at);
+    }
+
+    pub(crate) fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.process.thaw();
+    }
+
+    /// The lines that it has to their end.
+    pub(crate) fn lines(&self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for file in std::fs::read_dir(self.folder.join(Self::KEPT)).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+            lines.extend_from_slice(&bytes[..whole]);
+        }
+        lines
+    }
+
+    const KEPT: &str = "kept";
+
+    fn process(folder: &Path, place: Place, at: &Socket) -> Process {
+        let mut command = place.command(Path::new("python3"), folder);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/keeper.py")).arg(Self::KEPT);
+        // What a killed one has left is no sign of the next.
+        if let Socket::Stream(path) | Socket::Datagram(path) = at {
+            let _ = std::fs::remove_file(path);
+        }
+        match at {
+            Socket::Tcp(port) => command.arg("tcp").args([place.address.to_string(), port.to_string()]),
+            Socket::Stream(path) => command.arg("stream").arg(path),
+            Socket::Datagram(path) => command.arg("datagram").arg(path),
+        };
+        let process = Process::start(command);
+        match at {
+            Socket::Tcp(port) => place.answers("the keeper", *port),
+            Socket::Stream(path) | Socket::Datagram(path) => {
+                eventually("the keeper is at its place", || path.exists());
+            }
+        }
         process
     }
 }
