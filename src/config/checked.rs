@@ -22,6 +22,7 @@ use crate::sink::{SinkConfig, SinkError};
 use crate::source::{self, Source, SourceError};
 use crate::units::ByteSize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -109,6 +110,7 @@ pub(super) fn check(own: usize, around: &Beside<'_>, notes: &mut Notes) -> Optio
     let (basin, limits) = (basin?, limits?);
     couple(&tree, &basin, notes);
     diverted(&sources, &outputs, tree.named.get("output"), notes);
+    indexes(&sources, &outputs, tree.named.get("output"), notes);
     bounds::check(&tree, &limits, &basin, &outputs, notes);
     let control = control?.socket.or_else(|| Some(basin.disk.as_ref()?.path.join("control.sock")));
     let pipeline = Pipeline { limits, sources, outputs, log: log?, http: http.flatten(), control, basin };
@@ -297,6 +299,28 @@ fn messages(part: &Part<'_>, sink: &SinkConfig, format: &FormatConfig, notes: &m
         let message = "syslog over UDP is best effort: events that do not arrive are lost, and nobody knows";
         let help = "use `transport = \"tcp\"`, or `sink.relp`, which confirms each event";
         notes.tell(Diagnostic::warning(place, message, help));
+    }
+}
+
+/// Indexes for what no subscription brings.
+fn indexes(
+    sources: &[Source],
+    outputs: &[Output],
+    parts: Option<&BTreeMap<String, Part<'_>>>,
+    notes: &mut Notes,
+) {
+    // A source that was wrongly written is not among them.
+    if notes.errors() > 0 {
+        return;
+    }
+    for Output { name, format, .. } in outputs {
+        let (Some(splunk), Some(part)) = (&format.splunk, parts.and_then(|parts| parts.get(name))) else {
+            continue;
+        };
+        for subscription in splunk.index_by_subscription.keys() {
+            let keys = ["format", "splunk", "index_by_subscription", subscription];
+            subscription::unknown(subscription, &keys, part, sources, notes);
+        }
     }
 }
 

@@ -8,8 +8,10 @@
 use super::diagnostic::{Diagnostic, Place, SourceFile};
 use super::interpolate::{Lookup, interpolate};
 use super::place::{at, tell_at};
+use super::suggest::nearest;
 use super::tree::{FILE_BYTES_MAX, Node, Notes, Part, beside};
 use super::typed::typed;
+use crate::source::Source;
 use crate::source::wef::{self, Doubt, QUERY_BYTES_MAX, SubscriptionConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -201,4 +203,20 @@ fn tell<'t>(
         true => Diagnostic::error(place, message, help),
         false => Diagnostic::warning(place, message, help),
     });
+}
+
+/// What an output does by the name of a subscription that no source has: nothing, and without a word.
+pub(super) fn unknown(name: &str, keys: &[&str], part: &Part<'_>, sources: &[Source], notes: &mut Notes) {
+    let known: Vec<&str> = sources.iter().flat_map(Source::subscriptions).collect();
+    if known.contains(&name) {
+        return;
+    }
+    let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let help = match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`? subscriptions here: {list}"),
+        None if known.is_empty() => "only machines that push to a source `wef` bring subscriptions".into(),
+        None => format!("subscriptions here: {list}"),
+    };
+    let message = format!("no source has a subscription `{name}`, so no event comes under it");
+    notes.tell(Diagnostic::warning(at(part, keys), message, help));
 }

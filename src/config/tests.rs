@@ -614,6 +614,30 @@ fn a_source_that_diverts_needs_a_dead_letter_in_each_output() {
 }
 
 #[test]
+fn an_index_for_a_subscription_that_no_source_has_is_told_with_the_one_that_was_meant() {
+    let index = |names: &str| {
+        format!(
+            "{WEF}[source.dc.wef.subscription.logons]\nquery.channels.Security = 4624\n[output.s]\n\
+            sink.splunk_hec = {{ url = 'https://splunk:8088', token_file = '/t' }}\n\
+            [output.s.format.splunk.index_by_subscription]\n{names}"
+        )
+    };
+    let told = |text: &str| checked(&[text]).told();
+    let coupled = told(&index("logons = 'a'\n"));
+    assert!(!coupled.contains("subscription"), "{coupled}");
+    let wrong = told(&index("logons = 'a'\nlogon = 'b'\n"));
+    let expected = "warning: p.toml:14:9: no source has a subscription `logon`, so no event comes under it";
+    assert!(
+        wrong.contains(expected) && wrong.contains("did you mean `logons`? subscriptions here: `logons`"),
+        "{wrong}"
+    );
+    let files = "basin.memory = {}\n[source.a.evtx]\npath = 'x'\n[output.s]\n\
+        sink.splunk_hec = { url = 'https://splunk:8088', token_file = '/t' }\n\
+        format.splunk.index_by_subscription.logons = 'a'\n";
+    assert!(told(files).contains("only machines that push to a source `wef`"), "{}", told(files));
+}
+
+#[test]
 fn lines_over_a_socket_hold_no_line_ends() {
     let sent = |format: &str, sink: &str| {
         checked(&[&format!(

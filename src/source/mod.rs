@@ -122,6 +122,14 @@ impl Source {
         matches!(self, Self::Wef(source) if source.diverts())
     }
 
+    /// Names of its subscriptions, where machines push to it.
+    pub fn subscriptions(&self) -> Vec<&str> {
+        match self {
+            Self::Evtx(_) | Self::Replay(_) => Vec::new(),
+            Self::Wef(source) => source.subscriptions().collect(),
+        }
+    }
+
     /// What would keep it from reading now. Changes nothing.
     pub fn probe(&self) -> Vec<Finding> {
         match self {

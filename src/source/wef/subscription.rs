@@ -81,6 +81,10 @@ impl Subscriptions {
         }
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|one| &*one.name)
+    }
+
     /// Those that a machine gets when it asks at this path, in the order of their names.
     pub(super) fn for_machine<'s>(
         &'s self,

@@ -157,6 +157,11 @@ impl Wef {
         self.trust == Trust::Strict
     }
 
+    /// Names of its subscriptions.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &str> {
+        self.subscriptions.names()
+    }
+
     /// The hosts it has heard of, as JSON objects; can be asked while and after the source runs.
     pub fn hosts(&self) -> impl Fn() -> Vec<Value> + Send + Sync + 'static {
         let (hosts, subscriptions, source) =
