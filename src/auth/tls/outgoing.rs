@@ -224,9 +224,10 @@ impl Client {
                     _ => "see the receiver's own log",
                 },
             ),
-            Some(rustls::Error::InvalidMessage(_)) => {
-                ("it speaks no TLS there".into(), "write `http://` in the address, or name its port for TLS")
-            }
+            Some(rustls::Error::InvalidMessage(_)) => (
+                "it speaks no TLS there".into(),
+                "name its port for TLS, or leave TLS out: `http://` in an address of HTTP, no `tls` elsewhere",
+            ),
             _ => (error.to_string(), "see the receiver's own log, and that it speaks TLS 1.2 or newer there"),
         };
         Finding { what, why, fix: fix.into() }
