@@ -16,7 +16,8 @@ fuzz_target!(|data: &[u8]| {
     let status = STATUSES[*status as usize % STATUSES.len()];
     let told = match read(&Answer::of("https://login", status, body.to_vec().into())) {
         Ok(granted) => {
-            let value: Value = serde_json::from_slice(body).unwrap();
+            // What is left out is not looked at, so it may be no text; the oracle would refuse all of it then.
+            let Ok(value) = serde_json::from_slice::<Value>(body) else { return };
             assert!(status < 300 && !granted.token.is_empty());
             assert_eq!(value["access_token"], granted.token);
             assert!(value["token_type"].as_str().unwrap().eq_ignore_ascii_case("bearer"));
