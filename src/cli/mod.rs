@@ -11,6 +11,7 @@ mod convert;
 mod demo;
 pub mod exit;
 mod fleet;
+mod health;
 mod hosts;
 mod run;
 mod schema;
@@ -48,6 +49,8 @@ enum Command {
     Fleet(Box<fleet::Args>),
     /// List the machines that a running forebay hears from
     Hosts(hosts::Args),
+    /// Ask a running forebay whether it lives, for health checks of containers
+    Health(health::Args),
     /// Print the JSON Schema or the reference of the pipeline file
     Schema(schema::Args),
     /// Print the completion script of a shell
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Fleet(args) => fleet::run(*args),
         Command::Hosts(args) => hosts::run(args),
+        Command::Health(args) => health::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Completion(args) => completion::run(args),
     };
