@@ -3,7 +3,7 @@
 
 mod crash;
 mod matrix;
-mod reading;
+pub(crate) mod reading;
 mod ready;
 mod refused;
 mod secure;

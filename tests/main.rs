@@ -7,6 +7,7 @@ mod backends;
 mod bad_input;
 mod basin_cli;
 mod config;
+mod container;
 mod convert;
 mod ecs_fields;
 mod encodings;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A message as it was read.
-pub(super) struct Message {
+pub(crate) struct Message {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) key: Option<String>,
@@ -28,7 +28,7 @@ pub(super) fn all(port: u16, prefix: &str) -> Vec<Message> {
 }
 
 /// The same of a broker that is elsewhere.
-pub(super) fn at(address: Ipv4Addr, port: u16, prefix: &str) -> Vec<Message> {
+pub(crate) fn at(address: Ipv4Addr, port: u16, prefix: &str) -> Vec<Message> {
     read(ClientConfig::new(), address, port, prefix)
 }
 
@@ -84,7 +84,7 @@ fn id(message: &rdkafka::message::BorrowedMessage<'_>) -> String {
 }
 
 /// How many events there are when copies are told by the header.
-pub(super) fn distinct_ids(messages: &[Message]) -> usize {
+pub(crate) fn distinct_ids(messages: &[Message]) -> usize {
     messages.iter().map(|message| &message.id).collect::<BTreeSet<_>>().len()
 }
 

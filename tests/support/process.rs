@@ -74,6 +74,19 @@ impl Process {
         self.0.id()
     }
 
+    /// What it started: the first process of a namespace, where it is `unshare` that waits for it.
+    pub(crate) fn first(&self) -> Option<Pid> {
+        let id = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+        Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
+    }
+
+    /// SIGTERM to that one.
+    #[track_caller]
+    pub(crate) fn stop_first(&self) {
+        kill_process(self.first().expect("it runs"), Signal::TERM).unwrap();
+    }
+
     /// SIGTERM.
     pub(crate) fn stop(&self) {
         self.signal(Signal::TERM);
