@@ -24,6 +24,7 @@ mod kerberos_vectors;
 mod late_output;
 mod order_of_writes;
 mod outputs;
+mod packaging;
 #[allow(dead_code, reason = "the bench uses the rest")]
 mod peers;
 mod pipeline_tests;
