@@ -35,6 +35,7 @@ mod receivers;
 mod reload;
 mod replay;
 mod run;
+mod s3;
 mod seeds;
 mod siem_lines;
 mod stop;

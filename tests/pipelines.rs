@@ -2,7 +2,7 @@
 //!
 //! Its absolute paths are put below a folder of the test's own; nothing else is changed.
 
-use crate::support::backends::{Noida, OtelTap, Place, http};
+use crate::support::backends::{Noida, OtelTap, Place, S3, http};
 use crate::support::process::{self, Process, eventually, free_port};
 use crate::support::sentinel::{RULE, SECRET, STREAM, Sentinel};
 use crate::support::splunk::Splunk;
@@ -135,7 +135,8 @@ fn runs_to_the_end(root: &Path, file: &str, input: &str, replaced: &[(&str, &str
 }
 
 /// These need somebody who takes their events.
-const OVER_HTTP: [&str; 5] = ["elastic.toml", "http.toml", "otlp.toml", "sentinel.toml", "splunk.toml"];
+const OVER_HTTP: [&str; 6] =
+    ["elastic.toml", "http.toml", "otlp.toml", "s3.toml", "sentinel.toml", "splunk.toml"];
 const FORWARDED: &str = "mnt/collector/ForwardedEvents.evtx";
 
 /// A secret that only its owner may read.
@@ -263,6 +264,23 @@ fn the_ready_pipeline_to_sentinel_is_in_the_table_once() {
     assert_eq!(events.len(), SAMPLE_EVENTS);
     let all: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
     assert_eq!(all.len(), SAMPLE_EVENTS, "each one once");
+}
+
+#[test]
+fn the_ready_pipeline_to_s3_is_in_the_bucket_by_channel_and_day() {
+    const TEST: &str = "the_ready_pipeline_to_s3_is_in_the_bucket_by_channel_and_day";
+    let root = tempfile::tempdir().unwrap();
+    let Some(s3) = S3::start(TEST, root.path(), Place::HERE, "windows-archive") else { return };
+    let work = root.path().join("work");
+    secret(&work, "s3.secret", "s\n");
+    let endpoint = format!("endpoint = \"http://{}\"", s3.address);
+    runs_to_the_end(&work, "s3.toml", FORWARDED, &[("region = \"eu-central-1\"", &endpoint)]);
+    assert_eq!(s3.take(root.path()), 0, "no upload is left");
+    let objects = crate::s3::unpacked(&root.path().join("objects"));
+    assert!(objects.keys().any(|key| key.starts_with("windows/Security/20")), "{:?}", objects.keys());
+    assert!(objects.keys().all(|key| key.ends_with(".xml.zst")), "{:?}", objects.keys());
+    let lines = objects.values().map(|text| text.split(|byte| *byte == b'\n').count() - 1);
+    assert_eq!(lines.sum::<usize>(), SAMPLE_EVENTS);
 }
 
 /// Machines come to these, so they do not end by themselves.

@@ -504,3 +504,42 @@ fn seeds_of_token_answer_are_answers_of_tenants() {
         ],
     );
 }
+
+/// What was asked, a status, an ETag, a body.
+#[test]
+fn seeds_of_s3_answer_are_answers_of_stores() {
+    use forebay::sink::s3::answer::Said;
+    const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+    let seed = |asked: u8, status: u8, etag: u8, body: &str| {
+        assert!(body.is_empty() || Said::parse(body.as_bytes()).is_some(), "{body}");
+        [&[asked, status, etag], body.as_bytes()].concat()
+    };
+    let result = |name: &str, inside: &str| {
+        format!("{HEAD}<{name} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{inside}</{name}>")
+    };
+    let error = |code: &str, more: &str| {
+        format!("{HEAD}<Error><Code>{code}</Code><Message>words &amp; more</Message>{more}</Error>")
+    };
+    let begun =
+        result("InitiateMultipartUploadResult", "<Bucket>b</Bucket><Key>k</Key><UploadId>id</UploadId>");
+    let whole = result("CompleteMultipartUploadResult", "<Location>x</Location><ETag>&quot;t-2&quot;</ETag>");
+    let list = result("ListMultipartUploadsResult", "<Upload><Key>k</Key><UploadId>id</UploadId></Upload>");
+    let times = "<RequestTime>20260102T030405Z</RequestTime><ServerTime>2026-01-02T04:04:05Z</ServerTime>";
+    check(
+        "s3_answer",
+        &[
+            ("stored".into(), seed(0, 0, 1, "")),
+            ("begun".into(), seed(1, 0, 0, &begun)),
+            ("whole".into(), seed(2, 0, 0, &whole)),
+            ("late".into(), seed(2, 0, 0, &error("InternalError", ""))),
+            ("list".into(), seed(3, 0, 0, &list)),
+            (
+                "region".into(),
+                seed(0, 4, 0, &error("AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>")),
+            ),
+            ("clock".into(), seed(0, 5, 0, &error("RequestTimeTooSkewed", times))),
+            ("slow".into(), seed(0, 9, 0, &error("SlowDown", "<HostId><![CDATA[x]]></HostId>"))),
+            ("proxy".into(), seed(0, 0, 0, "<html><body>hello</body></html>")),
+        ],
+    );
+}

@@ -48,6 +48,21 @@ impl Rig {
         runtime.block_on(async { tokio::time::timeout(PATIENCE, sink.send(batch)).await.unwrap() })
     }
 
+    /// What it holds goes now.
+    pub(crate) fn settle(&mut self) -> Result<Sent, SendError> {
+        let Self { sink, runtime, .. } = self;
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, sink.release()).await.unwrap() })
+    }
+
+    pub(crate) fn tick(&mut self) -> Result<Sent, SendError> {
+        let Self { sink, runtime, .. } = self;
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, sink.tick()).await.unwrap() })
+    }
+
+    pub(crate) fn sink(&mut self) -> &mut dyn Sink {
+        &mut *self.sink
+    }
+
     /// Gives a batch up after this time.
     pub(crate) fn begin(&mut self, batch: &Arc<Encoded>, time: Duration) {
         let Self { sink, runtime, .. } = self;

@@ -8,12 +8,17 @@ use super::place::at;
 use super::tree::{Notes, Part, Tree};
 use super::written::{BatchConfig, Limits};
 use crate::basin::BasinConfig;
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Span};
 
 /// Below this not even one delivery has room on its way in and out.
 pub(super) const MEMORY_MIN: ByteSize = ByteSize::mib(4);
 /// A batch's items are found by 32-bit offsets; the rest is room for the delivery that closes it.
 pub(super) const BATCH_BYTES_MAX: ByteSize = ByteSize::mib(1024);
+
+/// How many bytes of events may make one of an object.
+const COMPRESSED: u64 = 16;
+/// So long sources wait for their answer without harm.
+const HELD_AGE_MAX: Span = Span::secs(10);
 
 pub(super) fn check(
     tree: &Tree<'_>,
@@ -47,6 +52,41 @@ pub(super) fn check(
         let help =
             format!("`limits.memory_max` leaves {share} to each output; lower `batch.bytes` or raise it");
         notes.tell(Diagnostic::warning(Some(place), message, help));
+    }
+    for output in outputs {
+        held(tree, output, basin, share, notes);
+    }
+}
+
+/// What a sink holds until it is confirmed.
+fn held(tree: &Tree<'_>, output: &Output, basin: &BasinConfig, share: ByteSize, notes: &mut Notes) {
+    let Some(s3) = &output.sink.s3 else { return };
+    let part: Option<&Part<'_>> = tree.named.get("output").and_then(|named| named.get(&output.name));
+    let place = |keys: &[&str]| part.and_then(|part| at(part, keys));
+    let left = ByteSize(share.0.saturating_sub(output.batch.memory().0));
+    if let Some(place) = place(&["sink", "s3", "size_max"]).filter(|_| s3.size_max > left) {
+        let message = format!("objects of {} can never be filled", s3.size_max);
+        let help = format!(
+            "`limits.memory_max` leaves {left} for them; lower `size_max` or raise `limits.memory_max`"
+        );
+        notes.tell(Diagnostic::warning(Some(place), message, help));
+    }
+    let room = basin.disk.as_ref().map_or(u64::MAX, |disk| disk.size_max.0);
+    if room < s3.size_max.0.saturating_mul(COMPRESSED) {
+        let message = format!("the basin can be full before objects of {} are", s3.size_max);
+        let help = format!(
+            "nothing comes in then until `age_max` ({}) is over; give the basin more room, or lower `size_max`",
+            s3.age_max
+        );
+        let keys: [&[&str]; 2] = [&["sink", "s3", "size_max"], &["sink", "s3"]];
+        notes.tell(Diagnostic::warning(keys.into_iter().find_map(place), message, help));
+    }
+    if basin.memory.is_some() && s3.age_max > HELD_AGE_MAX {
+        let message =
+            format!("with a memory basin nothing is acknowledged before `age_max` ({}) is over", s3.age_max);
+        let help = "write `[basin.disk]`, which holds events meanwhile, or `age_max = \"2s\"` and many small objects";
+        let keys: [&[&str]; 2] = [&["sink", "s3", "age_max"], &["sink", "s3"]];
+        notes.tell(Diagnostic::warning(keys.into_iter().find_map(place), message, help));
     }
 }
 

@@ -514,6 +514,33 @@ warning: p.toml:5:15: batches of 100MiB can never be filled
 }
 
 #[test]
+fn what_a_sink_cannot_hold_is_warned_of() {
+    told(
+        "[basin.disk]\npath = '/b'\n[output.x.sink.s3]\nbucket = 'logs'\nsize_max = '1GiB'\n",
+        "
+warning: p.toml:5:12: objects of 1GiB can never be filled
+  |
+5 | size_max = '1GiB'
+  |            ^^^^^^
+  = `limits.memory_max` leaves 56MiB for them; lower `size_max` or raise `limits.memory_max`",
+    );
+    let text = "[basin.memory]\n[source.a.evtx]\npath = 'x'\n[output.x.sink.s3]\nbucket = 'logs'\n";
+    let waits = checked(&[text]).told();
+    assert!(
+        waits.starts_with("warning: p.toml:4:") && waits.contains("before `age_max` (5m) is over"),
+        "{waits}"
+    );
+    assert_eq!(checked(&[&format!("{text}age_max = '2s'\n")]).told(), "");
+    let text = "[basin.disk]\npath = '/b'\nsize_max = '256MiB'\n[output.x.sink.s3]\nbucket = 'logs'\n";
+    let small = checked(&[&format!("{text}{REST}")]).told();
+    assert!(
+        small.starts_with("warning: p.toml:4:") && small.contains("before objects of 32MiB are"),
+        "{small}"
+    );
+    assert_eq!(checked(&[&format!("{text}size_max = '16MiB'\n{REST}")]).told(), "");
+}
+
+#[test]
 fn a_mistake_in_one_key_does_not_hide_what_another_means() {
     let text = format!(
         "{MEMORY}[source.a.evtx]\npath = 'x'\npol = '1s'\nfilter.xpath = '*[System[EventID==1]]'\n\

@@ -92,6 +92,15 @@ pub struct BatchConfig {
     pub wait: Option<Span>,
 }
 
+impl BatchConfig {
+    /// Memory that an output of this setting needs to go at full speed: one batch being sent, one being
+    /// filled, each with the text it was made from, and the delivery that closes it.
+    pub fn memory(&self) -> ByteSize {
+        const DELIVERY: u64 = 1024 * 1024;
+        ByteSize(self.bytes.0.saturating_mul(6).saturating_add(2 * DELIVERY))
+    }
+}
+
 impl Default for BatchConfig {
     fn default() -> Self {
         // 1 MiB is where larger writes and requests stop being faster.

@@ -17,16 +17,8 @@ use crate::event::{Event, EventBatch, EventId, Timestamp};
 use crate::format::Framing;
 use crate::sink::path::{RouteValues, Router};
 use crate::sink::{Encoded, Head, Item};
-use crate::units::ByteSize;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Memory that an output of this setting needs to go at full speed: one batch being sent, one being
-/// filled, each with the text it was made from, and the delivery that closes it.
-pub(super) fn share(limits: &BatchConfig) -> ByteSize {
-    const DELIVERY: u64 = 1024 * 1024;
-    ByteSize(limits.bytes.0.saturating_mul(6).saturating_add(2 * DELIVERY))
-}
 
 /// Turns events into items.
 pub(super) struct Encoder {

@@ -4,7 +4,7 @@
 //! Must not know: tasks, orders.
 
 use super::RunError;
-use super::batch::{Encoder, Placer, share};
+use super::batch::{Encoder, Placer};
 use super::fill::Filler;
 use super::gate::Gate;
 use super::lane::Lane;
@@ -44,6 +44,8 @@ pub(super) struct Budgets {
     pub(super) shares: Vec<Budget>,
     /// Where outputs of the same shape share what they encode, of each such shape.
     pub(super) shelves: Vec<Budget>,
+    /// Bytes that each sink may hold batches in, beside its share.
+    pub(super) holds: Vec<u64>,
 }
 
 impl Budgets {
@@ -57,20 +59,32 @@ impl Budgets {
             let share = ByteSize(bytes.min(each));
             intake.carve(share).unwrap_or_else(|| Budget::new(share))
         };
-        let shares = pipeline.outputs.iter().map(|output| carve(share(&output.batch).0)).collect();
+        let shares: Vec<Budget> =
+            pipeline.outputs.iter().map(|output| carve(output.batch.memory().0)).collect();
         let shelves = shared.into_iter().map(|outputs| {
             let batch = outputs.iter().map(|output| pipeline.outputs[*output].batch.bytes.0).max();
             carve(batch.unwrap_or(0).saturating_mul(SHELF_BATCHES))
         });
-        Self { shelves: shelves.collect(), intake, shares }
+        let shelves = shelves.collect();
+        let hold = |(output, share): (&Output, &Budget)| {
+            let hold = output.sink.hold_bytes().0.min(each.saturating_sub(share.max().0));
+            if hold > 0 {
+                // Nobody else has it, however much of it is used.
+                intake.carve(ByteSize(hold));
+            }
+            hold
+        };
+        let holds = pipeline.outputs.iter().zip(&shares).map(hold).collect();
+        Self { shelves, holds, intake, shares }
     }
 
     pub(super) fn used(&self) -> u64 {
-        self.intake.used() + self.own().map(Budget::used).sum::<u64>()
+        self.intake.used() + self.own().map(Budget::used).sum::<u64>() + self.holds.iter().sum::<u64>()
     }
 
     pub(super) fn max(&self) -> u64 {
-        self.intake.max().0 + self.own().map(|share| share.max().0).sum::<u64>()
+        let own: u64 = self.own().map(|share| share.max().0).sum();
+        self.intake.max().0 + own + self.holds.iter().sum::<u64>()
     }
 
     fn own(&self) -> impl Iterator<Item = &Budget> {
@@ -118,8 +132,9 @@ pub(super) async fn build(
         output.batch.wait.get_or_insert(wait);
         let inbox = inboxes.remove(&output.name).map(|(_, inbox)| inbox);
         let takes_letters = targets.contains(&output.name);
-        let (share, sharing) = (&budgets.shares[number], sharing.remove(&number));
-        lanes.push(lane(output, inbox, takes_letters, &senders, (&basin, share, sharing, &gate, status))?);
+        let memory = (&budgets.shares[number], budgets.holds[number]);
+        let sharing = sharing.remove(&number);
+        lanes.push(lane(output, inbox, takes_letters, &senders, (&basin, memory, sharing, &gate, status))?);
     }
     Ok(Parts { basin, budgets, sources: pipeline.sources, lanes, gate, http, control })
 }
@@ -188,7 +203,13 @@ fn lane(
     inbox: Option<mpsc::Receiver<Letter>>,
     takes_letters: bool,
     senders: &BTreeMap<String, mpsc::Sender<Letter>>,
-    (basin, share, sharing, gate, status): (&Basin, &Budget, Option<Sharing>, &Gate, &Arc<Status>),
+    (basin, (share, hold), sharing, gate, status): (
+        &Basin,
+        (&Budget, u64),
+        Option<Sharing>,
+        &Gate,
+        &Arc<Status>,
+    ),
 ) -> Result<Lane, RunError> {
     let wrong = |reason: String| RunError::Output { output: output.name.clone(), reason };
     let reader = basin.reader(&output.name).ok_or_else(|| wrong("the basin has no cursor for it".into()))?;
@@ -214,6 +235,7 @@ fn lane(
     let status = Arc::clone(status);
     let report: Arc<dyn Fn(Finding) + Send + Sync> = Arc::new(move |finding| status.finding(finding));
     let metrics = metrics().output(&output.name);
+    sink.hold(hold);
     sink.attach(Attachment {
         output: output.name.as_str().into(),
         metrics: metrics.clone(),
@@ -222,7 +244,7 @@ fn lane(
     let inbox = inbox.ok_or_else(|| wrong("there are two outputs of this name".into()))?;
     Ok(Lane {
         cursor: reader.cursor(),
-        filler: Filler::new(reader, inbox, encoder, output.batch, share.clone()),
+        filler: Filler::new(reader, inbox, encoder, (output.batch, sink.tick_every()), share.clone()),
         sink,
         backoff: Backoff::new(output.retry.pause_min.0, output.retry.pause_max.0),
         letters,

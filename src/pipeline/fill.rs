@@ -30,6 +30,8 @@ pub(super) struct Filler {
     /// Buffers of a batch that was sent.
     spare: Option<Batch>,
     last_tick: Instant,
+    /// How often a sink may do what time alone brings about.
+    tick_every: Duration,
     /// Text that was encoded since others had their turn.
     at_a_stretch: usize,
 }
@@ -47,8 +49,6 @@ pub(super) enum Filled {
 /// A bug that ended the encoding.
 pub(super) struct Panicked(pub(super) String);
 
-/// How often a sink may do what time alone brings about.
-const TICK: Duration = Duration::from_secs(60);
 /// Deliveries below this size are encoded where they are, which takes a millisecond at most: the way to
 /// another thread and back costs more when all processors are busy.
 const INLINE_BYTES_MAX: usize = 256 * 1024;
@@ -63,7 +63,7 @@ impl Filler {
         reader: Reader,
         inbox: mpsc::Receiver<Letter>,
         encoder: Encoder,
-        limits: BatchConfig,
+        (limits, tick_every): (BatchConfig, Duration),
         share: Budget,
     ) -> Self {
         Self {
@@ -75,6 +75,7 @@ impl Filler {
             held: None,
             spare: None,
             last_tick: Instant::now(),
+            tick_every,
             at_a_stretch: 0,
         }
     }
@@ -85,7 +86,7 @@ impl Filler {
     /// A bug.
     pub(super) async fn next(&mut self, idle: impl Future<Output = ()>) -> Result<Filled, Panicked> {
         // Also of a lane that never rests.
-        if self.last_tick.elapsed() >= TICK {
+        if self.last_tick.elapsed() >= self.tick_every {
             self.last_tick = Instant::now();
             return Ok(Filled::Tick);
         }
@@ -126,7 +127,7 @@ impl Filler {
                 delivery = self.reader.next() => {
                     return delivery.map_or(First::End, First::Delivery);
                 }
-                () = tokio::time::sleep_until(self.last_tick + TICK) => {
+                () = tokio::time::sleep_until(self.last_tick + self.tick_every) => {
                     self.last_tick = Instant::now();
                     return First::Tick;
                 }

@@ -3,6 +3,7 @@
 //! ```text
 //! filler.next ─► batch ─► sink.send ─┬─ Confirmed ───────────────────────► cursor.confirm
 //!      ▲                             ├─ Partly ─► those to the dead letter ─┘
+//!      │                             ├─ Held ─► the next batch; the cursor waits for all of them
 //!      │                             ├─ CheckpointFirst ─► checkpoint ─► again
 //!      │ the next one meanwhile      ├─ Retry ─► pause ─► again, without end
 //!      └── recycled                  └─ Refused ─► halves … one event ─► dead letter
@@ -12,6 +13,7 @@
 //! letter; order is kept; one output's trouble is only its own.
 //! Must not know: sources, other outputs, what a sink's note says.
 
+mod held;
 mod send;
 
 use super::batch::Batch;
@@ -23,8 +25,9 @@ use super::unread::Unread;
 use crate::basin::{Cursor, Position};
 use crate::event::{EventBatch, Timestamp};
 use crate::finding::Finding;
-use crate::sink::{SendError, Sent, Sink};
+use crate::sink::{SendError, Sink};
 use crate::telemetry::metrics::OutputMetrics;
+use held::Held;
 use send::Answer;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -98,6 +101,7 @@ impl Lane {
             gate,
             report,
             unread: Unread::default(),
+            held: Held::default(),
             pass: None,
             through: Position::default(),
             cursor,
@@ -126,6 +130,7 @@ struct Way {
     gate: Gate,
     report: Arc<dyn Fn(Finding) + Send + Sync>,
     unread: Unread,
+    held: Held,
     /// From before a batch is sent until the cursor has moved.
     pass: Option<Pass>,
     through: Position,
@@ -163,6 +168,7 @@ impl Way {
             }
             next = filled;
         }
+        self.settle().await?;
         // Nobody is waiting for this lane from here on; others may still have dead letters for it.
         self.letters = Letters::Nowhere;
         while let Some(filled) = filler.last_letter().await.map_err(bug)? {
@@ -209,17 +215,25 @@ impl Way {
             self.send(&encoded, &batch).await?;
             sent = Arc::try_unwrap(encoded).ok();
         }
-        self.through = batch.through;
-        self.cursor.confirm(self.through, self.sink.note());
-        self.pass = None;
-        let now = now();
-        // Bookmarks alone are nobody's events, and were not received at any time.
-        for delivery in batch.deliveries.iter().filter(|delivery| !delivery.events.is_empty()) {
-            let age = now.0.saturating_sub(delivery.origin.received.0).max(0);
-            self.metrics.delivery_seconds.observe(age as f64 / 1e9);
+        if self.held.is_any() {
+            self.held.wait(&batch);
+        } else {
+            self.through = batch.through;
+            self.cursor.confirm(self.through, self.sink.note());
+            let now = now();
+            // Bookmarks alone are nobody's events, and were not received at any time.
+            for delivery in batch.deliveries.iter().filter(|delivery| !delivery.events.is_empty()) {
+                self.observe(now, delivery.origin.received);
+            }
         }
+        self.pass = None;
         batch.recycle(sent);
         Ok(batch)
+    }
+
+    fn observe(&self, now: Timestamp, received: Timestamp) {
+        let age = now.0.saturating_sub(received.0).max(0);
+        self.metrics.delivery_seconds.observe(age as f64 / 1e9);
     }
 
     /// Cursor and note on disk; where that fails, again.
@@ -258,11 +272,19 @@ impl Way {
     /// Sends what another output could not deliver. What is refused here too is held: a dead letter
     /// has no dead letter.
     async fn take_letter(&mut self, mut batch: Batch, taken: oneshot::Sender<()>) -> Result<Batch, Halt> {
+        // They are of another cursor.
+        self.settle().await?;
         self.enter().await?;
         let encoded = Arc::new(batch.encoded());
         loop {
             let (peer, reason) = match self.send_part(&encoded).await? {
                 Answer::Taken => break,
+                Answer::Held => {
+                    self.held.add(encoded.items.len(), encoded.bytes.len());
+                    self.settle().await?;
+                    self.enter().await?;
+                    break;
+                }
                 Answer::Refused { peer, reason } => (peer, reason),
                 Answer::Partly(refused) => match refused.into_iter().next() {
                     Some(refused) => ("the far end".to_owned(), refused.reason),
@@ -278,24 +300,6 @@ impl Way {
         // Nobody listens when the other lane was stopped meanwhile; its cursor stays before these.
         let _ = taken.send(());
         Ok(batch)
-    }
-
-    async fn tick(&mut self) -> Result<(), Halt> {
-        self.enter().await?;
-        loop {
-            match self.sink.tick().await {
-                Ok(Sent::Confirmed | Sent::Partly(_)) => break,
-                Ok(Sent::CheckpointFirst) => self.make_durable().await?,
-                Err(error) => {
-                    warn!(output = self.output, %error, "what `rotate` and `keep` say could not be done; trying again");
-                    break;
-                }
-            }
-        }
-        // It may be long before a batch takes the note along.
-        self.cursor.confirm(self.through, self.sink.note());
-        self.pass = None;
-        Ok(())
     }
 
     async fn pause(&mut self, error: &SendError) -> Result<(), Left> {

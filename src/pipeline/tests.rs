@@ -39,6 +39,8 @@ enum Answer {
     Partly(Vec<u32>),
     Gone,
     CheckpointFirst,
+    /// It has them, and the far end has not.
+    Held,
     /// Until it is told to go on.
     Hang(Arc<Notify>),
 }
@@ -48,6 +50,9 @@ enum Answer {
 struct Peer {
     script: Mutex<VecDeque<Answer>>,
     taken: Mutex<Vec<Vec<String>>>,
+    /// What the sink holds, and how often it was asked to let go of it.
+    held: Mutex<Vec<Vec<String>>>,
+    settled: Mutex<usize>,
     calls: Mutex<usize>,
     takes_poison: bool,
 }
@@ -78,6 +83,11 @@ impl Sink for Faulty {
                     return Err(SendError::Gone { peer: peer(), reason: "closed".into() });
                 }
                 Some(Answer::CheckpointFirst) => return Ok(Sent::CheckpointFirst),
+                Some(Answer::Held) => {
+                    let items = (0..batch.items.len()).map(|index| data(batch.item(index))).collect();
+                    self.0.held.lock().unwrap().push(items);
+                    return Ok(Sent::Held);
+                }
                 Some(Answer::Hang(go_on)) => go_on.notified().await,
                 None => {}
             }
@@ -85,9 +95,16 @@ impl Sink for Faulty {
             if !self.0.takes_poison && items.iter().any(|item| item.contains("poison")) {
                 return Err(SendError::Refused { peer: peer(), reason: "field 7 is no number".into() });
             }
+            self.0.let_go();
             self.0.taken.lock().unwrap().push(items);
             Ok(Sent::Confirmed)
         })
+    }
+
+    fn release(&mut self) -> Sending<'_> {
+        self.0.let_go();
+        *self.0.settled.lock().unwrap() += 1;
+        Box::pin(std::future::ready(Ok(Sent::Confirmed)))
     }
 
     fn note(&self) -> Bytes {
@@ -100,6 +117,10 @@ impl Peer {
         let peer = Self::default();
         peer.script.lock().unwrap().extend(script);
         Arc::new(peer)
+    }
+
+    fn let_go(&self) {
+        self.taken.lock().unwrap().append(&mut self.held.lock().unwrap());
     }
 
     fn taken(&self) -> Vec<String> {
@@ -191,7 +212,7 @@ fn shared_lane(
     let reader = basin.reader(output).unwrap();
     let lane = Lane {
         cursor: reader.cursor(),
-        filler: Filler::new(reader, inbox, encoder, BatchConfig::default(), share),
+        filler: Filler::new(reader, inbox, encoder, (BatchConfig::default(), Duration::from_secs(60)), share),
         sink: Box::new(Faulty(Arc::clone(peer))),
         backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(2)),
         letters,
@@ -328,6 +349,51 @@ async fn a_named_output_takes_dead_letters_between_its_own_events() {
     assert!(letter.contains("peer refused: field 7 is no number") && letter.contains("poison"), "{letter}");
     assert_eq!((picky.taken(), patients), (numbers(0..1), vec!["0".into(), "poison".into()]));
     assert_eq!((lag(&basin, "picky"), lag(&basin, "patient")), (0, 0));
+    basin.close().await;
+}
+
+#[tokio::test]
+async fn what_a_sink_holds_keeps_the_cursor_back_until_it_is_confirmed_and_goes_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (basin, peer) = (disk(folder.path(), &["holding"]), Peer::with([Answer::Held, Answer::Held]));
+    let (lane, _) = lane(&basin, "holding", &peer, Letters::Nowhere);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(lane.run());
+    for (number, held) in [("0", 1), ("1", 2)] {
+        basin.append(batch(&[number])).await;
+        until(|| peer.held.lock().unwrap().len() == held).await;
+        assert_eq!(lag(&basin, "holding"), held as u64);
+    }
+    basin.append(batch(&["2"])).await;
+    until(|| lag(&basin, "holding") == 0).await;
+    assert_eq!((peer.taken(), *peer.settled.lock().unwrap()), (numbers(0..3), 0));
+    peer.script.lock().unwrap().push_back(Answer::Held);
+    basin.append(batch(&["3"])).await;
+    until(|| peer.held.lock().unwrap().len() == 1).await;
+    assert_eq!(lag(&basin, "holding"), 1);
+    basin.finish();
+    tasks.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!((peer.taken(), *peer.settled.lock().unwrap()), (numbers(0..4), 1));
+    let metrics = metrics().output("holding");
+    assert_eq!((lag(&basin, "holding"), metrics.events.get(), metrics.in_flight_events.get()), (0, 4, 0));
+    basin.close().await;
+}
+
+#[tokio::test]
+async fn dead_letters_of_another_output_are_not_held_and_not_mixed_with_what_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let basin = disk(folder.path(), &["choosy", "keeping"]);
+    let choosy = Peer::with([]);
+    let keeping = Arc::new(Peer { takes_poison: true, ..Peer::default() });
+    keeping.script.lock().unwrap().extend([Answer::Held, Answer::Held]);
+    let (keeping_lane, inbox) = lane(&basin, "keeping", &keeping, Letters::Nowhere);
+    let (choosy_lane, _) = lane(&basin, "choosy", &choosy, Letters::Lane(inbox));
+    basin.append(batch(&["0", "poison"])).await;
+    basin.finish();
+    let (one, other) = tokio::join!(choosy_lane.run(), keeping_lane.run());
+    one.and(other).unwrap();
+    assert_eq!((keeping.taken().len(), *keeping.settled.lock().unwrap()), (3, 2));
+    assert_eq!((lag(&basin, "choosy"), lag(&basin, "keeping")), (0, 0));
     basin.close().await;
 }
 
@@ -562,6 +628,20 @@ async fn lanes_drain_while_intake_has_taken_all_the_memory_it_may() {
     let (ended, ()) = tokio::join!(lane.run(), operator);
     ended.unwrap();
     assert_eq!((peer.taken().len(), budgets.used()), (BATCHES, 0));
+}
+
+#[test]
+fn what_a_sink_may_hold_is_set_apart_and_never_more_than_there_is() {
+    for (memory, memory_max, hold) in
+        [("256MiB", 256 << 20, 32 << 20), ("64MiB", 64 << 20, 24 << 20), ("4MiB", 4 << 20, 0)]
+    {
+        let budgets = Budgets::new(&checked(&format!(
+            "[limits]\nmemory_max = '{memory}'\n[basin.disk]\npath = '/b'\n[source.a.replay]\npath = '-'\n\
+             [output.x.sink.s3]\nbucket = 'logs'\n"
+        )));
+        assert_eq!((budgets.max(), budgets.used()), (memory_max, hold), "{memory}");
+        assert_eq!(budgets.holds, [hold], "{memory}");
+    }
 }
 
 fn checked(text: &str) -> Pipeline {

@@ -136,7 +136,7 @@ impl Case {
         match sink.send(&batch).await.unwrap() {
             Sent::Confirmed => return,
             Sent::CheckpointFirst => *durable = sink.note(),
-            refused @ Sent::Partly(_) => panic!("{refused:?}"),
+            other @ (Sent::Partly(_) | Sent::Held) => panic!("{other:?}"),
         }
         assert_eq!(
             sink.send(&batch).await,

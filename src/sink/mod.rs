@@ -18,6 +18,7 @@ pub mod otlp;
 pub mod path;
 pub mod receiver;
 pub mod relp;
+pub mod s3;
 #[cfg(feature = "kafka")]
 mod secret;
 pub mod sentinel;
@@ -95,8 +96,24 @@ pub trait Sink: Send {
         None
     }
 
-    /// Called about once a minute, between batches, for what time alone brings about. After
-    /// `CheckpointFirst` it is called again, as `send` is.
+    /// The most memory that it may hold batches in (`Sent::Held`); called once, before the first `send`.
+    fn hold(&mut self, bytes: u64) {
+        let _ = bytes;
+    }
+
+    /// Brings what it holds to the far end now, because nothing more is coming, or nothing that belongs to it. As
+    /// `send`, but never `Held`.
+    fn release(&mut self) -> Sending<'_> {
+        Box::pin(std::future::ready(Ok(Sent::Confirmed)))
+    }
+
+    /// How often `tick` is wanted while nothing comes.
+    fn tick_every(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    /// Called between batches, for what time alone brings about. After `CheckpointFirst` it is called again, as
+    /// `send` is. `Held`: what it holds is not old enough.
     fn tick(&mut self) -> Sending<'_> {
         Box::pin(std::future::ready(Ok(Sent::Confirmed)))
     }
@@ -145,6 +162,9 @@ pub enum Sent {
     /// Nothing of it was written. The sink needs the cursor and its present `note` durable before
     /// it may go on; then send the same batch again.
     CheckpointFirst,
+    /// The sink has it, and the far end not all of it: the cursor stays. A later `Confirmed` is said of all that was
+    /// held before it; after a restart all of it comes again.
+    Held,
 }
 
 /// One event that a far end will never take.
@@ -209,6 +229,8 @@ pub struct SinkConfig {
     pub otlp: Option<otlp::Config>,
     /// A receiver of syslog messages that confirms each.
     pub relp: Option<relp::Config>,
+    /// Objects in S3, and in stores that speak its protocol.
+    pub s3: Option<s3::Config>,
     /// Microsoft Sentinel, by the Logs Ingestion API.
     pub sentinel: Option<sentinel::Config>,
     /// A plain socket: TCP, TLS, or a Unix socket of this machine. Nobody answers: over TCP what a dying receiver had not
@@ -257,6 +279,7 @@ impl SinkConfig {
             Self { kafka: Some(kafka), .. } => kafka.probe(output).await,
             Self { otlp: Some(otlp), .. } => otlp.probe(output).await,
             Self { relp: Some(relp), .. } => relp.probe(output).await,
+            Self { s3: Some(s3), .. } => s3.probe(output).await,
             Self { sentinel: Some(sentinel), .. } => sentinel.probe(output).await,
             Self { socket: Some(socket), .. } => socket.probe(output).await,
             Self { splunk_hec: Some(hec), .. } => hec.probe(output).await,
@@ -268,6 +291,11 @@ impl SinkConfig {
     /// What is allowed, and weakens a promise: the key below the kind, what, what to do.
     pub fn doubts(&self) -> Vec<kafka::Doubt> {
         self.kafka.as_ref().map_or_else(Vec::new, kafka::Config::doubts)
+    }
+
+    /// Memory that it would like to hold batches in.
+    pub fn hold_bytes(&self) -> ByteSize {
+        self.s3.as_ref().map_or(ByteSize(0), s3::Config::hold_bytes)
     }
 
     /// Bytes of a batch where none are given.
@@ -310,6 +338,9 @@ impl SinkConfig {
         if let Some(otlp) = &self.otlp {
             sinks.push(Box::new(otlp.open()?));
         }
+        if let Some(s3) = &self.s3 {
+            sinks.push(Box::new(s3.open()?));
+        }
         if let Some(sentinel) = &self.sentinel {
             sinks.push(Box::new(sentinel.open()?));
         }
@@ -335,8 +366,8 @@ impl SinkConfig {
 pub enum SinkError {
     #[error(
         "{0} of the destinations is set; write exactly one of `sink.elasticsearch`, `sink.evtx`, `sink.file`, \
-         `sink.http`, `sink.kafka`, `sink.otlp`, `sink.relp`, `sink.sentinel`, `sink.socket`, `sink.splunk_hec`, \
-         `sink.stdout`, `sink.syslog`"
+         `sink.http`, `sink.kafka`, `sink.otlp`, `sink.relp`, `sink.s3`, `sink.sentinel`, `sink.socket`, \
+         `sink.splunk_hec`, `sink.stdout`, `sink.syslog`"
     )]
     NotOne(&'static str),
     #[error(transparent)]

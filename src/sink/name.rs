@@ -14,6 +14,10 @@ pub enum Alphabet {
     /// Elasticsearch: lower case, at most 255 bytes, without `\ / * ? " < > | , # :` and blanks, and not
     /// beginning with `-`, `_`, `+` or `.` (reference of "Create index"; of data streams).
     Index,
+    /// The beginning of a key in S3: what the guide of Amazon S3 calls safe ("Naming Amazon S3 objects"), `/` between
+    /// folders, and what partitions are written with (`day=2026-01-02`). Keys have at most 1024 bytes, with what is
+    /// behind this.
+    Key,
 }
 
 /// A checked template of a name.
@@ -40,6 +44,11 @@ impl NameTemplate {
             if !literal.chars().all(fits) {
                 return Err(TemplateError::Name { text: text.into(), why: alphabet.rule() });
             }
+        }
+        // What tools take for a way out of a folder, or for no name at all.
+        let is_odd = |folder: &str| matches!(folder, "." | "..");
+        if alphabet == Alphabet::Key && (text.split('/').any(is_odd) || text.contains("//")) {
+            return Err(TemplateError::Name { text: text.into(), why: alphabet.rule() });
         }
         if !alphabet.may_begin(text) || text.len() > alphabet.bytes_max() {
             return Err(TemplateError::Name { text: text.into(), why: alphabet.rule() });
@@ -68,6 +77,7 @@ impl Alphabet {
     fn has(self, letter: char) -> bool {
         match self {
             Self::Topic => letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-'),
+            Self::Key => letter.is_ascii_alphanumeric() || "-_./=!'()+,@".contains(letter),
             Self::Index => {
                 !letter.is_uppercase()
                     && !letter.is_control()
@@ -81,6 +91,7 @@ impl Alphabet {
         match self {
             Self::Topic => !matches!(text, "." | ".."),
             Self::Index => !text.starts_with(['-', '_', '+', '.']),
+            Self::Key => !text.starts_with('/'),
         }
     }
 
@@ -88,6 +99,7 @@ impl Alphabet {
         match self {
             Self::Topic => 249,
             Self::Index => 255,
+            Self::Key => 512,
         }
     }
 
@@ -98,6 +110,10 @@ impl Alphabet {
                 "indices are at most 255 bytes in lower case without blanks and any of \\ / * ? \" < > | , # : and do \
                  not begin with - _ + ."
             }
+            Self::Key => {
+                "a beginning of keys is at most 512 letters, digits and - _ . / = ! ' ( ) + , @, does not begin with /, and \
+                 has no folders that are empty, . or .."
+            }
         }
     }
 
@@ -105,9 +121,12 @@ impl Alphabet {
     fn clean(self, value: &str, out: &mut String) {
         let start = out.len();
         for letter in value.chars() {
+            let is_first = out.len() == start;
             let mut put = |letter: char| out.push(if self.has(letter) { letter } else { '_' });
             match self {
                 Self::Topic => put(letter),
+                // No folder that nobody gave, and none that is `.` or `..`.
+                Self::Key => put(if letter == '/' || (letter == '.' && is_first) { ' ' } else { letter }),
                 Self::Index => letter.to_lowercase().for_each(put),
             }
             if out.len() - start >= super::template::VALUE_BYTES_MAX {
@@ -153,6 +172,10 @@ mod tests {
             "logs-microsoft-windows-sysmon_operational-2026.01"
         );
         assert_eq!(name("w-{subscription}", Alphabet::Index, ""), "w-logons");
+        assert_eq!(
+            name("w/{channel}/day={date:%Y-%m-%d}/", Alphabet::Key, sysmon),
+            "w/Microsoft-Windows-Sysmon_Operational/day=2026-01-02/"
+        );
         for hostile in ["../x", "a b", "*,-x", "\u{202e}ü\n", "", "#:|<>"] {
             let index = name("w-{channel}", Alphabet::Index, hostile);
             assert!(
@@ -161,6 +184,10 @@ mod tests {
             );
             let topic = name("w.{channel}", Alphabet::Topic, hostile);
             assert!(topic.bytes().all(|byte| Alphabet::Topic.has(byte as char)), "{topic:?}");
+            let key = name("w/{channel}/x", Alphabet::Key, hostile);
+            assert!(key.bytes().all(|byte| Alphabet::Key.has(byte as char)), "{key:?}");
+            let folders: Vec<&str> = key.split('/').collect();
+            assert!(folders.len() == 3 && !folders[1].is_empty() && !folders[1].starts_with('.'), "{key:?}");
         }
         assert!(name("w.{channel}{channel}{channel}", Alphabet::Topic, &"x".repeat(5000)).len() <= 249);
     }
@@ -175,6 +202,11 @@ mod tests {
             (".windows-{channel}", Alphabet::Index, "do not begin"),
             ("windows-{chanel}", Alphabet::Index, "{channel}"),
             ("windows-{date:%Y/%m}", Alphabet::Topic, "topics are"),
+            ("{channel}/", Alphabet::Key, "must begin with text"),
+            ("/w/{channel}/", Alphabet::Key, "does not begin"),
+            ("w/../{channel}/", Alphabet::Key, "no folders"),
+            ("w//{channel}/", Alphabet::Key, "no folders"),
+            ("w?{channel}/", Alphabet::Key, "letters, digits"),
         ] {
             let error = NameTemplate::parse(text, alphabet).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -1,6 +1,6 @@
 //! The crash matrix: what can go wrong around an output, against each kind of receiver.
 
-use super::receivers::{Azure, Elastic, Files, Hec, Otel, Relp};
+use super::receivers::{Archive, Azure, Elastic, Files, Hec, Otel, Relp};
 use super::scene::{Receiver, Scene};
 use super::sockets::Kept;
 use crate::support::dice::{Dice, number};
@@ -191,4 +191,12 @@ fn nothing_acknowledged_is_lost_between_here_and_a_socket_of_datagrams_whoever_d
 fn over_tcp_no_more_is_lost_than_a_dying_receiver_had_not_read() {
     const TEST: &str = "over_tcp_no_more_is_lost_than_a_dying_receiver_had_not_read";
     against(TEST, &ALL, Twice::Kept, |around| Some(Box::new(Kept::tcp(around.folder, around.link))));
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_between_here_and_an_archive_in_s3_which_has_it_once() {
+    const TEST: &str = "nothing_acknowledged_is_lost_between_here_and_an_archive_in_s3_which_has_it_once";
+    against(TEST, &ALL, Twice::Removed, |around| {
+        Some(Box::new(Archive::start(TEST, around.folder, around.link)?))
+    });
 }

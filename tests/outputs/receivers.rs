@@ -1,7 +1,7 @@
 //! Receivers of the crash matrix.
 
 use super::scene::Receiver;
-use crate::support::backends::{Noida, OtelTap, Place, Relay, rsyslog};
+use crate::support::backends::{Noida, OtelTap, Place, Relay, S3, rsyslog};
 use crate::support::link::Link;
 use crate::support::process::{Process, eventually, free_port};
 use crate::support::sentinel::{SECRET, Sentinel};
@@ -283,5 +283,56 @@ impl Receiver for Azure<'_> {
     fn dump(&self, to: &Path) {
         let lines: Vec<String> = self.sentinel.state().events.iter().map(ToString::to_string).collect();
         fs::write(to, lines.join("\n")).unwrap();
+    }
+}
+
+/// moto behind a relay, which is what dies and hangs: what it has is in memory only.
+pub(super) struct Archive<'l> {
+    link: &'l Link,
+    folder: PathBuf,
+    s3: S3,
+    relay: Relay,
+}
+
+impl<'l> Archive<'l> {
+    pub(super) fn start(test: &str, folder: &Path, link: &'l Link) -> Option<Self> {
+        let s3 = link.there(|| S3::start(test, folder, Place::HERE, "archive"))?;
+        let relay = Relay::start(folder, link.place(), s3.address.port());
+        Some(Self { link, folder: folder.to_owned(), s3, relay })
+    }
+}
+
+impl Receiver for Archive<'_> {
+    fn output(&self) -> String {
+        // Many objects in a short time.
+        format!(
+            "format.json = {{}}\nsink.s3 = {{ bucket = 'archive', endpoint = 'http://{}:{}', age_max = '300ms', \
+             auth = {{ access_key_id = 'a', secret_access_key = 's' }}, request = {{ timeout = '2s', connect_timeout = '1s' }} }}\n",
+            self.link.place().address,
+            self.relay.port
+        )
+    }
+
+    fn kill(&mut self) {
+        self.relay.kill();
+    }
+
+    fn restart(&mut self) {
+        self.relay.restart();
+    }
+
+    fn freeze(&self) {
+        self.relay.freeze();
+    }
+
+    fn thaw(&self) {
+        self.relay.thaw();
+    }
+
+    fn dump(&self, to: &Path) {
+        self.link.there(|| self.s3.take(&self.folder));
+        let objects = crate::s3::unpacked(&self.folder.join("objects"));
+        println!("{} objects", objects.len());
+        fs::write(to, objects.into_values().collect::<Vec<_>>().concat()).unwrap();
     }
 }

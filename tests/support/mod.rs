@@ -13,4 +13,5 @@ pub(crate) mod process;
 pub(crate) mod sentinel;
 pub(crate) mod small_disk;
 pub(crate) mod splunk;
+pub(crate) mod store;
 pub(crate) mod web;

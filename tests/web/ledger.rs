@@ -19,7 +19,7 @@ use std::time::Duration;
 const ALL: &str = "[source.dc.wef.subscription.all]\nquery.channels = { Security = '*', System = '*' }\n";
 const HOSTS: usize = 4;
 
-fn site(sink: &str) -> Site {
+pub(crate) fn site(sink: &str) -> Site {
     let site = Site::new(ALL, "");
     let retry = "retry = { pause_min = '50ms', pause_max = '200ms' }";
     site.add(&format!("[output.siem]\n{retry}\n{sink}"));
@@ -35,7 +35,7 @@ fn elastic(port: u16) -> String {
     )
 }
 
-fn fleet(site: &Site, events: u64) -> Process {
+pub(crate) fn fleet(site: &Site, events: u64) -> Process {
     let url = format!("http://127.0.0.1:{}{WEC}", site.port);
     let (hosts, existing) = (HOSTS.to_string(), (events / HOSTS as u64).to_string());
     let events = events.to_string();
@@ -47,7 +47,12 @@ fn fleet(site: &Site, events: u64) -> Process {
 /// The verdict on events one behind the other in a file.
 #[track_caller]
 fn verify(site: &Site, sent: u64) {
-    let arguments = ["fleet", "verify", "ledger", "read-back.xml", "-o", "json"];
+    verify_at(site, "read-back.xml", sent);
+}
+
+#[track_caller]
+pub(crate) fn verify_at(site: &Site, file: &str, sent: u64) {
+    let arguments = ["fleet", "verify", "ledger", file, "-o", "json"];
     let output = forebay(site.path(), &arguments).stdout(Stdio::piped()).output().unwrap();
     let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
     println!("{verdict}");
@@ -108,7 +113,7 @@ fn unchunked(mut body: &str) -> String {
     out
 }
 
-fn stopped(site: &Site, running: Process) {
+pub(crate) fn stopped(site: &Site, running: Process) {
     running.stop();
     assert_eq!(running.code(), Some(0), "{}", told(site.path()));
 }

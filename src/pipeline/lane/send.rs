@@ -12,6 +12,7 @@ use tracing::info;
 /// What became of a part.
 pub(super) enum Answer {
     Taken,
+    Held,
     Partly(Vec<Refusal>),
     Refused { peer: String, reason: String },
 }
@@ -28,6 +29,7 @@ impl Way {
             };
             match self.send_part(&part).await? {
                 Answer::Taken => {}
+                Answer::Held => self.held.add(part.items.len(), part.bytes.len()),
                 Answer::Partly(refused) => {
                     let dead: Vec<Dead> = refused
                         .into_iter()
@@ -57,15 +59,23 @@ impl Way {
     pub(super) async fn send_part(&mut self, part: &Arc<Encoded>) -> Result<Answer, Halt> {
         loop {
             let begun = Instant::now();
-            self.metrics.in_flight_events.set(part.items.len() as i64);
+            self.metrics.in_flight_events.set((self.held.events + part.items.len()) as i64);
             let sent = self.sink.send(part).await;
-            self.metrics.in_flight_events.set(0);
+            if sent != Ok(Sent::Held) {
+                self.metrics.in_flight_events.set(self.held.events as i64);
+            }
             match sent {
                 Ok(Sent::Confirmed) => {
+                    self.let_go(begun);
                     self.taken(begun, part.items.len(), part.bytes.len());
                     return Ok(Answer::Taken);
                 }
+                Ok(Sent::Held) => {
+                    self.backoff.reset();
+                    return Ok(Answer::Held);
+                }
                 Ok(Sent::Partly(refused)) => {
+                    self.let_go(begun);
                     let bytes: usize =
                         refused.iter().map(|refused| part.item(refused.item as usize).len()).sum();
                     self.taken(begun, part.items.len() - refused.len(), part.bytes.len() - bytes);
@@ -83,7 +93,7 @@ impl Way {
     }
 
     /// What the sink confirmed.
-    fn taken(&mut self, begun: Instant, events: usize, bytes: usize) {
+    pub(super) fn taken(&mut self, begun: Instant, events: usize, bytes: usize) {
         self.metrics.send_seconds.observe(begun.elapsed().as_secs_f64());
         self.metrics.events.inc_by(events as u64);
         self.metrics.bytes.inc_by(bytes as u64);

@@ -47,7 +47,7 @@ fn deliver(logs: &mut Logs, items: &[(&str, &str)], durable: &mut Bytes) {
         match logs.send(&batch(items)).unwrap() {
             Sent::Confirmed => return,
             Sent::CheckpointFirst => *durable = logs.note(),
-            refused @ Sent::Partly(_) => panic!("{refused:?}"),
+            other @ (Sent::Partly(_) | Sent::Held) => panic!("{other:?}"),
         }
     }
     panic!("asks for checkpoints without end");

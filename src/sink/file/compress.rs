@@ -15,7 +15,7 @@ pub enum Compression {
 
 impl Compression {
     /// Replaces `packed` with one member or frame that holds `plain`.
-    pub(super) fn pack(self, plain: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+    pub(in crate::sink) fn pack(self, plain: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
         packed.clear();
         match self {
             Self::Gzip => {

@@ -44,7 +44,7 @@ fn deliver(files: &mut Files, items: &[(&str, &str)], now: u64, durable: &mut By
         match files.try_send(&batch(items), now).unwrap() {
             Sent::Confirmed => return,
             Sent::CheckpointFirst => *durable = files.note(),
-            refused @ Sent::Partly(_) => panic!("{refused:?}"),
+            other @ (Sent::Partly(_) | Sent::Held) => panic!("{other:?}"),
         }
     }
     panic!("asks for checkpoints without end");
@@ -338,7 +338,7 @@ fn tick(files: &mut Files, now: u64, durable: &mut Bytes) {
         match files.try_tick(now).unwrap() {
             Sent::Confirmed => return,
             Sent::CheckpointFirst => *durable = files.note(),
-            refused @ Sent::Partly(_) => panic!("{refused:?}"),
+            other @ (Sent::Partly(_) | Sent::Held) => panic!("{other:?}"),
         }
     }
     panic!("asks for checkpoints without end");

@@ -6,7 +6,7 @@ use super::reading::{Reading, Setback};
 use crate::finding::Finding;
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::{LOCATION, RETRY_AFTER};
+use hyper::header::{ETAG, LOCATION, RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
 /// What came back.
@@ -18,23 +18,32 @@ pub struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
     pub location: Option<String>,
+    /// By which a store knows an object, or a part of one.
+    pub etag: Option<String>,
+    /// Where a bucket of S3 is.
+    pub region: Option<String>,
     pub body: Bytes,
 }
 
+/// Longest ETag that is kept; those of S3 have 34 letters, and a few more for parts.
+const ETAG_BYTES_MAX: usize = 256;
+const BUCKET_REGION: &str = "x-amz-bucket-region";
 /// Most letters of an answer that are told.
 const WORDS_MAX: usize = 300;
 
 impl Answer {
     /// Of the first address, without headers.
     pub fn of(peer: &str, status: u16, body: Bytes) -> Self {
-        Self { endpoint: 0, peer: peer.to_owned(), status, retry_after: None, location: None, body }
+        let (retry_after, location, etag, region) = (None, None, None, None);
+        Self { endpoint: 0, peer: peer.to_owned(), status, retry_after, location, etag, region, body }
     }
 
     pub(crate) fn note_headers(&mut self, headers: &HeaderMap, now: SystemTime) {
-        let text =
-            |name| headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
-        self.retry_after = text(RETRY_AFTER).and_then(|value| retry_after(value, now));
-        self.location = text(LOCATION).map(|location| words_of(location.as_bytes()));
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        self.retry_after = text(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, now));
+        self.location = text(LOCATION.as_str()).map(|location| words_of(location.as_bytes()));
+        self.etag = text(ETAG.as_str()).filter(|etag| etag.len() <= ETAG_BYTES_MAX).map(str::to_owned);
+        self.region = text(BUCKET_REGION).map(|region| words_of(region.as_bytes()));
     }
 
     pub(crate) fn is_success(&self) -> bool {

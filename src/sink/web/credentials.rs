@@ -71,14 +71,16 @@ impl Secret {
     }
 
     /// The file that it stands in.
-    pub(super) fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
             Self::Text(_) => None,
         }
     }
 
-    pub(super) fn read(&self) -> Result<String, Finding> {
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn read(&self) -> Result<String, Finding> {
         let path = match self {
             Self::Text(text) => return Ok(text.clone()),
             Self::File(path) => path,
