@@ -29,8 +29,9 @@
 //! Sources: ArcSight's "Implementing CEF"; Microsoft's description of SIEM events for ATA.
 
 use super::Meta;
-use super::flat::Flat;
 use super::known::{Account, Outcome, outcome};
+use super::names::Names;
+use super::texts::Texts;
 use super::{FormatError, json};
 use crate::event::{Event, EventError, Header, Part, Value};
 use mapping::{Key, Mapped};
@@ -89,11 +90,10 @@ pub struct Cef {
     /// `CEF:0|Microsoft|Microsoft Windows|version|`
     head: Vec<u8>,
     additional: bool,
-    flat: Flat,
+    texts: Texts,
     scratch: Vec<u8>,
-    /// Keys `ad.…` of the event, without that.
-    taken: Vec<u8>,
-    ends: Vec<usize>,
+    /// Of the keys `ad.…`, without that.
+    names: Names,
 }
 
 impl Cef {
@@ -113,10 +113,9 @@ impl Cef {
             severity: config.severity,
             head,
             additional: config.additional,
-            flat: Flat::default(),
+            texts: Texts::default(),
             scratch,
-            taken: Vec::new(),
-            ends: Vec::new(),
+            names: Names::new(&RESERVED),
         })
     }
 
@@ -130,28 +129,28 @@ impl Cef {
         meta: &Meta<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), EventError> {
-        self.flat.clear();
-        event.walk(Part::Body, &mut self.flat)?;
+        self.texts.clear();
+        event.walk(Part::Body, &mut self.texts)?;
         let header = event.header();
         self.header(header, out);
-        let mapped = Mapped::of(&self.flat);
+        let mapped = Mapped::of(&self.texts);
         let mut pen = Pen { scratch: &mut self.scratch, out };
         pen.value("externalId", header.event_id, Key::EXTERNAL_ID_BYTES_MAX);
         pen.value("cat", header.channel, Key::TEXT_BYTES_MAX);
         pen.time(header.time_created, meta);
         pen.value("dvchost", header.computer, Key::DEVICE_HOST_BYTES_MAX);
-        mapped.write_source(&self.flat, &mut pen);
+        mapped.write_source(&self.texts, &mut pen);
         pen.value("dhost", header.computer, Key::TEXT_BYTES_MAX);
-        mapped.write_rest(&self.flat, &mut pen);
+        mapped.write_rest(&self.texts, &mut pen);
         if let Some(outcome) = outcome(header) {
             let word = if outcome == Outcome::Success { "Success" } else { "Failure" };
             pen.value("outcome", Value::Plain(word.as_bytes()), Key::TEXT_BYTES_MAX);
         }
         pen.labelled("cs2", header.channel, "EventlogCategory");
         pen.labelled("cs3", header.provider_name, "EventSource");
-        mapped.write_code(&self.flat, &mut pen);
+        mapped.write_code(&self.texts, &mut pen);
         pen.value("deviceExternalId", header.record_id, Key::NAME_BYTES_MAX);
-        pen.text("msg", &self.flat.message, Key::TEXT_BYTES_MAX);
+        pen.text("msg", &self.texts.message, Key::TEXT_BYTES_MAX);
         if self.additional {
             self.write_additional(header, meta, &mapped, out);
         }
@@ -184,9 +183,9 @@ impl Cef {
         escape(start, Place::Header, &mut self.scratch, out);
         out.push(b'|');
         let start = out.len();
-        let message = self.flat.message.trim_ascii();
+        let message = self.texts.message.trim_ascii();
         let line = memchr::memchr2(b'\r', b'\n', message).map_or(message, |end| &message[..end]);
-        let names = [line.trim_ascii(), known.as_bytes(), self.flat.task.trim_ascii()];
+        let names = [line.trim_ascii(), known.as_bytes(), self.texts.task.trim_ascii()];
         match names.into_iter().find(|name| !name.is_empty()) {
             Some(name) => out.extend_from_slice(name),
             None => {
@@ -215,10 +214,9 @@ impl Cef {
 
     /// Texts that no key was found for.
     fn write_additional(&mut self, header: &Header<'_>, meta: &Meta<'_>, mapped: &Mapped, out: &mut Vec<u8>) {
-        self.taken.clear();
-        self.ends.clear();
-        let mut left_out = 0_u64;
-        for (place, (name, text)) in self.flat.pairs().enumerate() {
+        self.names.clear();
+        let (mut written, mut left_out) = (0, 0_u64);
+        for (place, (name, text)) in self.texts.pairs().enumerate() {
             if mapped.has(place) {
                 continue;
             }
@@ -226,24 +224,16 @@ impl Cef {
             if text.is_empty() {
                 continue;
             }
-            if self.ends.len() == ADDITIONAL_MAX {
+            if written == ADDITIONAL_MAX {
                 left_out += 1;
                 continue;
             }
+            written += 1;
             out.extend_from_slice(b" ad.");
             let start = out.len();
             write_key(name, out);
-            if RESERVED.contains(&&out[start..]) || is_taken(&self.taken, &self.ends, &out[start..]) {
-                out.push(b'_');
-                Value::Unsigned(place as u64 + 1).write_text(out);
-                if is_taken(&self.taken, &self.ends, &out[start..]) {
-                    out.truncate(start - b" ad.".len());
-                    left_out += 1;
-                    continue;
-                }
-            }
-            self.taken.extend_from_slice(&out[start..]);
-            self.ends.push(self.taken.len());
+            // Never too many: `ADDITIONAL_MAX` is less than an event may have.
+            self.names.settle(start, place + 1, out);
             out.push(b'=');
             let mut pen = Pen { scratch: &mut self.scratch, out };
             pen.rest_of_text(text, ADDITIONAL_BYTES_MAX);
@@ -265,18 +255,9 @@ impl Cef {
 }
 
 /// Names behind `ad.` that are not the event's.
-const RESERVED: [&[u8]; 6] =
-    [b"Raw", b"SystemUserID", b"SystemUserName", b"ForebayLeftOut", b"ForebayNote", b"ForebayError"];
-
-/// Whether one of the names, which end at `ends`, is this one.
-fn is_taken(names: &[u8], ends: &[usize], name: &[u8]) -> bool {
-    let mut start = 0;
-    ends.iter().any(|&end| {
-        let found = &names[start..end] == name;
-        start = end;
-        found
-    })
-}
+const RESERVED: [&str; 6] =
+    ["Raw", "SystemUserID", "SystemUserName", "ForebayLeftOut", "ForebayNote", "ForebayError"];
+const _: () = assert!(ADDITIONAL_MAX <= json::KEYS_MAX);
 
 /// Letters, digits and `_` of ASCII as they are.
 fn write_key(name: &[u8], out: &mut Vec<u8>) {

@@ -9,18 +9,19 @@
 //! | `snare.rs` | Snare's line of fields, for syslog |
 //! | `cef.rs` | ArcSight's Common Event Format, for syslog |
 //!
-//! `flat.rs` and `known.rs` are what several of them share.
+//! `texts.rs`, `names.rs` and `known.rs` are what several of them share.
 //! A format appends the payload of one event to a buffer that the lane owns and reuses; how
 //! payloads are told apart in a stream is the [`Framing`], which stream sinks write.
 //! Pure. Must not know: sinks, batches.
 
 pub mod cef;
 pub mod ecs;
-mod flat;
 pub mod json;
 mod known;
+mod names;
 pub mod snare;
 pub mod splunk;
+mod texts;
 pub mod xml;
 
 #[cfg(test)]

@@ -24,8 +24,8 @@
 //! Sources: Snare's "Windows Event Output Format"; the lines in rsyslog's tests.
 
 use super::Meta;
-use super::flat::Flat;
 use super::known::{self, Account, Outcome, is_blank, outcome};
+use super::texts::Texts;
 use crate::event::{Event, EventError, Header, Part, Timestamp, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,7 +45,7 @@ pub struct Config {
 #[derive(Debug, Default)]
 pub struct Snare {
     computer_first: bool,
-    flat: Flat,
+    texts: Texts,
     scratch: Vec<u8>,
 }
 
@@ -64,8 +64,8 @@ impl Snare {
         meta: &Meta<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), EventError> {
-        self.flat.clear();
-        event.walk(Part::Body, &mut self.flat)?;
+        self.texts.clear();
+        event.walk(Part::Body, &mut self.texts)?;
         let header = event.header();
         let failed = outcome(header) == Some(Outcome::Failure);
         let criticality: &[u8] = match header.level.as_u64() {
@@ -154,9 +154,9 @@ impl Snare {
         const TARGET: (&str, &str) = ("TargetUserName", "TargetDomainName");
         const SUBJECT: (&str, &str) = ("SubjectUserName", "SubjectDomainName");
         out.push(b'\t');
-        let is_logon = self.flat.get("LogonType").is_some();
+        let is_logon = self.texts.get("LogonType").is_some();
         let order = if is_logon { [TARGET, SUBJECT] } else { [SUBJECT, TARGET] };
-        let said = |name: &str| self.flat.get(name).filter(|text| !matches!(*text, b"" | b"-"));
+        let said = |name: &str| self.texts.get(name).filter(|text| !matches!(*text, b"" | b"-"));
         for (name, domain) in order {
             let Some(name) = said(name) else { continue };
             let start = out.len();
@@ -178,20 +178,20 @@ impl Snare {
     }
 
     fn category(&mut self, header: &Header<'_>, out: &mut Vec<u8>) {
-        if self.flat.task.is_empty() {
+        if self.texts.task.is_empty() {
             let is_none = header.task.as_u64().is_none_or(|task| task == 0);
             return self.value(if is_none { Value::Plain(b"None") } else { header.task }, out);
         }
         out.push(b'\t');
         let start = out.len();
-        out.extend_from_slice(&self.flat.task);
+        out.extend_from_slice(&self.texts.task);
         one_line(start, &mut self.scratch, out);
     }
 
     fn message(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
-        if self.flat.message.is_empty() {
-            for (index, (name, text)) in self.flat.pairs().enumerate() {
+        if self.texts.message.is_empty() {
+            for (index, (name, text)) in self.texts.pairs().enumerate() {
                 if index > 0 {
                     out.push(b'\n');
                 }
@@ -200,7 +200,7 @@ impl Snare {
                 out.extend_from_slice(text);
             }
         } else {
-            out.extend_from_slice(&self.flat.message);
+            out.extend_from_slice(&self.texts.message);
         }
         one_line(start, &mut self.scratch, out);
     }

@@ -22,7 +22,7 @@
 //! number, an address). IPv4 addresses in the form of IPv6 (`::ffff:…`) are written as IPv4.
 //! All that takes none is additional.
 
-use super::{Flat, Pen};
+use super::{Pen, Texts};
 use std::net::IpAddr;
 
 /// Longest values that the format gives its keys.
@@ -88,9 +88,9 @@ const LABELLED: [(Slot, &str, &str); 3] = [
 pub(super) struct Mapped([Option<usize>; SLOTS]);
 
 impl Mapped {
-    pub(super) fn of(flat: &Flat) -> Self {
+    pub(super) fn of(texts: &Texts) -> Self {
         let mut slots = [None; SLOTS];
-        for (place, (name, text)) in flat.pairs().enumerate() {
+        for (place, (name, text)) in texts.pairs().enumerate() {
             let Some(slot) = slot(name) else { continue };
             if slots[slot as usize].is_none() && fits(slot, text.trim_ascii()) {
                 slots[slot as usize] = Some(place);
@@ -103,24 +103,24 @@ impl Mapped {
         self.0.contains(&Some(place))
     }
 
-    fn text<'f>(&self, slot: Slot, flat: &'f Flat) -> &'f [u8] {
-        self.0[slot as usize].map_or(&[], |place| flat.text_of(place).trim_ascii())
+    fn text<'f>(&self, slot: Slot, texts: &'f Texts) -> &'f [u8] {
+        self.0[slot as usize].map_or(&[], |place| texts.text_of(place).trim_ascii())
     }
 
-    pub(super) fn write_source(&self, flat: &Flat, pen: &mut Pen<'_>) {
-        pen.text("shost", self.text(Slot::SourceHost, flat), Key::TEXT_BYTES_MAX);
-        write_address(self.text(Slot::Source, flat), ["src", "c6a2", "Source IPv6 Address"], pen);
-        pen.text("spt", self.text(Slot::SourcePort, flat), Key::NAME_BYTES_MAX);
+    pub(super) fn write_source(&self, texts: &Texts, pen: &mut Pen<'_>) {
+        pen.text("shost", self.text(Slot::SourceHost, texts), Key::TEXT_BYTES_MAX);
+        write_address(self.text(Slot::Source, texts), ["src", "c6a2", "Source IPv6 Address"], pen);
+        pen.text("spt", self.text(Slot::SourcePort, texts), Key::NAME_BYTES_MAX);
     }
 
-    pub(super) fn write_rest(&self, flat: &Flat, pen: &mut Pen<'_>) {
+    pub(super) fn write_rest(&self, texts: &Texts, pen: &mut Pen<'_>) {
         let labels = ["dst", "c6a3", "Destination IPv6 Address"];
-        write_address(self.text(Slot::Destination, flat), labels, pen);
+        write_address(self.text(Slot::Destination, texts), labels, pen);
         for (slot, key, bytes_max) in TEXTS {
-            pen.text(key, self.text(slot, flat), bytes_max);
+            pen.text(key, self.text(slot, texts), bytes_max);
         }
         for (slot, key, label) in LABELLED {
-            let text = self.text(slot, flat);
+            let text = self.text(slot, texts);
             if !text.is_empty() {
                 pen.text(key, text, Key::CUSTOM_BYTES_MAX);
                 pen.label(key, label);
@@ -128,8 +128,8 @@ impl Mapped {
         }
     }
 
-    pub(super) fn write_code(&self, flat: &Flat, pen: &mut Pen<'_>) {
-        let code = self.text(Slot::Code, flat);
+    pub(super) fn write_code(&self, texts: &Texts, pen: &mut Pen<'_>) {
+        let code = self.text(Slot::Code, texts);
         pen.text("cs4", if code.is_empty() { b"-" } else { code }, Key::CUSTOM_BYTES_MAX);
         pen.label("cs4", "Reason or Error Code");
     }

@@ -3,8 +3,8 @@
 use super::Meta;
 use super::mapping::Key;
 use crate::event::Value;
-use crate::format::flat::bounded;
 use crate::format::known::{is_blank, since_1970};
+use crate::format::texts::bounded;
 use std::fmt::Display;
 use std::io::Write;
 

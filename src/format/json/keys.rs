@@ -40,6 +40,19 @@ impl Keys {
         true
     }
 
+    /// Whether the (escaped) name at `out[start..end]` is taken.
+    #[inline]
+    pub(in crate::format) fn has(&self, out: &[u8], base: usize, start: usize, end: usize) -> bool {
+        let name = &out[start..end];
+        let hash = hash(name);
+        self.seen[(hash >> 55 & 7) as usize] & 1_u64 << (hash >> 58) != 0
+            && self.is_taken(out, base, name, hash)
+    }
+
+    pub(in crate::format) fn is_full(&self) -> bool {
+        self.names.len() == KEYS_MAX
+    }
+
     /// Gives back the name that was taken last.
     pub(in crate::format) fn give_back(&mut self) {
         self.names.pop();

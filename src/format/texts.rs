@@ -1,4 +1,4 @@
-//! The body of an event as a flat list of names and texts, and the words that its sender rendered:
+//! The body of an event as a plain list of names and texts, and the words that its sender rendered:
 //! what the formats of one line of text are made of.
 //!
 //! - The name is the Name attribute, else the element's; an unnamed `Data` is `paramN`, N being its
@@ -16,7 +16,7 @@ const NAME_BYTES_MAX: usize = 256;
 
 /// What is reused from event to event.
 #[derive(Debug, Default)]
-pub(super) struct Flat {
+pub(super) struct Texts {
     /// All names and texts, one behind the other.
     bytes: Vec<u8>,
     pairs: Vec<(Range<usize>, Range<usize>)>,
@@ -50,7 +50,7 @@ enum Word {
     Task,
 }
 
-impl Flat {
+impl Texts {
     /// Before an event.
     pub(super) fn clear(&mut self) {
         let Self { bytes, pairs, frames, names, texts, rendering, word, message, task } = self;
@@ -94,7 +94,7 @@ impl Flat {
     }
 }
 
-impl<'a> Visitor<'a> for Flat {
+impl<'a> Visitor<'a> for Texts {
     fn start(&mut self, name: &'a [u8]) {
         if self.rendering > 0 || (self.frames.is_empty() && name == b"RenderingInfo") {
             self.rendering += 1;
@@ -210,20 +210,20 @@ mod tests {
     use super::*;
     use crate::event::{Event, Part, XmlEvent};
 
-    fn flat(body: &str) -> Flat {
+    fn texts(body: &str) -> Texts {
         let text = format!("<Event><System/>{body}</Event>");
-        let mut flat = Flat::default();
+        let mut texts = Texts::default();
         for _ in 0..2 {
-            flat.clear();
-            XmlEvent::parse(text.as_bytes()).unwrap().walk(Part::Body, &mut flat).unwrap();
+            texts.clear();
+            XmlEvent::parse(text.as_bytes()).unwrap().walk(Part::Body, &mut texts).unwrap();
         }
-        flat
+        texts
     }
 
     #[track_caller]
     fn check(body: &str, expected: &[(&str, &str)]) {
-        let flat = flat(body);
-        let found: Vec<_> = flat
+        let texts = texts(body);
+        let found: Vec<_> = texts
             .pairs()
             .map(|(name, text)| (str::from_utf8(name).unwrap(), str::from_utf8(text).unwrap()))
             .collect();
@@ -253,20 +253,20 @@ mod tests {
 
     #[test]
     fn the_words_of_rendering_info_are_no_pairs() {
-        let flat = flat(
+        let texts = texts(
             "<RenderingInfo Culture='x'><Message>a\r\nb</Message><Task>Logon</Task><Keywords><Message>no</Message></Keywords></RenderingInfo><EventData><Data Name='RenderingInfo'>1</Data></EventData>",
         );
-        assert_eq!((&flat.message[..], &flat.task[..]), (&b"a\nb"[..], &b"Logon"[..]));
-        assert_eq!(flat.get("RenderingInfo"), Some(&b"1"[..]));
-        assert_eq!((flat.pairs().len(), flat.get("Message")), (1, None));
+        assert_eq!((&texts.message[..], &texts.task[..]), (&b"a\nb"[..], &b"Logon"[..]));
+        assert_eq!(texts.get("RenderingInfo"), Some(&b"1"[..]));
+        assert_eq!((texts.pairs().len(), texts.get("Message")), (1, None));
     }
 
     #[test]
     fn names_that_multiply_stay_affordable() {
         let long = "ü".repeat(2000);
         let attributes: String = (0..200).map(|n| format!(" a{n}='1'")).collect();
-        let flat = flat(&format!("<UserData><{long}{attributes}/></UserData>"));
-        assert_eq!(flat.pairs().len(), 200);
-        assert!(flat.pairs().all(|(name, _)| name.len() <= 256 + 5 && str::from_utf8(name).is_ok()));
+        let texts = texts(&format!("<UserData><{long}{attributes}/></UserData>"));
+        assert_eq!(texts.pairs().len(), 200);
+        assert!(texts.pairs().all(|(name, _)| name.len() <= 256 + 5 && str::from_utf8(name).is_ok()));
     }
 }
