@@ -56,7 +56,7 @@ const FILTERS: [&str; 4] = [
     "select = { channel = 'Security', xpath = \"*[UserData/*/*='x' or System/TimeCreated[timediff(@SystemTime)<5]]\" }",
 ];
 
-const FORMATS: [&str; 9] = [
+const FORMATS: [&str; 15] = [
     "json = {}",
     "xml = {}",
     "ecs = {}",
@@ -66,6 +66,12 @@ const FORMATS: [&str; 9] = [
     "snare = {}",
     "cef = {}",
     "cef.severity = 'numbers'",
+    "leef = {}",
+    "leef.delimiter = '^'",
+    "ocsf = {}",
+    "ocsf.raw_data = true",
+    "sentinel = {}",
+    "sentinel.table = 'SecurityEvent'",
 ];
 
 /// Logs of the kinds that come most, and whether their records are instances of templates.

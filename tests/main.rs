@@ -36,6 +36,7 @@ mod reload;
 mod replay;
 mod run;
 mod s3;
+mod schemas;
 mod seeds;
 mod siem_lines;
 mod stop;

@@ -74,6 +74,25 @@ const READY: &[Ready] = &[
         },
     },
     Ready {
+        file: "ocsf.toml",
+        input: "var/log/windows/Security.evtx",
+        came: |root, _| {
+            let (mut classes, mut records) = (BTreeSet::new(), 0);
+            for file in files(&root.join("srv/lake/windows")) {
+                let hour = file.file_name().unwrap().to_str().unwrap();
+                let hour: u64 = hour.strip_prefix("hour-").unwrap()[..2].parse().unwrap();
+                let plain = zstd::decode_all(fs::File::open(&file).unwrap()).unwrap();
+                for event in json(&text(&plain)) {
+                    assert_eq!(event["time"].as_u64().unwrap() / 3_600_000 % 24, hour);
+                    classes.insert(event["class_uid"].as_u64().unwrap());
+                    records += 1;
+                }
+            }
+            assert_eq!(records, SAMPLE_EVENTS);
+            assert_eq!(classes.into_iter().collect::<Vec<_>>(), [0, 1007, 3002]);
+        },
+    },
+    Ready {
         file: "sidecar.toml",
         input: "logs/app/Application.evtx",
         came: |_, stdout| assert_eq!(json(stdout).len(), SAMPLE_EVENTS),
@@ -264,6 +283,7 @@ fn the_ready_pipeline_to_sentinel_is_in_the_table_once() {
     assert_eq!(events.len(), SAMPLE_EVENTS);
     let all: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
     assert_eq!(all.len(), SAMPLE_EVENTS, "each one once");
+    assert!(events.iter().all(|row| row["EventID"].is_u64() && row["EventData"].is_object()));
 }
 
 #[test]

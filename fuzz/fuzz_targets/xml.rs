@@ -11,7 +11,7 @@ mod quick;
 use forebay::event::canonical::XmlWriter;
 use forebay::event::{Event, Part, Timestamp, XmlEvent};
 use forebay::filter::FilterConfig;
-use forebay::format::{Format, FormatConfig, Meta, ecs, splunk, xml};
+use forebay::format::{Format, FormatConfig, Meta, ecs, sentinel, splunk, xml};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -80,12 +80,17 @@ fn others(text: &[u8], event: &XmlEvent<'_>) {
 /// What SIEMs get: one line, whether the event is read or not.
 fn lines(text: &[u8], event: &XmlEvent<'_>) {
     let (empty, json) = (FormatConfig::default, splunk::EventConfig::Json);
+    let security = sentinel::Config { table: sentinel::Table::SecurityEvent, ..Default::default() };
     let objects = splunk::Config { event: json, host: splunk::HostConfig::Short, ..Default::default() };
     for config in [
         FormatConfig { splunk: Some(Default::default()), ..empty() },
         FormatConfig { splunk: Some(objects), ..empty() },
         FormatConfig { snare: Some(Default::default()), ..empty() },
         FormatConfig { cef: Some(Default::default()), ..empty() },
+        FormatConfig { leef: Some(Default::default()), ..empty() },
+        FormatConfig { ocsf: Some(Default::default()), ..empty() },
+        FormatConfig { sentinel: Some(Default::default()), ..empty() },
+        FormatConfig { sentinel: Some(security), ..empty() },
     ] {
         let mut format = config.open().expect("a format");
         let (mut raw, error) = (Vec::new(), "why\r\n\tit = | \\ is \"cut\"");
@@ -95,6 +100,9 @@ fn lines(text: &[u8], event: &XmlEvent<'_>) {
             assert!(!line.contains(['\n', '\r']), "more than one line: {line:?}");
             match format {
                 Format::Splunk(_) => object(line),
+                Format::Leef(_) => attributes(line),
+                Format::Ocsf(_) => class(line),
+                Format::Sentinel(_) => row(line),
                 Format::Snare(_) => assert_eq!(line.split('\t').count(), 15, "{line:?}"),
                 _ => keys(line),
             }
@@ -117,6 +125,39 @@ fn object(line: &str) {
         assert!(is_right, "{name}: {value}");
     }
     assert!(object.contains_key("event") && object.contains_key("source"));
+}
+
+/// What every class requires, no member twice.
+fn class(line: &str) {
+    let object: serde_json::Value = serde_json::from_str(line).expect("valid JSON");
+    let (class, activity) = (object["class_uid"].as_u64().expect("a class"), object["activity_id"].as_u64());
+    assert_eq!(object["type_uid"].as_u64(), activity.map(|activity| class * 100 + activity));
+    assert!(object["time"].is_i64() && object["severity_id"].is_u64() && object["unmapped"].is_object());
+    assert_eq!(object["metadata"]["version"], "1.8.0");
+    assert!(class != 3002 || object["user"].is_object() && object["dst_endpoint"].is_object());
+    assert!(class != 1007 || object["process"].is_object() && object["actor"].is_object());
+}
+
+/// Columns that are within what a column holds.
+fn row(line: &str) {
+    let object: serde_json::Value = serde_json::from_str(line).expect("valid JSON");
+    for (name, value) in object.as_object().expect("an object") {
+        let bytes = value.as_str().map_or_else(|| value.to_string().len(), str::len);
+        // What is written of a dynamic column is at least as long as this of it.
+        assert!(bytes <= sentinel::FIELD_BYTES_MAX, "{name} has {bytes} bytes");
+    }
+}
+
+/// Six parts of the header, then attributes with tabs between, no key twice.
+fn attributes(line: &str) {
+    let parts: Vec<&str> = line.splitn(7, '|').collect();
+    assert!(parts.len() == 7 && parts[0] == "LEEF:2.0" && parts[5] == "x09", "{line:?}");
+    let mut found = std::collections::HashSet::new();
+    for attribute in parts[6].split('\t') {
+        let (key, value) = attribute.split_once('=').expect("a key");
+        assert!(!key.is_empty() && found.insert(key.to_ascii_lowercase()), "{key} in {line:?}");
+        assert!(!value.contains(|c: char| c.is_ascii_control()), "{line:?}");
+    }
 }
 
 /// Seven parts of the header, then keys of letters each once, all escapes known.

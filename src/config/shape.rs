@@ -5,6 +5,7 @@
 use super::diagnostic::Diagnostic;
 use super::place::{at, tell_at};
 use super::tree::{Notes, Part};
+use crate::format::sentinel::Table;
 use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
 use crate::sink::http::Body;
@@ -56,8 +57,9 @@ fn meant(sink: &SinkConfig) -> FormatConfig {
 
 /// What is wrong, and what to write instead.
 fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'static str)> {
-    let FormatConfig { json, xml, ecs, splunk, .. } = format;
-    let is_json = json.is_some() || ecs.is_some() || splunk.is_some();
+    let FormatConfig { json, xml, ecs, splunk, ocsf, sentinel, .. } = format;
+    let is_schema = ecs.is_some() || ocsf.is_some() || sentinel.is_some();
+    let is_json = json.is_some() || splunk.is_some() || is_schema;
     if sink.evtx.is_some() && xml.as_ref().is_none_or(|xml| xml.framing == FramingConfig::Length) {
         return Some((
             "an event log holds events, not text: `sink.evtx` takes them as XML",
@@ -96,7 +98,15 @@ fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'s
     if sink.sentinel.is_some() && (!is_json || splunk.is_some()) {
         return Some((
             "`sink.sentinel` takes objects of JSON, whose members are the columns of its stream",
-            "write `format.json = {}`, and let the rule's transformation make columns of it",
+            "write `format.sentinel = {}` for Microsoft's tables, or `format.json = {}` and let the rule's \
+             transformation make columns of it",
+        ));
+    }
+    let stream = sink.sentinel.as_ref().and_then(|sink| Table::of_stream(&sink.stream));
+    if stream.is_some_and(|table| sentinel.as_ref().is_some_and(|rows| rows.table != table)) {
+        return Some((
+            "the rows of `format.sentinel` are for another table than the stream of `sink.sentinel`",
+            "write the same in both: `table = \"SecurityEvent\"` goes with `stream = \"Microsoft-SecurityEvent\"`",
         ));
     }
     let is_map = sink.otlp.as_ref().is_some_and(|otlp| otlp.body == otlp::Body::Map);

@@ -697,6 +697,14 @@ fn a_message_of_syslog_has_its_own_framing_and_datagrams_are_warned_of() {
         for format in ["", "format.json = {}\n", "format.xml = {}\n", "format.xml.framing = 'line'\n"] {
             assert_eq!(sent(format, sink), "", "{format}{sink}");
         }
+        for format in ["snare", "cef", "leef", "ocsf"] {
+            assert_eq!(sent(&format!("format.{format} = {{}}\n"), sink), "", "{format}{sink}");
+        }
+        let told = sent("format.leef = { version = '1.0', delimiter = '^' }\n", sink);
+        assert!(
+            told.starts_with("error: p.toml:5:") && told.contains("`^` is no delimiter of LEEF"),
+            "{told}"
+        );
         let told = sent("format.xml.framing = 'length'\n", sink);
         assert!(told.starts_with("error: ") && told.contains("its own framing"), "{told}");
     }
@@ -725,6 +733,15 @@ fn what_opentelemetry_and_sentinel_take_is_told_at_the_format() {
             assert_eq!(told(format, sink), "", "{format}{sink}");
         }
     }
+    for sink in [SENTINEL, TEXT, MAP] {
+        for format in ["format.ocsf = {}\n", "format.sentinel = {}\n"] {
+            assert_eq!(told(format, sink), "", "{format}{sink}");
+        }
+    }
+    let security = SENTINEL.replace("Custom-X", "Microsoft-SecurityEvent");
+    let another = told("format.sentinel = {}\n", &security);
+    assert!(another.starts_with("error: p.toml:6:") && another.contains("another table"), "{another}");
+    assert_eq!(told("format.sentinel.table = 'SecurityEvent'\n", &security), "");
     assert_eq!(told("format.xml = {}\n", TEXT), "");
     for (format, sink, words) in [
         ("format.xml = {}\n", SENTINEL, "`sink.sentinel` takes objects of JSON"),

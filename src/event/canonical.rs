@@ -19,6 +19,31 @@ impl<'o> XmlWriter<'o, '_> {
         Self { out, open: Open::default(), in_tag: false }
     }
 
+    /// As `attribute`, of a value from anywhere: none is kept.
+    pub fn put_attribute(&mut self, name: &[u8], value: Value<'_>) {
+        self.out.push(b' ');
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b"='");
+        value.write_xml(Place::Attribute, self.out);
+        self.out.push(b'\'');
+    }
+
+    /// As `text`.
+    pub fn put_text(&mut self, value: Value<'_>) {
+        self.close_tag();
+        value.write_xml(Place::Content, self.out);
+    }
+
+    /// As `data`.
+    pub fn put_data(&mut self, name: Value<'_>, value: Value<'_>) {
+        self.close_tag();
+        self.out.extend_from_slice(b"<Data Name='");
+        name.write_xml(Place::Attribute, self.out);
+        self.out.extend_from_slice(b"'>");
+        value.write_xml(Place::Content, self.out);
+        self.out.extend_from_slice(b"</Data>");
+    }
+
     fn close_tag(&mut self) {
         if self.in_tag {
             self.in_tag = false;
@@ -37,16 +62,11 @@ impl<'a> Visitor<'a> for XmlWriter<'_, 'a> {
     }
 
     fn attribute(&mut self, name: &'a [u8], value: Value<'a>) {
-        self.out.push(b' ');
-        self.out.extend_from_slice(name);
-        self.out.extend_from_slice(b"='");
-        value.write_xml(Place::Attribute, self.out);
-        self.out.push(b'\'');
+        self.put_attribute(name, value);
     }
 
     fn text(&mut self, value: Value<'a>) {
-        self.close_tag();
-        value.write_xml(Place::Content, self.out);
+        self.put_text(value);
     }
 
     fn end(&mut self) {
@@ -63,12 +83,7 @@ impl<'a> Visitor<'a> for XmlWriter<'_, 'a> {
     }
 
     fn data(&mut self, name: Value<'a>, value: Value<'a>) {
-        self.close_tag();
-        self.out.extend_from_slice(b"<Data Name='");
-        name.write_xml(Place::Attribute, self.out);
-        self.out.extend_from_slice(b"'>");
-        value.write_xml(Place::Content, self.out);
-        self.out.extend_from_slice(b"</Data>");
+        self.put_data(name, value);
     }
 }
 

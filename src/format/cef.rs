@@ -44,7 +44,7 @@ mod mapping;
 mod pen;
 #[cfg(test)]
 mod tests;
-mod titles;
+pub(in crate::format) mod titles;
 
 const VENDOR: &[u8] = b"CEF:0|Microsoft|Microsoft Windows|";
 /// Most keys `ad.…` of one event.

@@ -39,6 +39,7 @@ mod parts;
 mod tests;
 
 use super::known::{self, Account, Outcome, is_blank};
+use super::members::{comma, escaped, number, string, whole};
 use super::{FormatError, Meta};
 use crate::event::canonical::XmlWriter;
 use crate::event::{Event, EventError, Header, NoteKind, Part, Value};
@@ -276,55 +277,5 @@ fn file(meta: &Meta<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"log\":{\"file\":{");
         string("path", Value::Text(file.as_bytes()), out);
         out.extend_from_slice(b"}}");
-    }
-}
-
-/// A comma, unless this is the first of its object or list.
-fn comma(out: &mut Vec<u8>) {
-    if !matches!(out.last(), Some(b'{' | b'[')) {
-        out.push(b',');
-    }
-}
-
-/// A member, unless its value is empty.
-fn string(name: &str, value: Value<'_>, out: &mut Vec<u8>) {
-    let before = out.len();
-    comma(out);
-    out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":\"");
-    let start = out.len();
-    value.write_json(out);
-    if out.len() == start {
-        out.truncate(before);
-    } else {
-        out.push(b'"');
-    }
-}
-
-/// The same for text that is escaped already.
-fn escaped(name: &str, text: &[u8], out: &mut Vec<u8>) {
-    if !text.is_empty() {
-        comma(out);
-        out.push(b'"');
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":\"");
-        out.extend_from_slice(text);
-        out.push(b'"');
-    }
-}
-
-/// A number that is one and not 0.
-fn whole(value: Value<'_>) -> Option<u64> {
-    value.as_u64().filter(|&number| number != 0)
-}
-
-fn number(name: &str, value: Value<'_>, out: &mut Vec<u8>) {
-    if let Some(number) = whole(value) {
-        comma(out);
-        out.push(b'"');
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":");
-        Value::Unsigned(number).write_text(out);
     }
 }

@@ -25,12 +25,12 @@
 //! published in `json.schema.json`. Allocates nothing once its scratch has grown, except for odd
 //! headers. Must not know: encodings.
 
-mod body;
+pub(in crate::format) mod body;
 pub(in crate::format) mod keys;
 pub(in crate::format) mod meta;
 mod rendering;
 mod script;
-mod system;
+pub(in crate::format) mod system;
 mod tape;
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ impl Json {
         if !event.offer(Part::System, &mut SystemWriter::new(out)) {
             let header = event.header();
             if header.odd {
-                system::odd(event, out)?;
+                system::odd(event, header, out)?;
             } else {
                 system::open(header, out);
                 out.push(b'}');
@@ -117,7 +117,7 @@ impl Json {
 
 /// A comma, unless this is the first of its object or list.
 #[inline]
-fn comma(out: &mut Vec<u8>) {
+pub(in crate::format) fn comma(out: &mut Vec<u8>) {
     if !matches!(out.last(), Some(b'{' | b'[')) {
         out.push(b',');
     }

@@ -8,8 +8,11 @@
 //! | `splunk.rs` | object of Splunk's HTTP Event Collector: XML or JSON within |
 //! | `snare.rs` | Snare's line of fields, for syslog |
 //! | `cef.rs` | ArcSight's Common Event Format, for syslog |
+//! | `leef.rs` | IBM's Log Event Extended Format, for syslog |
+//! | `ocsf.rs` | Open Cybersecurity Schema Framework |
+//! | `sentinel.rs` | rows of Microsoft Sentinel's tables for Windows events |
 //!
-//! `texts.rs`, `names.rs` and `known.rs` are what several of them share.
+//! `texts.rs`, `names.rs`, `known.rs`, `members.rs`, `rest.rs` and `sieve.rs` are what several of them share.
 //! A format appends the payload of one event to a buffer that the lane owns and reuses; how
 //! payloads are told apart in a stream is the [`Framing`], which stream sinks write.
 //! Pure. Must not know: sinks, batches.
@@ -18,7 +21,13 @@ pub mod cef;
 pub mod ecs;
 pub mod json;
 mod known;
+pub mod leef;
+mod members;
 mod names;
+pub mod ocsf;
+mod rest;
+pub mod sentinel;
+mod sieve;
 pub mod snare;
 pub mod splunk;
 mod texts;
@@ -48,6 +57,12 @@ pub struct FormatConfig {
     pub snare: Option<snare::Config>,
     /// ArcSight's Common Event Format, for syslog (`formats/cef.md`).
     pub cef: Option<cef::Config>,
+    /// IBM's Log Event Extended Format, for syslog (`formats/leef.md`).
+    pub leef: Option<leef::Config>,
+    /// Objects of the Open Cybersecurity Schema Framework (`formats/ocsf.md`).
+    pub ocsf: Option<ocsf::Config>,
+    /// Rows of Microsoft Sentinel's tables WindowsEvent and SecurityEvent (`formats/sentinel.md`).
+    pub sentinel: Option<sentinel::Config>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -70,11 +85,20 @@ pub enum FormatError {
     SplunkSource { found: String },
     #[error("`{found}` is no version: it may hold no line end and no other control character")]
     CefVersion { found: String },
+    #[error(
+        "`{found}` is no delimiter of LEEF; write one sign that is no letter or digit, or its code such as `x09`; \
+         version 1.0 has the tab and nothing else"
+    )]
+    LeefDelimiter { found: String },
+    #[error(
+        "`{found}` is no version of a product: it may hold no `|`, no line end and no other control character"
+    )]
+    LeefVersion { found: String },
 }
 
 impl FormatConfig {
     pub fn open(&self) -> Result<Format, FormatError> {
-        let Self { json, xml, ecs, splunk, snare, cef } = self;
+        let Self { json, xml, ecs, splunk, snare, cef, leef, ocsf, sentinel } = self;
         let mut written = [
             json.as_ref().map(|json| Ok(Format::Json(json::Json::new(json)))),
             xml.as_ref().map(|xml| Ok(Format::Xml(xml::Xml::new(xml)))),
@@ -82,6 +106,9 @@ impl FormatConfig {
             splunk.as_ref().map(|splunk| splunk::Splunk::new(splunk).map(Format::Splunk)),
             snare.as_ref().map(|snare| Ok(Format::Snare(snare::Snare::new(snare)))),
             cef.as_ref().map(|cef| cef::Cef::new(cef).map(Format::Cef)),
+            leef.as_ref().map(|leef| leef::Leef::new(leef).map(Format::Leef)),
+            ocsf.as_ref().map(|ocsf| Ok(Format::Ocsf(ocsf::Ocsf::new(ocsf)))),
+            sentinel.as_ref().map(|sentinel| Ok(Format::Sentinel(sentinel::Sentinel::new(sentinel)))),
         ]
         .into_iter()
         .flatten();
@@ -112,6 +139,9 @@ pub enum Format {
     Splunk(splunk::Splunk),
     Snare(snare::Snare),
     Cef(cef::Cef),
+    Leef(leef::Leef),
+    Ocsf(ocsf::Ocsf),
+    Sentinel(sentinel::Sentinel),
 }
 
 impl Format {
@@ -132,6 +162,9 @@ impl Format {
             Self::Splunk(splunk) => splunk.event(event, meta, out),
             Self::Snare(snare) => snare.event(event, meta, out),
             Self::Cef(cef) => cef.event(event, meta, out),
+            Self::Leef(leef) => leef.event(event, meta, out),
+            Self::Ocsf(ocsf) => ocsf.event(event, meta, out),
+            Self::Sentinel(sentinel) => sentinel.event(event, meta, out),
         }
     }
 
@@ -144,15 +177,19 @@ impl Format {
             Self::Splunk(splunk) => splunk.raw(text, error, meta, out),
             Self::Snare(snare) => snare.raw(text, error, meta, out),
             Self::Cef(cef) => cef.raw(text, error, meta, out),
+            Self::Leef(leef) => leef.raw(text, error, meta, out),
+            Self::Ocsf(ocsf) => ocsf.raw(text, error, meta, out),
+            Self::Sentinel(sentinel) => sentinel.raw(text, error, meta, out),
         }
     }
 
     /// Whether the event's id stands in what it writes.
     pub fn writes_id(&self) -> bool {
         match self {
-            Self::Json(_) => true,
+            Self::Json(_) | Self::Ocsf(_) => true,
             Self::Splunk(splunk) => splunk.writes_id(),
-            Self::Xml(_) | Self::Ecs(_) | Self::Snare(_) | Self::Cef(_) => false,
+            Self::Sentinel(sentinel) => sentinel.writes_id(),
+            Self::Xml(_) | Self::Ecs(_) | Self::Snare(_) | Self::Cef(_) | Self::Leef(_) => false,
         }
     }
 
@@ -160,7 +197,14 @@ impl Format {
     pub fn framing(&self) -> Framing {
         match self {
             Self::Xml(xml) => xml.framing(),
-            Self::Json(_) | Self::Ecs(_) | Self::Splunk(_) | Self::Snare(_) | Self::Cef(_) => Framing::Line,
+            Self::Json(_)
+            | Self::Ecs(_)
+            | Self::Splunk(_)
+            | Self::Snare(_)
+            | Self::Cef(_)
+            | Self::Leef(_)
+            | Self::Ocsf(_)
+            | Self::Sentinel(_) => Framing::Line,
         }
     }
 }

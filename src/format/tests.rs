@@ -16,6 +16,9 @@ fn exactly_one_format_is_opened() {
     assert!(matches!(open("splunk.host = 'short'"), Ok(Format::Splunk(_))));
     assert!(matches!(open("snare = {}"), Ok(Format::Snare(_))));
     assert!(matches!(open("cef = {}"), Ok(Format::Cef(_))));
+    assert!(matches!(open("leef.delimiter = '^'"), Ok(Format::Leef(_))));
+    assert!(matches!(open("ocsf.raw_data = true"), Ok(Format::Ocsf(_))));
+    assert!(matches!(open("sentinel.table = 'SecurityEvent'"), Ok(Format::Sentinel(_))));
     assert!(matches!(open("cef = {}\nsnare = {}"), Err(FormatError::Several)));
     assert!(matches!(open(""), Err(FormatError::None)));
     assert!(matches!(open("xml = {}\njson = {}"), Err(FormatError::Several)));
@@ -84,7 +87,15 @@ const EVENTS: [&str; 9] = [
 fn every_event_becomes_the_line_beside_it() {
     let (folder, origin) = (root().join("src/format/testdata"), origin());
     let meta = Meta { origin: Some(&origin), ..Meta::default() };
-    for (name, config) in [("splunk", "splunk = {}"), ("snare", "snare = {}"), ("cef", "cef = {}")] {
+    for (name, config) in [
+        ("splunk", "splunk = {}"),
+        ("snare", "snare = {}"),
+        ("cef", "cef = {}"),
+        ("leef", "leef = {}"),
+        ("ocsf", "ocsf = {}"),
+        ("sentinel/windows-event", "sentinel = {}"),
+        ("sentinel/security-event", "sentinel.table = 'SecurityEvent'"),
+    ] {
         let mut format = opened(config);
         for event in EVENTS {
             let line = written(&mut format, &fs::read(folder.join(event)).unwrap(), &meta) + "\n";
@@ -105,7 +116,7 @@ fn every_page_shows_what_its_format_writes() {
     let event = fs::read(root().join("src/format/testdata/ecs/logon-rendered.xml")).unwrap();
     let origin = origin();
     let meta = Meta { origin: Some(&origin), ..Meta::default() };
-    for name in ["splunk", "snare", "cef", "ecs"] {
+    for name in ["splunk", "snare", "cef", "ecs", "leef", "ocsf", "sentinel"] {
         let path = root().join("pipelines/formats").join(name).with_extension("md");
         let page = fs::read_to_string(&path).unwrap();
         let config = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

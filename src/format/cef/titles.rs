@@ -2,7 +2,7 @@
 //! not render them. Source: Microsoft's list of security events.
 
 /// What the event is called.
-pub(super) fn title(provider: &[u8], id: u64) -> Option<&'static str> {
+pub(in crate::format) fn title(provider: &[u8], id: u64) -> Option<&'static str> {
     if provider != b"Microsoft-Windows-Security-Auditing" {
         return None;
     }

@@ -8,7 +8,7 @@ use crate::event::{EventError, Instance, Value, Visitor, put};
 
 /// What is reused from event to event.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(in crate::format) struct Scratch {
     tape: Tape,
     event: Level,
     event_data: Level,
@@ -28,7 +28,7 @@ struct Level {
 }
 
 /// Writes members into the object that is open at the end of `out`.
-pub(super) struct Body<'w> {
+pub(in crate::format) struct Body<'w> {
     scratch: &'w mut Scratch,
     out: &'w mut Vec<u8>,
     /// Where the event begins in `out`; keys are counted from here.
@@ -48,7 +48,7 @@ enum Within {
 }
 
 impl<'w> Body<'w> {
-    pub(super) fn new(scratch: &'w mut Scratch, out: &'w mut Vec<u8>) -> Self {
+    pub(in crate::format) fn new(scratch: &'w mut Scratch, out: &'w mut Vec<u8>) -> Self {
         scratch.event.clear();
         scratch.tape.clear();
         let base = out.len();
@@ -56,7 +56,7 @@ impl<'w> Body<'w> {
     }
 
     /// After the walk: writes what stands at the end.
-    pub(super) fn finish(self) -> Result<(), EventError> {
+    pub(in crate::format) fn finish(self) -> Result<(), EventError> {
         if let Some(what) = self.scratch.tape.refused {
             return Err(EventError { at: 0, what });
         }

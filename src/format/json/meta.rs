@@ -6,14 +6,19 @@ use crate::format::Meta;
 
 /// Text of the origin's members, kept because all events of a batch share it.
 #[derive(Debug, Default)]
-pub(super) struct Cached {
+pub(in crate::format) struct Cached {
     origin: Option<Origin>,
     text: Vec<u8>,
 }
 
 impl Cached {
     /// Writes the object, if there is an origin or an error to tell.
-    pub(super) fn write(&mut self, meta: &Meta<'_>, failed: Option<(&str, &[u8])>, out: &mut Vec<u8>) {
+    pub(in crate::format) fn write(
+        &mut self,
+        meta: &Meta<'_>,
+        failed: Option<(&str, &[u8])>,
+        out: &mut Vec<u8>,
+    ) {
         if meta.origin.is_none() && failed.is_none() {
             return;
         }

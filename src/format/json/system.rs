@@ -8,7 +8,7 @@ use crate::event::xml::EVENT_XMLNS;
 use crate::event::{Event, EventError, Header, Part, Value, Visitor, local_name, put};
 
 /// `"System":{…` without the closing brace.
-pub(super) fn open(header: &Header<'_>, out: &mut Vec<u8>) {
+pub(in crate::format) fn open(header: &Header<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"System\":{");
     let seen = header.seen;
     if seen.has(Seen::PROVIDER) {
@@ -137,16 +137,21 @@ fn is_number(text: &[u8]) -> bool {
     digits && !leading_zero && !text.is_empty() && (text.len() < 20 || text.len() == 20 && text <= &MAX[..])
 }
 
-/// Members for an event whose header is odd: `System` with all it holds, attributes of Event.
+/// Members for an event whose header is odd: `System` with what `header` says, the event's own or what is left of
+/// it, and all that a header cannot hold; attributes of Event.
 #[cold]
-pub(super) fn odd<'a, E: Event<'a>>(event: &E, out: &mut Vec<u8>) -> Result<(), EventError> {
+pub(in crate::format) fn odd<'a, E: Event<'a>>(
+    event: &E,
+    header: &Header<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), EventError> {
     let mut rest = Rest { held: event.header().seen, ..Rest::default() };
     event.walk(Part::Whole, &mut rest)?;
     if let Some(what) = rest.tape.refused {
         return Err(EventError { at: 0, what });
     }
     if rest.system {
-        open(event.header(), out);
+        open(header, out);
         for part in [&rest.system_attributes, &rest.system_text] {
             if let Some(members) = part.strip_prefix(b",") {
                 comma(out);
