@@ -19,7 +19,6 @@ pub mod path;
 pub mod receiver;
 pub mod relp;
 pub mod s3;
-#[cfg(feature = "kafka")]
 mod secret;
 pub mod sentinel;
 pub mod socket;

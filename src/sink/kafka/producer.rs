@@ -96,13 +96,13 @@ pub(super) fn with_secrets(
             client.set("ssl.ca.pem", tls.ca.iter().map(read).collect::<Result<Vec<_>, _>>()?.join("\n"));
         }
         if let Some(file) = &tls.key_password_file {
-            client.set("ssl.key.password", secret::read(file)?);
+            client.set("ssl.key.password", secret::read(file).map_err(|finding| finding.to_string())?);
         }
     }
     if let Some(Ok(SignIn::Password { file: Some(file), .. })) =
         config.sasl.as_ref().map(super::secure::Sasl::way)
     {
-        client.set("sasl.password", secret::read(file)?);
+        client.set("sasl.password", secret::read(file).map_err(|finding| finding.to_string())?);
     }
     // What it logs at which level is for our own log to choose.
     client.set_log_level(if properties.contains_key("debug") { Level::Debug } else { Level::Info });

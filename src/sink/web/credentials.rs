@@ -4,16 +4,15 @@
 
 use super::client::Report;
 use super::token::{Tokens, Unsigned};
-use crate::auth::files::{Stamp, is_open_to_others};
+use crate::auth::files::Stamp;
 use crate::finding::Finding;
+use crate::sink::secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -52,9 +51,6 @@ pub(crate) enum Secret {
     File(PathBuf),
 }
 
-/// Longest file that is read.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
-
 impl Secret {
     /// Of a text and a file, exactly one.
     pub(crate) fn one_of(
@@ -85,28 +81,8 @@ impl Secret {
             Self::Text(text) => return Ok(text.clone()),
             Self::File(path) => path,
         };
-        let unusable = |why: String, fix: &str| Finding {
-            what: format!("the credentials in {} cannot be used", path.display()),
-            why,
-            fix: fix.into(),
-        };
-        let unread = |error: std::io::Error| {
-            let fix =
-                "see that the file is there and that the user of forebay may read it; it is noticed at once";
-            unusable(error.to_string(), fix)
-        };
-        let file = File::open(path).map_err(unread)?;
-        // Below this folder containers find theirs, with rights that they do not choose.
-        if !path.starts_with("/run/secrets") && is_open_to_others(&file.metadata().map_err(unread)?) {
-            let fix = "take their rights away with `chmod o= FILE`; it is noticed at once";
-            return Err(unusable("others may read it".into(), fix));
-        }
-        let mut text = String::new();
-        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(unread)?;
-        match text.trim() {
-            "" => Err(unusable("it is empty".into(), "write the secret into it; it is noticed at once")),
-            text => Ok(text.to_owned()),
-        }
+        // No letter of a header is white space at its end.
+        Ok(secret::read(path)?.trim().to_owned())
     }
 }
 
@@ -286,7 +262,10 @@ mod tests {
         assert_eq!(credentials.header().unwrap().unwrap(), "Bearer another");
         put("open to all", 0o644);
         let told = credentials.header().unwrap_err().to_string();
-        assert!(told.contains("others may read it") && !told.contains("open to all"), "{told}");
+        assert!(
+            told.contains("every user of this machine can read it") && !told.contains("open to all"),
+            "{told}"
+        );
         put("\n", 0o600);
         assert!(credentials.header().unwrap_err().why.contains("empty"));
     }
