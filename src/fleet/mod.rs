@@ -65,6 +65,7 @@ pub use report::{Back, Cost, Latency, Report, Second, Storm, page};
 pub use schedule::Schedule;
 pub use verify::{ReadLog, Verdict, Verify};
 
+use crate::event::Timestamp;
 use host::{Host, Shared};
 use ledger::{Entry, Ledger};
 use log::Log;
@@ -159,7 +160,7 @@ async fn start(shared: Arc<Shared>, logs: Vec<Log>, stop: CancellationToken) -> 
             None => None,
         };
         let mut host = Host::new(Arc::clone(&shared), number, log, tls);
-        host.exist(settings.existing);
+        host.exist(settings.existing, settings.existing_since);
         hosts.spawn(host.live(stop.clone()));
     }
     while hosts.join_next().await.is_some() {}
@@ -168,10 +169,10 @@ async fn start(shared: Arc<Shared>, logs: Vec<Log>, stop: CancellationToken) -> 
 
 impl Host {
     /// Events that had come before the host started.
-    fn exist(&mut self, events: u64) {
+    fn exist(&mut self, events: u64, since: Option<Timestamp>) {
         let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = log.len();
-        if log.grow(events, self.now()) {
+        if log.grow(events, since.unwrap_or_else(|| self.now())) {
             let entry = Entry::Log { host: self.number, events: before..events, time: log.last_time() };
             self.shared.ledger.write(&entry);
         }

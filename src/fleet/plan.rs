@@ -6,6 +6,7 @@ use super::mint::{ClientTls, Mint, MintError};
 use super::pool::{Origin, Pool};
 use super::schedule::Schedule;
 use super::target::Target;
+use crate::event::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub batch: u64,
     /// Events that are in every log when the hosts start.
     pub existing: u64,
+    /// When the first of those came; otherwise when the host starts.
+    pub existing_since: Option<Timestamp>,
     /// End after so many acknowledged events.
     pub events: Option<u64>,
     /// Hosts start one after the other over this time.
@@ -114,6 +117,7 @@ impl Default for Settings {
             pace: Pace::Closed,
             batch: 50,
             existing: 0,
+            existing_since: None,
             events: None,
             start_over: Duration::ZERO,
             storm_at: None,

@@ -362,6 +362,26 @@ fn what_was_there_before_comes_when_the_subscription_asks_for_it() {
 }
 
 #[test]
+fn what_was_there_before_is_the_same_in_every_run_that_says_since_when() {
+    test(async {
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            let folder = tempfile::tempdir().unwrap();
+            let fake = Fake::start(|_| Say::Ack).await;
+            fake.subscription.lock().unwrap().read_existing = true;
+            let since = Timestamp::parse(b"2026-01-02T03:04:05Z");
+            let settings = Settings { existing: 100, existing_since: since, ..settings(1, &folder) };
+            let (_, verdict) = run_and_verify(&fake, Settings { events: Some(100), ..settings }).await;
+            assert!(verdict.is_good(), "{verdict}");
+            let state = fake.state.lock().unwrap();
+            runs.push(state.events[..100].iter().map(|event| event.1.clone()).collect::<Vec<_>>());
+        }
+        assert!(runs[0][0].contains("SystemTime='2026-01-02T03:04:05.0000000Z'"), "{}", runs[0][0]);
+        assert_eq!(runs[0], runs[1]);
+    });
+}
+
+#[test]
 fn what_a_subscription_says_is_done() {
     test(async {
         let raw = Subscription {

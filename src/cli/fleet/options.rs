@@ -3,6 +3,7 @@
 use super::member::Member;
 use crate::cli::Shape;
 use crate::cli::{Exit, Failure};
+use crate::event::Timestamp;
 use crate::fleet::{Faults, Mint, Names, Origin, Pace, Schedule, Settings};
 use crate::units::Span;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -68,6 +69,10 @@ pub(super) struct Options {
     /// Events that are in every host's log at the start
     #[arg(long, default_value_t = 0, help_heading = "Events")]
     existing: u64,
+    /// When the first of them came, such as 2026-01-02T03:04:05Z, so that two runs send the same events
+    /// [default: when the host starts]
+    #[arg(long, value_name = "TIME", value_parser = moment, requires = "existing", help_heading = "Events")]
+    existing_since: Option<Timestamp>,
 
     /// Open loop: so many events per second of all hosts together, whether the collector keeps up or not.
     /// Without it each host sends its next batch when the last is acknowledged
@@ -235,6 +240,7 @@ impl Options {
             pace: self.pace(),
             batch: self.batch,
             existing: self.existing,
+            existing_since: self.existing_since,
             events: self.events,
             start_over: self.start_over.map_or(START_PAUSE * self.hosts, |span| span.0),
             storm_at: self.reconnect_after.map(|span| span.0),
@@ -278,6 +284,11 @@ impl Options {
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("`{text}` is no share; write a number from 0 to 1, such as `0.01`"))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text.as_bytes())
+        .ok_or_else(|| format!("`{text}` is no time; write one such as `2026-01-02T03:04:05Z`"))
 }
 
 fn addresses(text: &str) -> Result<Addresses, String> {
