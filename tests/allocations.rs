@@ -56,7 +56,7 @@ const FILTERS: [&str; 4] = [
     "select = { channel = 'Security', xpath = \"*[UserData/*/*='x' or System/TimeCreated[timediff(@SystemTime)<5]]\" }",
 ];
 
-const FORMATS: [&str; 15] = [
+const FORMATS: [&str; 21] = [
     "json = {}",
     "xml = {}",
     "ecs = {}",
@@ -72,6 +72,12 @@ const FORMATS: [&str; 15] = [
     "ocsf.raw_data = true",
     "sentinel = {}",
     "sentinel.table = 'SecurityEvent'",
+    "openwec = {}",
+    "nxlog = {}",
+    "nxlog.edition = 'community'",
+    "nxlog.original = true",
+    "flat = {}",
+    "flat.original = true",
 ];
 
 /// Logs of the kinds that come most, and whether their records are instances of templates.

@@ -1,7 +1,7 @@
 //! Any bytes as an event's XML, alone and inside of an event: what is read is read alike by
 //! quick-xml, is written as canonical XML that reads the same, on one line that stays well formed
 //! if asked, and takes bounded room in every format; lines for SIEMs are one line of the parts they
-//! promise; filters never panic.
+//! promise; flat objects have no name twice; filters never panic.
 #![no_main]
 
 #[path = "../../tests/peers/quick.rs"]
@@ -75,6 +75,34 @@ fn others(text: &[u8], event: &XmlEvent<'_>) {
         serde_json::from_str::<serde_json::Value>(&ecs).expect("valid JSON");
     }
     lines(text, event);
+    objects(text, event);
+}
+
+/// Objects on one line, whose names differ in more than case.
+fn objects(text: &[u8], event: &XmlEvent<'_>) {
+    let empty = FormatConfig::default;
+    for config in [
+        FormatConfig { openwec: Some(Default::default()), ..empty() },
+        FormatConfig { nxlog: Some(Default::default()), ..empty() },
+        FormatConfig { flat: Some(Default::default()), ..empty() },
+    ] {
+        let mut format = config.open().expect("a format");
+        let mut raw = Vec::new();
+        format.raw(text, "why\r\n\"it\" is cut", &Meta::default(), &mut raw);
+        let raw = String::from_utf8(raw).expect("UTF-8");
+        for line in written(&mut format, event).iter().chain([&raw]) {
+            assert!(!line.contains(['\n', '\r']), "more than one line: {line:?}");
+            // Names of elements stand before each of their attributes, up to 256 bytes of them, and the event may be
+            // there once more.
+            assert!(line.len() <= 64 * text.len() + 4096, "{} of {}", line.len(), text.len());
+            let object: std::collections::BTreeMap<String, serde_json::Value> =
+                serde_json::from_str(line).expect("valid JSON");
+            if !matches!(format, Format::Openwec(_)) {
+                let names: std::collections::HashSet<_> = object.keys().map(|name| name.to_ascii_lowercase()).collect();
+                assert_eq!(names.len(), object.len(), "a name twice: {line:?}");
+            }
+        }
+    }
 }
 
 /// What SIEMs get: one line, whether the event is read or not.

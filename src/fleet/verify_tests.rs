@@ -93,9 +93,15 @@ fn of_log(ledger: &Path, texts: &[String]) -> Verdict {
 fn a_whole_output_of_any_format_is_good() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger(folder.path());
-    for (format, is_compared) in
-        [("json = {}", true), ("xml = {}", true), ("xml.framing = 'none'", true), ("ecs = {}", false)]
-    {
+    for (format, is_compared) in [
+        ("json = {}", true),
+        ("xml = {}", true),
+        ("xml.framing = 'none'", true),
+        ("ecs = {}", false),
+        ("openwec = {}", false),
+        ("nxlog = {}", false),
+        ("flat = {}", false),
+    ] {
         let lines = output(&ledger, format);
         let verdict = verdict(&ledger, &lines);
         let acknowledged = lines.len() as u64;

@@ -44,6 +44,7 @@ use script::SystemWriter;
 use serde::Deserialize;
 
 pub use keys::KEYS_MAX;
+pub(in crate::format) use system::{number_or_string, says_more};
 
 /// JSON Schema (draft 2020-12) of the events written here.
 pub const SCHEMA: &str = include_str!("json.schema.json");

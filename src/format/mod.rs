@@ -11,20 +11,28 @@
 //! | `leef.rs` | IBM's Log Event Extended Format, for syslog |
 //! | `ocsf.rs` | Open Cybersecurity Schema Framework |
 //! | `sentinel.rs` | rows of Microsoft Sentinel's tables for Windows events |
+//! | `openwec.rs` | JSON as OpenWEC writes it |
+//! | `nxlog.rs` | NXLog's flat object |
+//! | `flat.rs` | a flat object with the names that Sigma rules use |
 //!
-//! `texts.rs`, `names.rs`, `known.rs`, `members.rs`, `rest.rs` and `sieve.rs` are what several of them share.
+//! `texts.rs`, `names.rs`, `known.rs`, `members.rs`, `object.rs`, `rest.rs` and `sieve.rs` are what several
+//! of them share.
 //! A format appends the payload of one event to a buffer that the lane owns and reuses; how
 //! payloads are told apart in a stream is the [`Framing`], which stream sinks write.
 //! Pure. Must not know: sinks, batches.
 
 pub mod cef;
 pub mod ecs;
+pub mod flat;
 pub mod json;
 mod known;
 pub mod leef;
 mod members;
 mod names;
+pub mod nxlog;
+mod object;
 pub mod ocsf;
+pub mod openwec;
 mod rest;
 pub mod sentinel;
 mod sieve;
@@ -63,6 +71,12 @@ pub struct FormatConfig {
     pub ocsf: Option<ocsf::Config>,
     /// Rows of Microsoft Sentinel's tables WindowsEvent and SecurityEvent (`formats/sentinel.md`).
     pub sentinel: Option<sentinel::Config>,
+    /// JSON as OpenWEC writes it (`formats/openwec.md`).
+    pub openwec: Option<openwec::Config>,
+    /// NXLog's flat object, with the names of `im_msvistalog` (`formats/nxlog.md`).
+    pub nxlog: Option<nxlog::Config>,
+    /// A flat object with the names that Sigma rules use (`formats/flat.md`).
+    pub flat: Option<flat::Config>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -94,11 +108,13 @@ pub enum FormatError {
         "`{found}` is no version of a product: it may hold no `|`, no line end and no other control character"
     )]
     LeefVersion { found: String },
+    #[error("`{found}` is no type of a module; write one word, such as `im_msvistalog`")]
+    NxlogModule { found: String },
 }
 
 impl FormatConfig {
     pub fn open(&self) -> Result<Format, FormatError> {
-        let Self { json, xml, ecs, splunk, snare, cef, leef, ocsf, sentinel } = self;
+        let Self { json, xml, ecs, splunk, snare, cef, leef, ocsf, sentinel, openwec, nxlog, flat } = self;
         let mut written = [
             json.as_ref().map(|json| Ok(Format::Json(json::Json::new(json)))),
             xml.as_ref().map(|xml| Ok(Format::Xml(xml::Xml::new(xml)))),
@@ -109,6 +125,9 @@ impl FormatConfig {
             leef.as_ref().map(|leef| leef::Leef::new(leef).map(Format::Leef)),
             ocsf.as_ref().map(|ocsf| Ok(Format::Ocsf(ocsf::Ocsf::new(ocsf)))),
             sentinel.as_ref().map(|sentinel| Ok(Format::Sentinel(sentinel::Sentinel::new(sentinel)))),
+            openwec.as_ref().map(|openwec| Ok(Format::Openwec(openwec::Openwec::new(openwec)))),
+            nxlog.as_ref().map(|nxlog| nxlog::Nxlog::new(nxlog).map(Format::Nxlog)),
+            flat.as_ref().map(|flat| Ok(Format::Flat(flat::Flat::new(flat)))),
         ]
         .into_iter()
         .flatten();
@@ -142,6 +161,9 @@ pub enum Format {
     Leef(leef::Leef),
     Ocsf(ocsf::Ocsf),
     Sentinel(sentinel::Sentinel),
+    Openwec(openwec::Openwec),
+    Nxlog(nxlog::Nxlog),
+    Flat(flat::Flat),
 }
 
 impl Format {
@@ -165,6 +187,9 @@ impl Format {
             Self::Leef(leef) => leef.event(event, meta, out),
             Self::Ocsf(ocsf) => ocsf.event(event, meta, out),
             Self::Sentinel(sentinel) => sentinel.event(event, meta, out),
+            Self::Openwec(openwec) => openwec.event(event, meta, out),
+            Self::Nxlog(nxlog) => nxlog.event(event, meta, out),
+            Self::Flat(flat) => flat.event(event, meta, out),
         }
     }
 
@@ -180,16 +205,24 @@ impl Format {
             Self::Leef(leef) => leef.raw(text, error, meta, out),
             Self::Ocsf(ocsf) => ocsf.raw(text, error, meta, out),
             Self::Sentinel(sentinel) => sentinel.raw(text, error, meta, out),
+            Self::Openwec(openwec) => openwec.raw(text, error, meta, out),
+            Self::Nxlog(nxlog) => nxlog.raw(text, error, meta, out),
+            Self::Flat(flat) => flat.raw(text, error, meta, out),
         }
     }
 
     /// Whether the event's id stands in what it writes.
     pub fn writes_id(&self) -> bool {
         match self {
-            Self::Json(_) | Self::Ocsf(_) => true,
+            Self::Json(_) | Self::Ocsf(_) | Self::Nxlog(_) | Self::Flat(_) => true,
             Self::Splunk(splunk) => splunk.writes_id(),
             Self::Sentinel(sentinel) => sentinel.writes_id(),
-            Self::Xml(_) | Self::Ecs(_) | Self::Snare(_) | Self::Cef(_) | Self::Leef(_) => false,
+            Self::Xml(_)
+            | Self::Ecs(_)
+            | Self::Snare(_)
+            | Self::Cef(_)
+            | Self::Leef(_)
+            | Self::Openwec(_) => false,
         }
     }
 
@@ -204,7 +237,10 @@ impl Format {
             | Self::Cef(_)
             | Self::Leef(_)
             | Self::Ocsf(_)
-            | Self::Sentinel(_) => Framing::Line,
+            | Self::Sentinel(_)
+            | Self::Openwec(_)
+            | Self::Nxlog(_)
+            | Self::Flat(_) => Framing::Line,
         }
     }
 }

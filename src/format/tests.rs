@@ -1,4 +1,4 @@
-//! What holds of all formats: one is opened, payloads are told apart, the lines for SIEMs are those
+//! What holds of all formats: one is opened, payloads are told apart, the lines for others are those
 //! of the golden files (`testdata/<format>/<event>.txt`; `UPDATE=1` writes them anew) and of the
 //! pages in `pipelines/formats`.
 
@@ -19,6 +19,9 @@ fn exactly_one_format_is_opened() {
     assert!(matches!(open("leef.delimiter = '^'"), Ok(Format::Leef(_))));
     assert!(matches!(open("ocsf.raw_data = true"), Ok(Format::Ocsf(_))));
     assert!(matches!(open("sentinel.table = 'SecurityEvent'"), Ok(Format::Sentinel(_))));
+    assert!(matches!(open("openwec = {}"), Ok(Format::Openwec(_))));
+    assert!(matches!(open("nxlog.edition = 'community'"), Ok(Format::Nxlog(_))));
+    assert!(matches!(open("flat = {}"), Ok(Format::Flat(_))));
     assert!(matches!(open("cef = {}\nsnare = {}"), Err(FormatError::Several)));
     assert!(matches!(open(""), Err(FormatError::None)));
     assert!(matches!(open("xml = {}\njson = {}"), Err(FormatError::Several)));
@@ -95,6 +98,9 @@ fn every_event_becomes_the_line_beside_it() {
         ("ocsf", "ocsf = {}"),
         ("sentinel/windows-event", "sentinel = {}"),
         ("sentinel/security-event", "sentinel.table = 'SecurityEvent'"),
+        ("openwec", "openwec = {}"),
+        ("nxlog", "nxlog = {}"),
+        ("flat", "flat = {}"),
     ] {
         let mut format = opened(config);
         for event in EVENTS {
@@ -116,7 +122,7 @@ fn every_page_shows_what_its_format_writes() {
     let event = fs::read(root().join("src/format/testdata/ecs/logon-rendered.xml")).unwrap();
     let origin = origin();
     let meta = Meta { origin: Some(&origin), ..Meta::default() };
-    for name in ["splunk", "snare", "cef", "ecs", "leef", "ocsf", "sentinel"] {
+    for name in ["splunk", "snare", "cef", "ecs", "leef", "ocsf", "sentinel", "openwec", "nxlog", "flat"] {
         let path = root().join("pipelines/formats").join(name).with_extension("md");
         let page = fs::read_to_string(&path).unwrap();
         let config = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

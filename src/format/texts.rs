@@ -4,7 +4,8 @@
 //! - The name is the Name attribute, else the element's; an unnamed `Data` is `paramN`, N being its
 //!   place among its siblings. An element inside goes by its own name alone; an attribute other than
 //!   Name is `Element_Attribute`. Empty texts are left out, but counted.
-//! - RenderingInfo gives its Message and Task.
+//! - Of `Texts::bare` an unnamed `Data` is `Data`, and what is empty is there.
+//! - RenderingInfo gives its Message, Level, Task and Opcode.
 //!
 //! Nothing is decided here and nothing escaped. Must not know: what a format makes of it.
 
@@ -17,6 +18,7 @@ const NAME_BYTES_MAX: usize = 256;
 /// What is reused from event to event.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
+    is_bare: bool,
     /// All names and texts, one behind the other.
     bytes: Vec<u8>,
     pairs: Vec<(Range<usize>, Range<usize>)>,
@@ -28,7 +30,9 @@ pub(super) struct Texts {
     rendering: usize,
     word: Word,
     pub(super) message: Vec<u8>,
+    pub(super) level: Vec<u8>,
     pub(super) task: Vec<u8>,
+    pub(super) opcode: Vec<u8>,
 }
 
 /// An open element.
@@ -39,6 +43,8 @@ struct Frame {
     children: u32,
     /// Among its siblings, from 1.
     place: u32,
+    /// It has attributes that are pairs.
+    is_described: bool,
 }
 
 /// What a text of RenderingInfo is for.
@@ -47,14 +53,22 @@ enum Word {
     #[default]
     None,
     Message,
+    Level,
     Task,
+    Opcode,
 }
 
 impl Texts {
+    /// Names as they stand, and all texts.
+    pub(super) fn bare() -> Self {
+        Self { is_bare: true, ..Self::default() }
+    }
+
     /// Before an event.
     pub(super) fn clear(&mut self) {
-        let Self { bytes, pairs, frames, names, texts, rendering, word, message, task } = self;
-        [bytes, names, texts, message, task].into_iter().for_each(Vec::clear);
+        let Self { bytes, pairs, frames, names, texts, rendering, word, .. } = self;
+        let Self { message, level, task, opcode, .. } = self;
+        [bytes, names, texts, message, level, task, opcode].into_iter().for_each(Vec::clear);
         pairs.clear();
         frames.clear();
         *rendering = 0;
@@ -78,12 +92,12 @@ impl Texts {
     }
 
     fn put(&mut self, name: Range<usize>, text: usize, place: u32) {
-        if self.texts.len() == text {
+        if self.texts.len() == text && !self.is_bare {
             return;
         }
         let start = self.bytes.len();
         let name = &self.names[name];
-        if name == b"Data" {
+        if name == b"Data" && !self.is_bare {
             param(place, &mut self.bytes);
         } else {
             self.bytes.extend_from_slice(name);
@@ -100,7 +114,9 @@ impl<'a> Visitor<'a> for Texts {
             self.rendering += 1;
             self.word = match (self.rendering, name) {
                 (2, b"Message") => Word::Message,
+                (2, b"Level") => Word::Level,
                 (2, b"Task") => Word::Task,
+                (2, b"Opcode") => Word::Opcode,
                 _ => Word::None,
             };
             return;
@@ -109,13 +125,15 @@ impl<'a> Visitor<'a> for Texts {
             outer.children += 1;
             outer.children
         });
-        self.frames.push(Frame { name: self.names.len(), text: self.texts.len(), children: 0, place });
+        let (name_start, text) = (self.names.len(), self.texts.len());
+        self.frames.push(Frame { name: name_start, text, children: 0, place, is_described: false });
         self.names.extend_from_slice(bounded(local_name(name), NAME_BYTES_MAX));
     }
 
     fn attribute(&mut self, name: &'a [u8], value: Value<'a>) {
         let inside = self.frames.len() > 1;
-        let Some(frame) = self.frames.last().filter(|_| self.rendering == 0) else { return };
+        let before = self.rendering == 0;
+        let Some(frame) = self.frames.last_mut().filter(|_| before) else { return };
         if name == b"xmlns" || name.starts_with(b"xmlns:") {
             return;
         }
@@ -129,6 +147,7 @@ impl<'a> Visitor<'a> for Texts {
             }
             return;
         }
+        frame.is_described = true;
         let text = self.texts.len();
         self.names.push(b'_');
         self.names.extend_from_slice(bounded(local_name(name), NAME_BYTES_MAX));
@@ -142,7 +161,9 @@ impl<'a> Visitor<'a> for Texts {
         match (self.rendering, self.word) {
             (0, _) => value.write_text(&mut self.texts),
             (_, Word::Message) => value.write_text(&mut self.message),
+            (_, Word::Level) => value.write_text(&mut self.level),
             (_, Word::Task) => value.write_text(&mut self.task),
+            (_, Word::Opcode) => value.write_text(&mut self.opcode),
             (_, Word::None) => {}
         }
     }
@@ -154,8 +175,11 @@ impl<'a> Visitor<'a> for Texts {
             return;
         }
         let Some(frame) = self.frames.pop() else { return };
-        // White space between the elements of an element is no value.
-        if frame.children == 0 || !self.texts[frame.text..].trim_ascii().is_empty() {
+        // White space between the elements of an element is no value; what holds nothing at all is none
+        // where it has attributes, or is a part of the event.
+        let is_leaf = frame.children == 0;
+        let is_nothing = self.texts.len() == frame.text && (frame.is_described || self.frames.is_empty());
+        if is_leaf && !is_nothing || !self.texts[frame.text..].trim_ascii().is_empty() {
             self.put(frame.name..self.names.len(), frame.text, frame.place);
         }
         self.names.truncate(frame.name);
@@ -176,11 +200,15 @@ impl<'a> Visitor<'a> for Texts {
         self.bytes.truncate(start + named);
         if named == 0 || &self.bytes[start..] == b"Data" {
             self.bytes.truncate(start);
-            param(outer.children, &mut self.bytes);
+            if self.is_bare {
+                self.bytes.extend_from_slice(b"Data");
+            } else {
+                param(outer.children, &mut self.bytes);
+            }
         }
         let middle = self.bytes.len();
         value.write_text(&mut self.bytes);
-        if self.bytes.len() == middle {
+        if self.bytes.len() == middle && !self.is_bare {
             self.bytes.truncate(start);
         } else {
             self.pairs.push((start..middle, middle..self.bytes.len()));
@@ -211,8 +239,11 @@ mod tests {
     use crate::event::{Event, Part, XmlEvent};
 
     fn texts(body: &str) -> Texts {
+        read(body, Texts::default())
+    }
+
+    fn read(body: &str, mut texts: Texts) -> Texts {
         let text = format!("<Event><System/>{body}</Event>");
-        let mut texts = Texts::default();
         for _ in 0..2 {
             texts.clear();
             XmlEvent::parse(text.as_bytes()).unwrap().walk(Part::Body, &mut texts).unwrap();
@@ -222,7 +253,11 @@ mod tests {
 
     #[track_caller]
     fn check(body: &str, expected: &[(&str, &str)]) {
-        let texts = texts(body);
+        holds(&texts(body), body, expected);
+    }
+
+    #[track_caller]
+    fn holds(texts: &Texts, body: &str, expected: &[(&str, &str)]) {
         let found: Vec<_> = texts
             .pairs()
             .map(|(name, text)| (str::from_utf8(name).unwrap(), str::from_utf8(text).unwrap()))
@@ -236,6 +271,23 @@ mod tests {
             "<EventData><Data>a</Data><Data/><Data Name='X'>b &amp;\r\n</Data><Data Name=''>c</Data><Data Name='Data'>d</Data><Binary>00</Binary></EventData>",
             &[("param1", "a"), ("X", "b &\n"), ("param4", "c"), ("param5", "d"), ("Binary", "00")],
         );
+    }
+
+    #[test]
+    fn bare_names_stand_as_they_are_and_what_is_empty_is_there() {
+        for (body, expected) in [
+            (
+                "<EventData><Data>a</Data><Data/><Data Name='X'/><Data Name='Data'>d</Data><Binary/></EventData>",
+                &[("Data", "a"), ("Data", ""), ("X", ""), ("Data", "d"), ("Binary", "")][..],
+            ),
+            (
+                "<UserData><Log Kind=''><A/><B Code='5'/> <C Code='6'> </C></Log></UserData>",
+                &[("Log_Kind", ""), ("A", ""), ("B_Code", "5"), ("C_Code", "6"), ("C", " ")],
+            ),
+            ("<EventData/><UserData></UserData>", &[]),
+        ] {
+            holds(&read(body, Texts::bare()), body, expected);
+        }
     }
 
     #[test]
@@ -254,9 +306,10 @@ mod tests {
     #[test]
     fn the_words_of_rendering_info_are_no_pairs() {
         let texts = texts(
-            "<RenderingInfo Culture='x'><Message>a\r\nb</Message><Task>Logon</Task><Keywords><Message>no</Message></Keywords></RenderingInfo><EventData><Data Name='RenderingInfo'>1</Data></EventData>",
+            "<RenderingInfo Culture='x'><Message>a\r\nb</Message><Level>I</Level><Task>Logon</Task><Opcode>O</Opcode><Keywords><Message>no</Message></Keywords></RenderingInfo><EventData><Data Name='RenderingInfo'>1</Data></EventData>",
         );
         assert_eq!((&texts.message[..], &texts.task[..]), (&b"a\nb"[..], &b"Logon"[..]));
+        assert_eq!((&texts.level[..], &texts.opcode[..]), (&b"I"[..], &b"O"[..]));
         assert_eq!(texts.get("RenderingInfo"), Some(&b"1"[..]));
         assert_eq!((texts.pairs().len(), texts.get("Message")), (1, None));
     }

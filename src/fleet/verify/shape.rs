@@ -65,13 +65,20 @@ impl Judge {
             return of_xml(line, Shape::Xml);
         }
         let line: Line = serde_json::from_slice(line).ok()?;
-        let shape = if line.forebay.is_some() { Shape::Json } else { Shape::Other };
+        let is_ours = line.forebay.is_some() && line.system.is_some();
+        let shape = if is_ours { Shape::Json } else { Shape::Other };
         let original = line.elastic.filter(|_| line.winlog.is_none()).and_then(|elastic| elastic.original);
         if let Some(raw) = line.forebay.and_then(|forebay| forebay.raw).or(original) {
             return of_raw(raw);
         }
         let event = line.event.and_then(|event| event.system);
-        let system = line.system.or(event).or(line.winlog)?;
+        let flat = match line.hostname {
+            Some(_) if line.computer.is_none() => {
+                System { computer: line.hostname, channel: line.channel, record: line.record_number }
+            }
+            _ => System { computer: line.computer, channel: line.channel, record: line.record },
+        };
+        let system = line.system.or(event).or(line.winlog).unwrap_or(flat);
         let record = match system.record? {
             serde_json::Value::Number(number) => number.as_u64()?,
             serde_json::Value::String(text) => text.parse().ok()?,
@@ -142,7 +149,7 @@ fn of_xml(text: &[u8], shape: Shape) -> Option<Known> {
     })
 }
 
-/// What tells an event in the shapes that are about: ours, Elastic's, that of other collectors.
+/// What tells an event in the shapes that are about: ours, Elastic's, those of other collectors, and flat ones.
 #[derive(Deserialize)]
 struct Line {
     #[serde(rename = "System")]
@@ -154,6 +161,16 @@ struct Line {
     forebay: Option<Forebay>,
     #[serde(rename = "event")]
     elastic: Option<Elastic>,
+    #[serde(rename = "Computer")]
+    computer: Option<String>,
+    #[serde(rename = "Hostname")]
+    hostname: Option<String>,
+    #[serde(rename = "Channel")]
+    channel: Option<String>,
+    #[serde(rename = "EventRecordID")]
+    record: Option<serde_json::Value>,
+    #[serde(rename = "RecordNumber")]
+    record_number: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]

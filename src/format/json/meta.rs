@@ -67,7 +67,7 @@ fn write_origin(origin: &Origin, out: &mut Vec<u8>) {
     }
 }
 
-fn write_notes(meta: &Meta<'_>, out: &mut Vec<u8>) {
+pub(in crate::format) fn write_notes(meta: &Meta<'_>, out: &mut Vec<u8>) {
     if meta.notes.is_empty() {
         return;
     }

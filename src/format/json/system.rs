@@ -110,7 +110,7 @@ fn text_or_number(name: &[u8], value: Value<'_>, out: &mut Vec<u8>) {
 }
 
 /// A number where the text is one and JSON would give back the same digits.
-pub(super) fn number_or_string(value: Value<'_>, out: &mut Vec<u8>) {
+pub(in crate::format) fn number_or_string(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Unsigned(number) => Value::Unsigned(number).write_json(out),
         Value::Xml(digits) | Value::Plain(digits) | Value::Text(digits) if is_number(digits) => {
@@ -166,6 +166,16 @@ pub(in crate::format) fn odd<'a, E: Event<'a>>(
         out.extend_from_slice(members);
     }
     Ok(())
+}
+
+/// Whether an event whose header is odd holds anything that the header does not.
+#[cold]
+pub(in crate::format) fn says_more<'a, E: Event<'a>>(event: &E) -> Result<bool, EventError> {
+    let mut rest = Rest { held: event.header().seen, ..Rest::default() };
+    event.walk(Part::Whole, &mut rest)?;
+    let Rest { tape, event_attributes, system_attributes, system_text, elements, .. } = rest;
+    let kept = [event_attributes, system_attributes, system_text, elements];
+    Ok(tape.refused.is_some() || kept.iter().any(|text| !text.is_empty()))
 }
 
 /// Collects what a header cannot hold; it may allocate, odd headers are rare.
