@@ -282,7 +282,10 @@ mod tests {
         assert_ne!(credentials.stamp(), before);
         put("secret", "open to all", 0o644);
         let told = credentials.keys().unwrap_err().to_string();
-        assert!(told.contains("others may read it") && !told.contains("open to all"), "{told}");
+        assert!(
+            told.contains("every user of this machine can read it") && !told.contains("open to all"),
+            "{told}"
+        );
         put("profiles", "[p]\naws_access_key_id = A\naws_secret_access_key = s", 0o600);
         let path = folder.path().join("profiles");
         let credentials = |name| of(&format!("credentials_file = '{}'\nprofile = '{name}'", path.display()));
