@@ -299,6 +299,9 @@ fn what_hosts_sent_is_in_sentinel_once_in_a_quiet_run_and_never_lost_in_a_rough_
         let more = format!("client_secret = '{SECRET}'\nrequest.bytes = '128KiB'\n");
         let sink = sentinel.sink(&at, &more).replace("[sentinel]", "[output.siem.sink.sentinel]");
         let site = site(&format!("format.json = {{}}\n{sink}"));
+        // A pause that no token outlives, however fast the machine is.
+        let later = Reply::Status(429, vec![("Retry-After", "2".into())], String::new());
+        sentinel.state().replies = vec![later];
         let mut running = site.run();
         let hosts = fleet(&site, 5_000);
         if is_rough {
