@@ -43,6 +43,7 @@ impl<'a> Container<'a> {
     }
 
     /// The names of others, as an engine writes them.
+    #[cfg(feature = "kafka")]
     pub(super) fn hosts(&mut self, names: &[(&str, &str)]) {
         let lines: String = names.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
         let file = self.folder.join("hosts");
