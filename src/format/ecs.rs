@@ -97,37 +97,8 @@ impl Ecs {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the event cannot be read to its end; `out` is then as it was.
+    /// When the event cannot be read to its end; part of it may then stand in `out`.
     pub fn event<'a, E: Event<'a>>(
-        &mut self,
-        event: &E,
-        meta: &Meta<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EventError> {
-        let start = out.len();
-        let written = self.write(event, meta, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written
-    }
-
-    /// Appends what could not be read as an event. Bytes that are not UTF-8 read as U+FFFD.
-    pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
-        out.push(b'{');
-        timestamp(Value::Absent, meta, &mut self.scratch.original, out);
-        self.common(meta, out);
-        out.extend_from_slice(b",\"event\":{\"kind\":\"pipeline_error\"");
-        created(meta, out);
-        string("original", Value::Text(String::from_utf8_lossy(text).as_bytes()), out);
-        out.extend_from_slice(b"},\"error\":{");
-        string("message", Value::Text(error.as_bytes()), out);
-        out.push(b'}');
-        file(meta, out);
-        out.push(b'}');
-    }
-
-    fn write<'a, E: Event<'a>>(
         &mut self,
         event: &E,
         meta: &Meta<'_>,
@@ -158,6 +129,21 @@ impl Ecs {
         self.scratch.rendered.write_rest(meta, out);
         out.push(b'}');
         Ok(())
+    }
+
+    /// Appends what could not be read as an event. Bytes that are not UTF-8 read as U+FFFD.
+    pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
+        out.push(b'{');
+        timestamp(Value::Absent, meta, &mut self.scratch.original, out);
+        self.common(meta, out);
+        out.extend_from_slice(b",\"event\":{\"kind\":\"pipeline_error\"");
+        created(meta, out);
+        string("original", Value::Text(String::from_utf8_lossy(text).as_bytes()), out);
+        out.extend_from_slice(b"},\"error\":{");
+        string("message", Value::Text(error.as_bytes()), out);
+        out.push(b'}');
+        file(meta, out);
+        out.push(b'}');
     }
 
     fn common(&self, meta: &Meta<'_>, out: &mut Vec<u8>) {

@@ -69,22 +69,8 @@ impl Json {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the event cannot be read to its end; `out` is then as it was.
+    /// When the event cannot be read to its end; part of it may then stand in `out`.
     pub fn event<'a, E: Event<'a>>(
-        &mut self,
-        event: &E,
-        meta: &Meta<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EventError> {
-        let start = out.len();
-        let written = self.write(event, meta, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written
-    }
-
-    fn write<'a, E: Event<'a>>(
         &mut self,
         event: &E,
         meta: &Meta<'_>,

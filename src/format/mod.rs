@@ -177,7 +177,8 @@ impl Format {
         meta: &Meta<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), EventError> {
-        match self {
+        let start = out.len();
+        let written = match self {
             Self::Json(json) => json.event(event, meta, out),
             Self::Xml(xml) => xml.event(event, meta, out),
             Self::Ecs(ecs) => ecs.event(event, meta, out),
@@ -190,7 +191,11 @@ impl Format {
             Self::Openwec(openwec) => openwec.event(event, meta, out),
             Self::Nxlog(nxlog) => nxlog.event(event, meta, out),
             Self::Flat(flat) => flat.event(event, meta, out),
+        };
+        if written.is_err() {
+            out.truncate(start);
         }
+        written
     }
 
     /// Appends what could not be read as an event: its text, and the error beside it.

@@ -93,27 +93,8 @@ impl Nxlog {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the event cannot be read to its end; `out` is then as it was.
+    /// When the event cannot be read to its end; part of it may then stand in `out`.
     pub fn event<'a, E: Event<'a>>(
-        &mut self,
-        event: &E,
-        meta: &Meta<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EventError> {
-        let start = out.len();
-        let written = self.write(event, meta, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written
-    }
-
-    /// Appends what could not be read as an event, as the native JSON does.
-    pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
-        self.object.raw(text, error, meta, out);
-    }
-
-    fn write<'a, E: Event<'a>>(
         &mut self,
         event: &E,
         meta: &Meta<'_>,
@@ -135,6 +116,11 @@ impl Nxlog {
         }
         self.object.close(meta, out);
         Ok(())
+    }
+
+    /// Appends what could not be read as an event, as the native JSON does.
+    pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
+        self.object.raw(text, error, meta, out);
     }
 
     fn system(&self, header: &Header<'_>, out: &mut Vec<u8>) {

@@ -80,35 +80,8 @@ impl Ocsf {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the event cannot be read to its end; `out` is then as it was.
+    /// When the event cannot be read to its end; part of it may then stand in `out`.
     pub fn event<'a, E: Event<'a>>(
-        &mut self,
-        event: &E,
-        meta: &Meta<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EventError> {
-        let start = out.len();
-        let written = self.write(event, meta, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written
-    }
-
-    /// Appends what could not be read as an event. Bytes that are not UTF-8 read as U+FFFD.
-    pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
-        out.push(b'{');
-        classification(Kind::BASE, out);
-        let header = Header::default();
-        self.occurrence(&header, meta, out);
-        string("message", Value::Text(error.as_bytes()), out);
-        metadata(&mut Rest::new(&header), meta, out);
-        open("unmapped", out);
-        self.origin.write(&Meta { id: None, ..*meta }, Some((error, text)), out);
-        out.extend_from_slice(b"}}");
-    }
-
-    fn write<'a, E: Event<'a>>(
         &mut self,
         event: &E,
         meta: &Meta<'_>,
@@ -146,6 +119,19 @@ impl Ocsf {
         self.origin.write(&Meta { id: None, ..*meta }, None, out);
         out.extend_from_slice(b"}}");
         Ok(())
+    }
+
+    /// Appends what could not be read as an event. Bytes that are not UTF-8 read as U+FFFD.
+    pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
+        out.push(b'{');
+        classification(Kind::BASE, out);
+        let header = Header::default();
+        self.occurrence(&header, meta, out);
+        string("message", Value::Text(error.as_bytes()), out);
+        metadata(&mut Rest::new(&header), meta, out);
+        open("unmapped", out);
+        self.origin.write(&Meta { id: None, ..*meta }, Some((error, text)), out);
+        out.extend_from_slice(b"}}");
     }
 
     /// Takes the body apart, and says what the event is.

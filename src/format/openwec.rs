@@ -63,29 +63,8 @@ impl Openwec {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the event cannot be read to its end; `out` is then as it was.
+    /// When the event cannot be read to its end; part of it may then stand in `out`.
     pub fn event<'a, E: Event<'a>>(
-        &mut self,
-        event: &E,
-        meta: &Meta<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EventError> {
-        let start = out.len();
-        let written = self.write(event, meta, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written
-    }
-
-    /// Appends what could not be read as an event. Bytes that are not UTF-8 read as U+FFFD.
-    pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
-        out.push(b'{');
-        self.metadata(meta, Some((error, text)), out);
-        out.push(b'}');
-    }
-
-    fn write<'a, E: Event<'a>>(
         &mut self,
         event: &E,
         meta: &Meta<'_>,
@@ -111,6 +90,13 @@ impl Openwec {
         self.metadata(meta, None, out);
         out.push(b'}');
         Ok(())
+    }
+
+    /// Appends what could not be read as an event. Bytes that are not UTF-8 read as U+FFFD.
+    pub fn raw(&mut self, text: &[u8], error: &str, meta: &Meta<'_>, out: &mut Vec<u8>) {
+        out.push(b'{');
+        self.metadata(meta, Some((error, text)), out);
+        out.push(b'}');
     }
 
     /// The XML inside, as it came but for its line ends.

@@ -99,22 +99,17 @@ impl Sentinel {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the event cannot be read to its end; `out` is then as it was.
+    /// When the event cannot be read to its end; part of it may then stand in `out`.
     pub fn event<'a, E: Event<'a>>(
         &mut self,
         event: &E,
         meta: &Meta<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), EventError> {
-        let start = out.len();
-        let written = match self.table {
+        match self.table {
             Table::WindowsEvent => windows_event::write(event, meta, self.rest, &mut self.scratch, out),
             Table::SecurityEvent => security_event::write(event, meta, &mut self.scratch, out),
-        };
-        if written.is_err() {
-            out.truncate(start);
         }
-        written
     }
 
     /// Appends what could not be read as an event. Bytes that are not UTF-8 read as U+FFFD.

@@ -49,6 +49,42 @@ fn opened(text: &str) -> Format {
     toml::from_str::<FormatConfig>(text).unwrap().open().unwrap()
 }
 
+#[test]
+fn a_failed_event_leaves_the_output_and_the_next_event_as_they_were() {
+    let good =
+        XmlEvent::parse(b"<Event><System/><EventData><Data Name='B'>2</Data></EventData></Event>").unwrap();
+    for shape in [
+        "json = {}",
+        "xml = {}",
+        "ecs = {}",
+        "splunk = {}",
+        "splunk.event = 'json'",
+        "snare = {}",
+        "cef = {}",
+        "leef = {}",
+        "ocsf = {}",
+        "sentinel = {}",
+        "sentinel.table = 'SecurityEvent'",
+        "openwec = {}",
+        "nxlog = {}",
+        "flat = {}",
+    ] {
+        let mut format = opened(shape);
+        for text in
+            ["<Event><System/><EventData><Data Name='A'>1</Data>", "<Event><System/><a><b></a></b></Event>"]
+        {
+            let mut out = b"kept".to_vec();
+            let event = XmlEvent::parse(text.as_bytes()).unwrap();
+            format.event(&event, &Meta::default(), &mut out).unwrap_err();
+            assert_eq!(out, b"kept", "{shape}");
+        }
+        let (mut after, mut alone) = (Vec::new(), Vec::new());
+        format.event(&good, &Meta::default(), &mut after).unwrap();
+        opened(shape).event(&good, &Meta::default(), &mut alone).unwrap();
+        assert_eq!(String::from_utf8(after).unwrap(), String::from_utf8(alone).unwrap(), "{shape}");
+    }
+}
+
 /// What the format makes of a text, as a lane would have it.
 fn written(format: &mut Format, text: &[u8], meta: &Meta<'_>) -> String {
     let mut out = b"before".to_vec();

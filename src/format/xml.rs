@@ -66,7 +66,7 @@ impl Xml {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the event cannot be read to its end; `out` is then as it was.
+    /// When the event cannot be read to its end; part of it may then stand in `out`.
     pub fn event<'a, E: Event<'a>>(
         &mut self,
         event: &E,
@@ -80,10 +80,7 @@ impl Xml {
             return Ok(());
         }
         let start = out.len();
-        if let Err(error) = event.walk(Part::Whole, &mut XmlWriter::new(out)) {
-            out.truncate(start);
-            return Err(error);
-        }
+        event.walk(Part::Whole, &mut XmlWriter::new(out))?;
         if self.framing == Framing::Line && has_line_end(&out[start..]) {
             self.scratch.clear();
             self.scratch.extend_from_slice(&out[start..]);

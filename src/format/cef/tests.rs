@@ -185,11 +185,3 @@ fn what_cannot_be_read_keeps_the_start_of_its_text() {
     assert_eq!(pairs[2].1.len(), RAW_BYTES_MAX);
     assert!(pairs[2].1.starts_with("<Ev\u{fffd}=|\\\r\nxx"), "{:?}", &pairs[2].1[..20]);
 }
-
-#[test]
-fn a_failed_event_leaves_the_output_as_it_was() {
-    let (mut cef, mut out) = (Cef::new(&Config::default()).unwrap(), b"kept".to_vec());
-    let event = XmlEvent::parse(b"<Event><System/><EventData><Data Name='A'>1</Data>").unwrap();
-    cef.event(&event, &Meta::default(), &mut out).unwrap_err();
-    assert_eq!(out, b"kept");
-}

@@ -201,18 +201,6 @@ fn what_cannot_be_read_is_a_pipeline_error_with_its_text() {
 }
 
 #[test]
-fn a_failed_event_leaves_the_output_as_it_was() {
-    let mut out = b"kept".to_vec();
-    let mut ecs = Ecs::new(&Config::default()).unwrap();
-    let event = XmlEvent::parse(b"<Event><System/><EventData><Data Name='A'>1</Data>").unwrap();
-    ecs.event(&event, &Meta::default(), &mut out).unwrap_err();
-    assert_eq!(out, b"kept");
-    let event = XmlEvent::parse(b"<Event><System/></Event>").unwrap();
-    ecs.event(&event, &Meta::default(), &mut out).unwrap();
-    assert!(out.starts_with(b"kept{\"ecs\""));
-}
-
-#[test]
 fn names_that_multiply_stay_affordable() {
     let long = "n".repeat(2000);
     let leaves = "<a>1</a>".repeat(2000);

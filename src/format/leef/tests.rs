@@ -116,11 +116,3 @@ fn what_is_to_be_known_of_an_event_and_what_cannot_be_read_are_told() {
         "LEEF:2.0|Forebay|Forebay|1.0|undecodable|x09|sev=5\tcat=Undecodable\tmsg=it is cut\tRaw=<Ev\u{fffd}  "
     );
 }
-
-#[test]
-fn a_failed_event_leaves_the_output_as_it_was() {
-    let (mut leef, mut out) = (Leef::new(&Config::default()).unwrap(), b"kept".to_vec());
-    let event = XmlEvent::parse(b"<Event><System/><EventData><Data Name='A'>1</Data>").unwrap();
-    leef.event(&event, &Meta::default(), &mut out).unwrap_err();
-    assert_eq!(out, b"kept");
-}

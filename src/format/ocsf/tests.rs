@@ -172,11 +172,3 @@ fn what_is_known_of_an_event_is_kept() {
     assert_eq!((&object["class_uid"], &object["message"]), (&json!(0), &json!("it is cut")));
     assert_eq!(object["unmapped"]["Forebay"]["Raw"], "<Ev\"\u{fffd}\r\n");
 }
-
-#[test]
-fn a_failed_event_leaves_the_output_as_it_was() {
-    let (mut ocsf, mut out) = (Ocsf::default(), b"kept".to_vec());
-    let event = XmlEvent::parse(b"<Event><System/><EventData><Data Name='A'>1</Data>").unwrap();
-    ocsf.event(&event, &Meta::default(), &mut out).unwrap_err();
-    assert_eq!(out, b"kept");
-}

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::event::{Note, NoteKind, Timestamp, XmlEvent};
+use crate::format::Format;
 use serde_json::{Map, Value as Json, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn written(config: &str, meta: &Meta<'_>, text: &[u8]) -> Map<String, Json> {
-    let mut openwec = Openwec::new(&toml::from_str(config).unwrap());
+    let mut openwec = Format::Openwec(Openwec::new(&toml::from_str(config).unwrap()));
     let mut out = b"before".to_vec();
     match XmlEvent::parse(text).and_then(|event| openwec.event(&event, meta, &mut out)) {
         Ok(()) => {}

@@ -138,14 +138,3 @@ fn what_cannot_be_read_has_its_text_in_a_column() {
     assert_eq!((&found["Activity"], &found["EventSourceName"]), (&json!("it is cut"), &json!("Forebay")));
     assert!(found["EventData"].as_str().unwrap().starts_with("<Ev"));
 }
-
-#[test]
-fn a_failed_event_leaves_the_output_as_it_was() {
-    for config in ["", "table = 'SecurityEvent'"] {
-        let mut out = b"kept".to_vec();
-        let event = XmlEvent::parse(b"<Event><System/><EventData><Data Name='A'>1</Data>").unwrap();
-        let mut sentinel = Sentinel::new(&toml::from_str(config).unwrap());
-        sentinel.event(&event, &Meta::default(), &mut out).unwrap_err();
-        assert_eq!(out, b"kept");
-    }
-}

@@ -104,14 +104,3 @@ fn what_cannot_be_read_is_one_line_too() {
         "{out}"
     );
 }
-
-#[test]
-fn a_failed_event_leaves_the_output_as_it_was() {
-    let (mut out, mut snare) = (b"kept".to_vec(), Snare::new(&Config::default()));
-    let event = XmlEvent::parse(b"<Event><System/><EventData><Data Name='A'>1</Data>").unwrap();
-    snare.event(&event, &Meta::default(), &mut out).unwrap_err();
-    assert_eq!(out, b"kept");
-    let event = XmlEvent::parse(b"<Event><System/></Event>").unwrap();
-    snare.event(&event, &Meta::default(), &mut out).unwrap();
-    assert!(!String::from_utf8(out).unwrap().contains("A: 1"));
-}

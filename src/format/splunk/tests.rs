@@ -169,13 +169,3 @@ fn what_cannot_be_read_is_an_event_that_is_not_blank() {
     let object = raw("event = 'json'", b"<Ev");
     assert_eq!(object["event"]["Forebay"]["Raw"], "<Ev");
 }
-
-#[test]
-fn a_failed_event_leaves_the_output_as_it_was() {
-    for config in ["", "event = 'json'"] {
-        let mut out = b"kept".to_vec();
-        let event = XmlEvent::parse(b"<Event><System/><EventData><Data Name='A'>1</Data>").unwrap();
-        opened(config).event(&event, &Meta::default(), &mut out).unwrap_err();
-        assert_eq!(out, b"kept");
-    }
-}
