@@ -141,6 +141,9 @@ ruleset(name="in") {{ action(type="omfile" file="{self.dir}/relp.out" template="
             process.kill()
             process.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
+        # What this one leaves to the disk (gigabytes to write and to discard) is not the next one's.
+        os.sync()
+        time.sleep(5)
 
 
 def quantile(before, after, output, share):
