@@ -6,7 +6,8 @@
 //! that were touched right before, as a lane gets them: the source has just written them. Time is
 //! that of the thread on a processor. Before it is taken, it is checked that all write the same JSON and that
 //! none meets an event that is odd for it. `xml_json/*` are criterion's own figures for the product
-//! alone. Without the corpus the golden files are read.
+//! alone. Then come all shapes that an output can have, in turns as well, against the native JSON. Without the corpus
+//! the golden files are read.
 
 #![allow(clippy::print_stdout, reason = "what a bench prints is its result")]
 
@@ -17,7 +18,7 @@ mod peers;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use forebay::event::{Event, Timestamp, XmlEvent};
 use forebay::filter::{Filter, FilterConfig};
-use forebay::format::{Meta, json::Json};
+use forebay::format::{Format, FormatConfig, Meta, json::Json};
 use peers::{dom, quick, quick::QuickEvent};
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
@@ -201,12 +202,15 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+fn rounds() -> usize {
+    std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(9)
+}
+
 fn compare(_: &mut Criterion) {
-    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(9);
     for (name, events) in inputs() {
         let size: usize = events.iter().map(Vec::len).sum();
         let refused = agree(&events);
-        let times = medians(&events, rounds);
+        let times = medians(&events, rounds());
         println!(
             "\n{name}: {} events, {} bytes each; {refused} of them refused by roxmltree",
             events.len(),
@@ -228,6 +232,67 @@ fn compare(_: &mut Criterion) {
     }
 }
 
+/// Each shape as an output has it by default.
+const SHAPES: [&str; 13] = [
+    "json = {}",
+    "xml = {}",
+    "ecs = {}",
+    "splunk = {}",
+    "snare = {}",
+    "cef = {}",
+    "leef = {}",
+    "ocsf = {}",
+    "sentinel.table = 'WindowsEvent'",
+    "sentinel.table = 'SecurityEvent'",
+    "openwec = {}",
+    "nxlog = {}",
+    "flat = {}",
+];
+
+/// Processor time and bytes of an event in each shape.
+fn shapes(_: &mut Criterion) {
+    for (name, events) in inputs() {
+        let mut formats = SHAPES
+            .map(|shape| toml::from_str::<FormatConfig>(shape).expect("a format").open().expect("a format"));
+        let mut costs = vec![(Vec::new(), 0); SHAPES.len()];
+        for _ in 0..rounds() {
+            for (format, (times, bytes)) in formats.iter_mut().zip(&mut costs) {
+                let (time, written) = shape(format, &events);
+                times.push(time / events.len() as u32);
+                *bytes = written / events.len();
+            }
+        }
+        let median = |times: &[Duration]| {
+            let mut times = times.to_vec();
+            times.sort_unstable();
+            times[times.len() / 2].as_nanos()
+        };
+        let native = median(&costs[0].0);
+        println!("\n{name}, by shape:");
+        for (shape, (times, bytes)) in SHAPES.iter().zip(&costs) {
+            let time = median(times);
+            println!("  {shape:34} {time:>7} ns {bytes:>6} bytes {:.2}x", time as f64 / native as f64);
+        }
+    }
+}
+
+/// Time for all of them, and what they came to.
+fn shape(format: &mut Format, events: &[Vec<u8>]) -> (Duration, usize) {
+    let (mut time, mut bytes, mut out) = (Duration::ZERO, 0, Vec::new());
+    for delivery in events.chunks(EVENTS_OF_A_DELIVERY) {
+        black_box(delivery.iter().flatten().fold(0_u8, |sum, byte| sum ^ byte));
+        let start = cpu_time();
+        for text in delivery {
+            out.clear();
+            let event = XmlEvent::parse(text).expect("an event");
+            format.event(&event, &Meta::default(), &mut out).expect("a whole event");
+            bytes += black_box(&out).len();
+        }
+        time += cpu_time() - start;
+    }
+    (time, bytes)
+}
+
 fn product(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("xml_json");
     group.sample_size(10).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
@@ -239,5 +304,5 @@ fn product(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, compare, product);
+criterion_group!(benches, compare, shapes, product);
 criterion_main!(benches);
