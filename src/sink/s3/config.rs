@@ -37,7 +37,7 @@ pub struct Config {
     /// where the bucket has a dot in its name.
     pub path_style: Option<bool>,
     /// How keys begin: text, then `{channel}`, `{computer}`, `{yyyy}` and so on, as in the path of a file. Behind it
-    /// come the time of the object's first event and a digest of what is in it.
+    /// come the time of the object's first event, the object's number and a digest of what is in it.
     #[serde(default = "prefix_default")]
     pub key_prefix: String,
     /// How keys end, without the dot; that of the compression follows.

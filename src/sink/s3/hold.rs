@@ -1,7 +1,8 @@
 //! What is held until it becomes objects: the events of each route, compressed a frame at a time.
 //!
-//! An object's key is its route, the time of its first event and a digest of its number and its events: the same events
-//! have the same key, others never do, so nothing is ever written over but with itself.
+//! An object's key is its route, the time of its first event, its number and a digest of that and its events: the same
+//! events have the same key, others never do, so nothing is ever written over but with itself; and the names of a route's
+//! objects sort in the order of the basin also where several begin in one second.
 //! Promises: what an object has is in the order of the basin; memory is bounded by one batch above what was given.
 //! Must not know: who takes the objects.
 
@@ -66,6 +67,7 @@ const OBJECT_BYTES: usize = 2 * size_of::<Object>();
 struct Object {
     route: Box<str>,
     first: Timestamp,
+    number: u64,
     digest: Sha256,
     /// Not compressed yet.
     plain: Vec<u8>,
@@ -189,7 +191,14 @@ fn object(
     let mut digest = Sha256::new();
     digest.update(b"forebay-object-1");
     digest.update(number.to_le_bytes());
-    objects.push(Object { route: route.into(), first, digest, plain: Vec::new(), packed: Vec::new() });
+    objects.push(Object {
+        route: route.into(),
+        first,
+        number,
+        digest,
+        plain: Vec::new(),
+        packed: Vec::new(),
+    });
     by_route.insert(route.into(), objects.len() - 1);
     objects.len() - 1
 }
@@ -216,7 +225,7 @@ impl Object {
             self.compress(compression);
         }
         let (time, digest) = (sign::stamp(self.first), sign::hex(&self.digest.finalize()[..8]));
-        let key = format!("{}{time}-{digest}{}", self.route, making.extension);
+        let key = format!("{}{time}-{:010}-{digest}{}", self.route, self.number, making.extension);
         Parcel { key, body: self.packed.into() }
     }
 }
@@ -272,7 +281,10 @@ mod tests {
         assert_eq!(hold.absorb(&last, now + AGE), Next::Ship);
         let (parcels, more) = ship(&mut hold);
         assert_eq!((texts(&parcels), more), (vec!["0\n2\n4\n", "1\n3\n5\n"], false));
-        assert!(parcels[0].key.starts_with("even/19700101T000000Z-") && parcels[0].key.ends_with(".log"));
+        assert!(
+            parcels[0].key.starts_with("even/19700101T000000Z-0000000000-")
+                && parcels[0].key.ends_with(".log")
+        );
         assert!(parcels[1].key.starts_with("odd/19700101T000001Z-"));
         hold.passed();
         assert!(!hold.is_any() && Arc::try_unwrap(last).is_ok(), "the batch is let go of");
@@ -330,6 +342,7 @@ mod tests {
         };
         assert_eq!(keys(0, 10, 0), keys(0, 10, 0));
         assert_ne!(keys(0, 10, 0)[0], keys(0, 10, 1)[0]);
+        assert!(keys(0, 10, 9)[0] < keys(0, 10, 10)[0], "names sort as the objects came");
         assert_ne!(keys(0, 10, 0)[1], keys(0, 12, 0)[1]);
     }
 
