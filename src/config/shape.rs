@@ -5,7 +5,7 @@
 use super::diagnostic::Diagnostic;
 use super::place::{at, tell_at};
 use super::tree::{Notes, Part};
-use crate::format::sentinel::Table;
+use crate::format::sentinel::{self, Table};
 use crate::format::xml::FramingConfig;
 use crate::format::{FormatConfig, FormatError};
 use crate::sink::http::Body;
@@ -43,6 +43,10 @@ pub(super) fn format(
 
 /// Where no format is written: what the receiver reads as it stands.
 fn meant(sink: &SinkConfig) -> FormatConfig {
+    if let Some(table) = sink.sentinel.as_ref().and_then(|sink| Table::of_stream(&sink.stream)) {
+        let rows = sentinel::Config { table, ..sentinel::Config::default() };
+        return FormatConfig { sentinel: Some(rows), ..FormatConfig::default() };
+    }
     let is_raw = sink.splunk_hec.as_ref().map(|hec| hec.raw.is_some());
     if sink.evtx.is_some() || is_raw == Some(true) {
         FormatConfig { xml: Some(Default::default()), ..FormatConfig::default() }

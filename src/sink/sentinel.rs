@@ -52,7 +52,8 @@ pub struct Config {
     pub url: String,
     /// Immutable id of the data collection rule: `dcr-` and 32 digits.
     pub dcr: String,
-    /// A stream of the rule: `Microsoft-WindowsEvent`, `Microsoft-SecurityEvent`, or `Custom-` and a name.
+    /// A stream of the rule: `Microsoft-WindowsEvent`, `Microsoft-SecurityEvent`, or `Custom-` and a name. Where no
+    /// format is written, events have the columns of Microsoft's table, and are native JSON for another.
     pub stream: String,
     /// Tenant of the application: its id, or a domain of it.
     pub tenant: String,

@@ -1,0 +1,277 @@
+//! What does not fit an output: its format, its dead letter, what another one writes.
+
+use super::*;
+
+#[test]
+fn a_dead_letter_output_must_be_there_and_another() {
+    for (name, words) in [("o", "its own dead letter"), ("nope", "there is no output `nope`")] {
+        let text = format!("{MEMORY}{REST}dead_letter.output = '{name}'\n");
+        assert!(checked(&[&text]).told().contains(words));
+    }
+}
+
+#[test]
+fn a_bound_of_a_dead_letter_must_bound_a_folder() {
+    for (more, words) in [
+        ("size_max = '1GiB'", "no folder for dead letters that it would bound"),
+        ("output = 'p'\ndead_letter.size_max = '1GiB'", "no folder for dead letters that it would bound"),
+        ("path = '/d'\ndead_letter.size_max = '0'", "a dead letter of 0 bytes takes nothing"),
+        ("path = '/d'\ndead_letter.size_max = '1GiB'", ""),
+    ] {
+        let text = format!("{MEMORY}[output.p]\nsink.stdout = {{}}\n{REST}dead_letter.{more}\n");
+        let told = checked(&[&text]).told();
+        assert!(told.contains(words) && told.contains("error: ") != words.is_empty(), "{told}");
+    }
+}
+
+#[test]
+fn an_output_needs_a_sink_and_one_format_if_it_names_any() {
+    let told =
+        checked(&["[basin.memory]\n[source.a.evtx]\npath = 'x'\n[output.o]\nsink = {}\nformat = {}\n"])
+            .told();
+    assert!(
+        told.contains("p.toml:5:1: `output.o` has no sink") && told.contains("`output.o` has no format"),
+        "{told}"
+    );
+}
+
+#[test]
+fn dead_letters_that_go_round_are_refused_once() {
+    let output =
+        |name: &str, to: &str| format!("[output.{name}]\nsink.stdout = {{}}\ndead_letter.output = '{to}'\n");
+    let text = format!("{}{}{}{}", output("a", "b"), output("b", "c"), output("c", "a"), output("d", "a"));
+    told(
+        &format!("[basin.disk]\npath = '/b'\n{text}"),
+        "
+error: p.toml:5:22: dead letters go round: a ─► b ─► c ─► a
+  |
+5 | dead_letter.output = 'b'
+  |                      ^^^
+  = each of them could wait for the next for ever; give one a `dead_letter.path`",
+    );
+    let straight = format!("{}{}", output("a", "b"), output("b", "o"));
+    told(&format!("[basin.disk]\npath = '/b'\n{straight}"), "");
+}
+
+#[test]
+fn an_event_log_takes_xml_and_gets_it_unasked() {
+    let output = |format: &str| {
+        checked(&[&format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.evtx.path = '/x/y.evtx'\n"
+        )])
+    };
+    for fine in ["", "format.xml = {}\n", "format.xml.framing = 'none'\n"] {
+        assert!(!output(fine).told().contains("error"), "{}", output(fine).told());
+    }
+    for wrong in ["format.json = {}\n", "format.xml.framing = 'length'\n"] {
+        let told = output(wrong).told();
+        assert!(told.contains("format.xml = {}"), "{told}");
+    }
+}
+
+#[test]
+fn an_output_that_would_wait_for_ever_for_a_dead_letter_is_told() {
+    let written = |output: &str| {
+        let text = format!("[basin.memory]\n[source.a.replay]\npath = '-'\n[output.o]\n{output}\n");
+        check(vec![SourceFile { name: "p.toml".into(), text }], &Process { absent: Severity::Error }).told()
+    };
+    let strict = written("undecodable = 'dead-letter'\nsink.stdout = {}");
+    assert!(strict.starts_with("error: p.toml:5:15: there is no dead letter"), "{strict}");
+    let log = written("sink.evtx.path = '/a/b.evtx'");
+    assert!(log.starts_with("warning: p.toml:5:1: there is no dead letter"), "{log}");
+    assert_eq!(written("undecodable = 'dead-letter'\ndead_letter.path = '/d'\nsink.stdout = {}"), "");
+}
+
+/// The words of what is told of two outputs that write to `paths`, with a source reading `read`.
+fn told_of(read: &str, paths: &[&str]) -> String {
+    let mut text = format!("[basin.disk]\npath = '/b'\n[source.a.evtx]\npath = {read}\n");
+    for (path, name) in paths.iter().zip(["o", "p"]) {
+        let kind = if path.ends_with(".evtx") { "evtx" } else { "file" };
+        text.push_str(&format!("[output.{name}]\nsink.{kind}.path = '{path}'\n"));
+    }
+    checked(&[&text]).told()
+}
+
+#[test]
+fn two_outputs_may_not_write_one_file() {
+    for (one, other) in [
+        ("/x/e.jsonl", "/x/e.jsonl"),
+        ("/x/e.jsonl", "/x/./e.jsonl"),
+        ("/x/a.evtx", "/x/a.evtx"),
+        ("/x/{channel}.jsonl", "/x/{computer}.jsonl"),
+        ("/x/{channel}/{yyyy}.jsonl", "/x/Security/{date}.jsonl"),
+    ] {
+        let told = told_of("'/logs'", &[one, other]);
+        let expected = "p.toml:8:18: `output.o` and `output.p` can write the same file\n";
+        assert!(told.starts_with(&format!("error: {expected}")), "{one} {other}: {told}");
+    }
+    for other in ["/x/p.jsonl", "/y/e.jsonl", "/x/{channel}/e.jsonl", "/x/{channel}.evtx"] {
+        assert_eq!(told_of("'/logs'", &["/x/e.jsonl", other]), "", "{other}");
+    }
+}
+
+#[test]
+fn an_output_may_not_write_what_a_source_reads() {
+    for (read, path) in [
+        ("'/x'", "/x/{channel}.evtx"),
+        ("['/y', '/x/**/*.evtx']", "/x/{computer}/{channel}.evtx"),
+        ("'/x/Security.evtx'", "/x/{channel}.evtx"),
+    ] {
+        let told = told_of(read, &[path]);
+        assert!(told.contains("p.toml:6:18: `source.a` reads what `output.o` writes"), "{told}");
+    }
+    for (read, path) in [("'/x'", "/x/y/{channel}.evtx"), ("'/x'", "/x/{channel}.jsonl")] {
+        assert_eq!(told_of(read, &[path]), "");
+    }
+}
+
+#[test]
+fn what_a_sink_cannot_hold_is_warned_of() {
+    told(
+        "[basin.disk]\npath = '/b'\n[output.x.sink.s3]\nbucket = 'logs'\nsize_max = '1GiB'\n",
+        "
+warning: p.toml:5:12: objects of 1GiB can never be filled
+  |
+5 | size_max = '1GiB'
+  |            ^^^^^^
+  = `limits.memory_max` leaves 56MiB for them; lower `size_max` or raise `limits.memory_max`",
+    );
+    let text = "[basin.memory]\n[source.a.evtx]\npath = 'x'\n[output.x.sink.s3]\nbucket = 'logs'\n";
+    let waits = checked(&[text]).told();
+    assert!(
+        waits.starts_with("warning: p.toml:4:") && waits.contains("before `age_max` (5m) is over"),
+        "{waits}"
+    );
+    assert_eq!(checked(&[&format!("{text}age_max = '2s'\n")]).told(), "");
+    let text = "[basin.disk]\npath = '/b'\nsize_max = '256MiB'\n[output.x.sink.s3]\nbucket = 'logs'\n";
+    let small = checked(&[&format!("{text}{REST}")]).told();
+    assert!(
+        small.starts_with("warning: p.toml:4:") && small.contains("before objects of 32MiB are"),
+        "{small}"
+    );
+    assert_eq!(checked(&[&format!("{text}size_max = '16MiB'\n{REST}")]).told(), "");
+}
+
+#[test]
+fn an_index_for_a_subscription_that_no_source_has_is_told_with_the_one_that_was_meant() {
+    let index = |names: &str| {
+        format!(
+            "{WEF}[source.dc.wef.subscription.logons]\nquery.channels.Security = 4624\n[output.s]\n\
+            sink.splunk_hec = {{ url = 'https://splunk:8088', token_file = '/t' }}\n\
+            [output.s.format.splunk.index_by_subscription]\n{names}"
+        )
+    };
+    let told = |text: &str| checked(&[text]).told();
+    let coupled = told(&index("logons = 'a'\n"));
+    assert!(!coupled.contains("subscription"), "{coupled}");
+    let wrong = told(&index("logons = 'a'\nlogon = 'b'\n"));
+    let expected = "warning: p.toml:14:9: no source has a subscription `logon`, so no event comes under it";
+    assert!(
+        wrong.contains(expected) && wrong.contains("did you mean `logons`? subscriptions here: `logons`"),
+        "{wrong}"
+    );
+    let files = "basin.memory = {}\n[source.a.evtx]\npath = 'x'\n[output.s]\n\
+        sink.splunk_hec = { url = 'https://splunk:8088', token_file = '/t' }\n\
+        format.splunk.index_by_subscription.logons = 'a'\n";
+    assert!(told(files).contains("only machines that push to a source `wef`"), "{}", told(files));
+}
+
+#[test]
+fn lines_over_a_socket_hold_no_line_ends() {
+    let sent = |format: &str, sink: &str| {
+        checked(&[&format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.socket = {{ {sink} }}\n"
+        )])
+        .told()
+    };
+    for (format, sink) in [
+        ("", "address = 'agent:9000'"),
+        ("format.xml = {}\n", "address = 'agent:9000', framing = 'line'"),
+        ("format.xml.framing = 'length'\n", "path = '/run/agent.sock'"),
+        ("format.xml.framing = 'none'\n", "path = '@agent', framing = 'octet-counting'"),
+    ] {
+        assert_eq!(sent(format, sink), "", "{format}{sink}");
+    }
+    let told = sent("format.xml.framing = 'none'\n", "path = '@agent', framing = 'line'");
+    assert!(told.starts_with("error: p.toml:5:") && told.contains("leaves line ends within"), "{told}");
+    let told = sent("", "path = '@agent', mode = 'datagram'");
+    assert!(told.starts_with("warning: ") && told.contains("there is no dead letter"), "{told}");
+    let told = sent("", "address = 'agent'");
+    assert!(told.starts_with("error: p.toml:5:") && told.contains("is not a host and a port"), "{told}");
+}
+
+#[test]
+fn a_message_of_syslog_has_its_own_framing_and_datagrams_are_warned_of() {
+    let sent = |format: &str, sink: &str| {
+        checked(&[&format!("{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.{sink}\n")]).told()
+    };
+    for sink in ["syslog = { address = 'siem:601' }", "relp = { address = ['siem:2514', 'siem2:2514'] }"] {
+        for format in ["", "format.json = {}\n", "format.xml = {}\n", "format.xml.framing = 'line'\n"] {
+            assert_eq!(sent(format, sink), "", "{format}{sink}");
+        }
+        for format in ["snare", "cef", "leef", "ocsf"] {
+            assert_eq!(sent(&format!("format.{format} = {{}}\n"), sink), "", "{format}{sink}");
+        }
+        let told = sent("format.leef = { version = '1.0', delimiter = '^' }\n", sink);
+        assert!(
+            told.starts_with("error: p.toml:5:") && told.contains("`^` is no delimiter of LEEF"),
+            "{told}"
+        );
+        let told = sent("format.xml.framing = 'length'\n", sink);
+        assert!(told.starts_with("error: ") && told.contains("its own framing"), "{told}");
+    }
+    let told = sent("", "syslog = { address = 'siem:514', transport = 'udp' }");
+    assert!(told.starts_with("warning: p.toml:5:") && told.contains("best effort"), "{told}");
+    let told = sent("", "syslog = { address = 'siem:514', tls.certificate = '/x' }");
+    assert!(told.starts_with("error: p.toml:5:"), "{told}");
+    let told = sent("", "relp = { address = 'siem' }");
+    assert!(told.starts_with("error: p.toml:5:") && told.contains("siem.example.org:6514"), "{told}");
+}
+
+#[test]
+fn what_opentelemetry_and_sentinel_take_is_told_at_the_format() {
+    let told = |format: &str, sink: &str| {
+        checked(&[&format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\ndead_letter.path = '/d'\n{format}sink.{sink}\n"
+        )])
+        .told()
+    };
+    const SENTINEL: &str = "sentinel = { url = 'https://x', dcr = 'dcr-1', stream = 'Custom-X', tenant = 't', \
+                            client_id = 'c', client_secret_file = '/run/secrets/s' }";
+    const TEXT: &str = "otlp = { url = 'https://x:4318' }";
+    const MAP: &str = "otlp = { url = 'https://x:4318', body = 'map' }";
+    for sink in [SENTINEL, TEXT, MAP] {
+        for format in ["", "format.json = {}\n", "format.ecs = {}\n"] {
+            assert_eq!(told(format, sink), "", "{format}{sink}");
+        }
+    }
+    for sink in [SENTINEL, TEXT, MAP] {
+        for format in ["format.ocsf = {}\n", "format.sentinel = {}\n"] {
+            assert_eq!(told(format, sink), "", "{format}{sink}");
+        }
+    }
+    let security = SENTINEL.replace("Custom-X", "Microsoft-SecurityEvent");
+    let another = told("format.sentinel = {}\n", &security);
+    assert!(another.starts_with("error: p.toml:6:") && another.contains("another table"), "{another}");
+    for right in ["", "format.sentinel.table = 'SecurityEvent'\n"] {
+        assert_eq!(told(right, &security), "");
+    }
+    // Unasked, the columns of the table that the stream goes to.
+    let pipeline = format!(
+        "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\ndead_letter.path = '/d'\nsink.{security}\n"
+    );
+    let pipeline = checked(&[&pipeline]).pipeline.unwrap();
+    let rows = pipeline.outputs[0].format.sentinel.as_ref().unwrap();
+    assert_eq!(rows.table, crate::format::sentinel::Table::SecurityEvent);
+    assert_eq!(told("format.xml = {}\n", TEXT), "");
+    for (format, sink, words) in [
+        ("format.xml = {}\n", SENTINEL, "`sink.sentinel` takes objects of JSON"),
+        ("format.splunk = {}\n", SENTINEL, "`sink.sentinel` takes objects of JSON"),
+        ("format.xml = {}\n", MAP, "makes a map of JSON"),
+    ] {
+        let told = told(format, sink);
+        assert!(told.starts_with("error: p.toml:6:") && told.contains(words), "{told}");
+    }
+    let wrong = told("", &SENTINEL.replace("dcr-1", "rule"));
+    assert!(wrong.starts_with("error: p.toml:6:") && wrong.contains("immutable id"), "{wrong}");
+}
