@@ -122,7 +122,53 @@ fn has_line_end(text: &[u8]) -> bool {
 const SECTIONS: [(&[u8], &[u8]); 3] = [(b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>")];
 
 /// Appends XML without a line end in it.
+///
+/// Most of an event has no line end, so what is not near one is not looked at: outside of sections a `<` begins a tag
+/// wherever it stands, and the last one before a line end tells what that is in.
 fn one_line(text: &[u8], out: &mut Vec<u8>) {
+    let has_sections =
+        memchr::memmem::find(text, b"<!").is_some() || memchr::memmem::find(text, b"<?").is_some();
+    let (Some(root), Some(last), false) =
+        (memchr::memchr(b'<', text), memchr::memrchr(b'<', text), has_sections)
+    else {
+        return each_tag(text, out);
+    };
+    let mut at = 0;
+    while let Some(length) = memchr::memchr2(b'\r', b'\n', &text[at..]) {
+        let end = at + length;
+        let tag = memchr::memrchr(b'<', &text[at..end]).map(|length| at + length);
+        if let Some(tag) = tag.filter(|tag| tag + tag_length(&text[*tag..]) > end) {
+            out.extend_from_slice(&text[at..tag]);
+            at = tag + tag_line(&text[tag..], out);
+        } else {
+            let next = memchr::memchr(b'<', &text[end..]).map_or(text.len(), |length| end + length);
+            out.extend_from_slice(&text[at..end]);
+            // White space beside the root element is no content.
+            let ends = if (root..last).contains(&end) { Ends::References } else { Ends::Blanks };
+            content(&text[end..next], ends, out);
+            at = next;
+        }
+    }
+    out.extend_from_slice(&text[at..]);
+}
+
+/// Where the tag at the start of `text` ends.
+fn tag_length(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length) = memchr::memchr3(b'>', b'\'', b'"', &text[at..]) {
+        at += length + 1;
+        let quote = text[at - 1];
+        if quote == b'>' {
+            return at;
+        }
+        let Some(length) = memchr::memchr(quote, &text[at..]) else { break };
+        at += length + 1;
+    }
+    text.len()
+}
+
+/// The same for any XML: tag by tag.
+fn each_tag(text: &[u8], out: &mut Vec<u8>) {
     let mut depth = 0_usize;
     let mut at = 0;
     while at < text.len() {
@@ -230,6 +276,23 @@ mod tests {
         };
         // A parser folds CRLF in the text as it came, and keeps the references.
         assert_eq!(text(line).replace("\r\n", "\n"), text(LINES).replace("x y", "x\ny"));
+    }
+
+    #[test]
+    fn what_is_near_no_line_end_need_not_be_looked_at() {
+        // Every way to put two line ends into it.
+        let text =
+            "  <Event a='x>' b=\"'>\"><System><A/></System><Data N = 'y' >1 > 2&amp;'</Data> \"</Event > ";
+        for (first, _) in text.match_indices(' ') {
+            for (second, _) in text.match_indices(' ') {
+                let mut text = text.as_bytes().to_vec();
+                (text[first], text[second]) = (b'\r', b'\n');
+                let (mut quick, mut whole) = (Vec::new(), Vec::new());
+                one_line(&text, &mut quick);
+                each_tag(&text, &mut whole);
+                assert_eq!(String::from_utf8(quick).unwrap(), String::from_utf8(whole).unwrap());
+            }
+        }
     }
 
     #[test]
