@@ -6,8 +6,9 @@ use super::super::Position;
 use super::core::{CHECKPOINT_BYTES, Core, SECOND, Segment, due, elapsed};
 use super::cursor::CursorRecord;
 use super::file::{Disk, File};
+use super::fill::Fill;
 use super::prepare::{Reused, is_full, prepare, reuse};
-use super::segment::{SEGMENTS, segment_path};
+use super::segment::{FRAMES_AT, SEGMENTS, segment_path};
 use super::slots::SlotWrite;
 use super::snapshot::SnapshotWrite;
 use crate::event::Timestamp;
@@ -41,6 +42,7 @@ pub(super) enum Chore {
         number: u64,
         len: u64,
     },
+    Fill(Fill),
 }
 
 impl Chore {
@@ -57,6 +59,7 @@ impl Chore {
             }
             Self::Remove { number, settle } => remove(disk, *number, *settle).map(|()| None),
             Self::Trim { file, len, .. } => file.cut(*len).map(|()| None),
+            Self::Fill(fill) => fill.run().map(|()| None),
         }
     }
 }
@@ -84,7 +87,8 @@ impl Core {
             .or_else(|| self.trim())
             .or_else(|| self.remove(now))
             .or_else(|| self.take_snapshot(now))
-            .or_else(|| self.prepare_next(now));
+            .or_else(|| self.prepare_next(now))
+            .or_else(|| self.fill(now));
         self.chores.running = chore.is_some();
         chore
     }
@@ -102,11 +106,12 @@ impl Core {
             }
             Chore::Snapshot(write) => self.end_snapshot(&write, result.err(), now),
             Chore::Prepare { number, bytes, reused, .. } => {
+                let written = reused.as_ref().map_or(FRAMES_AT, |old| old.segment.bytes);
                 // What is left of it under its old name goes.
                 self.chores
                     .abandoned
                     .extend(reused.filter(|_| result.is_err()).map(|old| old.segment.number));
-                self.end_prepare(number, bytes, result, now);
+                self.end_prepare(number, bytes, written, result, now);
             }
             Chore::Remove { number, .. } => self.end_remove(number, result.err(), now),
             Chore::Trim { number, len, .. } => {
@@ -115,6 +120,7 @@ impl Core {
                     segment.bytes = len;
                 }
             }
+            Chore::Fill(fill) => self.end_fill(&fill, result.err(), now),
         }
     }
 

@@ -98,6 +98,10 @@ pub(super) struct Prepared {
     pub(super) number: u64,
     pub(super) file: Arc<dyn File>,
     pub(super) capacity: u64,
+    /// All before this was written once; the blocks behind it are only allocated.
+    pub(super) written: u64,
+    /// Just now a chore writes zeros into it.
+    pub(super) lent: bool,
 }
 
 pub(super) struct Snapshots {
@@ -117,6 +121,8 @@ pub(super) struct Chores {
     /// Size of a frame that fits neither the active nor the prepared segment.
     pub(super) wanted_bytes: Option<u64>,
     pub(super) prepare_retry_at: Option<Timestamp>,
+    /// When zeros were last written ahead.
+    pub(super) filled_at: Option<Timestamp>,
     /// Set while the oldest file cannot be deleted.
     pub(super) remove_retry_at: Option<Timestamp>,
     /// The folder was synced since the last file went.

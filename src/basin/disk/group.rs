@@ -244,7 +244,7 @@ impl Core {
     /// Goes on in the prepared segment. `None` when there is none that fits.
     fn switch(&mut self, need: u64) -> Option<()> {
         let room = FRAMES_AT + (HEADER_BYTES + LINK_BYTES) as u64 + need;
-        let fits = self.prepared.as_ref().is_some_and(|prepared| prepared.capacity >= room);
+        let fits = self.prepared.as_ref().is_some_and(|next| next.capacity >= room && !next.lent);
         if !fits {
             if self.chores.wanted_bytes.replace(room).is_none() {
                 // From now on somebody waits for it.

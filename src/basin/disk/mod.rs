@@ -2,7 +2,7 @@
 //!
 //! | file | knows |
 //! |---|---|
-//! | `core.rs`, `group.rs`, `chores.rs`, `prepare.rs`, `space.rs`, `read.rs`, `tail.rs`, `stream.rs` | the machine: no threads, no clock |
+//! | `core.rs`, `group.rs`, `chores.rs`, `prepare.rs`, `fill.rs`, `space.rs`, `read.rs`, `tail.rs`, `stream.rs` | the machine: no threads, no clock |
 //! | `recovery.rs`, `replay.rs`, `survey.rs`, `quarantine.rs` | what a crash or a bad disk left |
 //! | `segment.rs`, `frame.rs`, `cursor.rs`, `snapshot.rs`, `slots.rs`, `codec.rs` | bytes on disk |
 //! | `file.rs`, `lock.rs` | the disk itself |
@@ -22,6 +22,7 @@ mod cursor;
 #[cfg(test)]
 mod fake;
 mod file;
+mod fill;
 mod frame;
 mod gathering;
 mod group;
@@ -297,7 +298,8 @@ impl Shared {
                         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
                         return;
                     }
-                    let waited = self.keeper.wait_timeout(core, KEEPER_TICK);
+                    let wait = core.fill_in(now()).map_or(KEEPER_TICK, |left| left.min(KEEPER_TICK));
+                    let waited = self.keeper.wait_timeout(core, wait);
                     core = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
             };

@@ -126,30 +126,33 @@ impl Core {
         &mut self,
         number: u64,
         bytes: u64,
+        written: u64,
         result: io::Result<Option<Arc<dyn File>>>,
         now: Timestamp,
     ) {
         match result {
             Ok(Some(file)) => {
-                self.prepared = Some(Prepared { number, file, capacity: bytes });
+                self.prepared = Some(Prepared { number, file, capacity: bytes, written, lent: false });
                 self.chores.names_settled = true;
                 self.chores.prepare_retry_at = None;
                 self.chores.disk_full = false;
                 self.stats.full = false;
             }
             Ok(None) => {}
-            Err(error) => {
-                self.chores.prepare_retry_at = Some(now);
-                self.chores.disk_full = is_full(&error);
-                if !self.stats.full {
-                    self.stats.full = true;
-                    self.note_finding(Finding {
-                        what: "basin: the next segment cannot be prepared, so intake will wait".into(),
-                        why: error.to_string(),
-                        fix: "free space on the basin's disk; reading goes on, and nothing is lost".into(),
-                    });
-                }
-            }
+            Err(error) => self.prepare_failed(&error, now),
+        }
+    }
+
+    pub(super) fn prepare_failed(&mut self, error: &io::Error, now: Timestamp) {
+        self.chores.prepare_retry_at = Some(now);
+        self.chores.disk_full = is_full(error);
+        if !self.stats.full {
+            self.stats.full = true;
+            self.note_finding(Finding {
+                what: "basin: the next segment cannot be prepared, so intake will wait".into(),
+                why: error.to_string(),
+                fix: "free space on the basin's disk; reading goes on, and nothing is lost".into(),
+            });
         }
     }
 }

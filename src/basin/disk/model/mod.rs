@@ -92,6 +92,7 @@ struct Seen {
     skipped: u64,
     retained: u64,
     reused: u64,
+    filled: u64,
     forgotten: u64,
     oldest: u64,
     newest: u64,
@@ -254,6 +255,7 @@ impl Model {
             if let (Chore::Checkpoint { .. }, Err(error)) = (&chore, &result) {
                 assert!(may_fail, "a full disk stops no cursor: {error}");
             }
+            self.seen.filled += u64::from(matches!(chore, Chore::Fill(_)));
             self.core().end_chore(chore, result, now);
         } else {
             self.chore = self.core().begin_chore(now);
