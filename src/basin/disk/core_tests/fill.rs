@@ -65,3 +65,27 @@ fn a_segment_is_not_written_to_while_zeros_are() {
     }
     assert_eq!(outcome(&mut settled), Poll::Ready(Outcome::Kept));
 }
+
+#[test]
+fn pieces_leave_the_disk_to_others_between_them() {
+    let (disk, streams) = (FakeDisk::new(1), Streams::default());
+    let mut core = open(&disk);
+    (core.options.size_max, core.options.segment_bytes) = (64 << 20, 8 << 20);
+    let _kept = push(&mut core, &streams, 1, 3 << 20);
+    let mut fills = Vec::new();
+    for tick in 0..2000 {
+        let now = Timestamp(2 * SECOND + tick * SECOND / 100);
+        if let Some(group) = core.begin_group(now) {
+            let result = group.run();
+            core.end_group(group, &result, now).into_iter().for_each(receipt::Receipt::kept);
+        }
+        if let Some(chore) = core.begin_chore(now) {
+            fills.extend(matches!(chore, Chore::Fill(_)).then_some(tick));
+            let result = chore.run(&disk);
+            core.end_chore(chore, result, now);
+        }
+    }
+    // Four of 2 MiB, 50 ms or more apart.
+    assert_eq!(fills.len(), 4);
+    assert!(fills.windows(2).all(|pair| pair[1] - pair[0] >= 5), "{fills:?}");
+}
