@@ -63,8 +63,7 @@ pub struct Established {
     /// Until the ticket ends, and where it is accepted as much longer as clocks may differ by (`clockskew` of
     /// `krb5.conf`); without end where that is not known.
     pub lifetime: Duration,
-    /// How far clocks may be apart, where it was accepted and the ticket tells: `clockskew` of `krb5.conf`; a
-    /// second more where one begins meanwhile.
+    /// How far clocks may be apart, where it was accepted and the ticket tells: `clockskew` of `krb5.conf`.
     pub skew: Option<Duration>,
     pub seal: Seal,
 }

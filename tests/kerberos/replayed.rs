@@ -7,6 +7,7 @@ use forebay::kerberos::krb_error::code;
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn with_file(file: PathBuf) -> ReplaySettings {
     ReplaySettings { file: Some(file), ..ReplaySettings::default() }
@@ -56,6 +57,25 @@ fn how_far_clocks_may_be_apart_shows_with_a_ticket() {
         let arguments = [("LAB_KEYTAB", keytab.to_str().unwrap()), ("LAB_SKEWED", written.to_str().unwrap())];
         let told = in_its_own_process(process, "kerberos::replayed::by_another_configuration", &arguments);
         assert!(told.contains(&format!("apart by {skew} s")), "{told}");
+    }
+}
+
+/// The library counts by seconds of its own clock, which begin some milliseconds later than those of others.
+#[test]
+fn a_second_that_begins_meanwhile_is_no_part_of_how_far_clocks_may_be_apart() {
+    let name = "a_second_that_begins_meanwhile_is_no_part_of_how_far_clocks_may_be_apart";
+    let Some((lab, library)) = lab(name) else { return };
+    let (service, client) = (lab.service(&[AES256]), lab.client());
+    let acceptor = acceptor(&library, &lab.keytab(&[&service]));
+    client.ticket(&service);
+    for _ in 0..3 {
+        let tokens: Vec<_> =
+            (0..100).map(|_| token(&library, &client, &service, Mechanism::Kerberos)).collect();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+        thread::sleep(Duration::from_nanos((1_998_000_000 - u64::from(since)) % 1_000_000_000));
+        for token in tokens {
+            assert_eq!(accept(&acceptor, &token).unwrap().skew, Some(Duration::from_secs(300)));
+        }
     }
 }
 

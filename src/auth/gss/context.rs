@@ -9,7 +9,7 @@ use super::abi::*;
 use super::library::{Credential, Library, Name, Trouble, bytes};
 use crate::kerberos::seal::ContextKey;
 use crate::kerberos::{Etype, Key};
-use std::ffi::c_int;
+use std::ffi::{c_int, c_long};
 use std::ptr;
 
 /// What a leg of a handshake brought, and whether it was the last. A token may come with an error.
@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub(super) initiator: Vec<u8>,
     pub(super) acceptor: Vec<u8>,
     pub(super) lifetime_seconds: u32,
+    /// The second from which the lifetime counts, since 1970.
+    pub(super) counted_from: u64,
     pub(super) is_kerberos: bool,
     pub(super) flags: u32,
 }
@@ -45,6 +47,17 @@ pub(super) struct Opened {
     pub(super) is_sealed: bool,
     /// 0, or the bits of RFC 2744 3.9.1 for a message that came twice, late, early, or after a gap.
     pub(super) order: u32,
+}
+
+// SAFETY: C11 7.27.2.4, where seconds are a long as on every system of 64 bits that has this library.
+unsafe extern "C" {
+    safe fn time(seconds: Option<&mut c_long>) -> c_long;
+}
+
+/// The second it is, since 1970, by the clock that the library asks: it is some milliseconds behind the one that
+/// knows fractions.
+fn second() -> u64 {
+    time(None).cast_unsigned()
 }
 
 /// A handshake, and the secrets it agreed on.
@@ -130,6 +143,17 @@ impl Context {
 
     /// What was agreed on, once the last leg is done.
     pub(super) fn facts(&self) -> Result<Facts, Trouble> {
+        // The library does not tell the second from which it counted, so none may begin meanwhile.
+        loop {
+            let counted_from = second();
+            let facts = self.facts_in(counted_from)?;
+            if second() == counted_from {
+                return Ok(facts);
+            }
+        }
+    }
+
+    fn facts_in(&self, counted_from: u64) -> Result<Facts, Trouble> {
         let (mut minor, mut lifetime_seconds, mut flags) = (0, 0, 0);
         let (mut initiator, mut acceptor, mut mechanism) = (ptr::null_mut(), ptr::null_mut(), ptr::null());
         // SAFETY: the context is null, which is an error, or of this library; what is not wanted may be null.
@@ -151,7 +175,14 @@ impl Context {
         let acceptor = self.library.display(acceptor);
         // SAFETY: null, or one of the library's constants.
         let is_kerberos = unsafe { mechanism.as_ref().is_some_and(|oid| oid_bytes(oid) == KRB5) };
-        Ok(Facts { initiator: initiator?, acceptor: acceptor?, lifetime_seconds, is_kerberos, flags })
+        Ok(Facts {
+            initiator: initiator?,
+            acceptor: acceptor?,
+            lifetime_seconds,
+            counted_from,
+            is_kerberos,
+            flags,
+        })
     }
 
     /// The encryption type of the key that seals messages.

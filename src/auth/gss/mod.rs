@@ -39,7 +39,7 @@ use super::handshake::{
     Cause, Established, Flags, LEGS_MAX, LucidKeys, NAME_BYTES_MAX, REQUIRED, Seal, TOKEN_BYTES_MAX, UNWANTED,
 };
 use context::{Context, Facts};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Whether this token may be looked at, which counts it.
 fn fitting(token: &[u8], legs: &mut u32) -> Result<(), Cause> {
@@ -52,7 +52,8 @@ fn fitting(token: &[u8], legs: &mut u32) -> Result<(), Cause> {
 
 /// Judges a context whose last leg is done, and takes its keys if we can seal with them.
 fn conclude(context: Context, mechanism: Mechanism, is_acceptor: bool) -> Result<Established, Cause> {
-    let Facts { initiator, acceptor, lifetime_seconds, is_kerberos, flags } = context.facts()?;
+    let Facts { initiator, acceptor, lifetime_seconds, counted_from, is_kerberos, flags } =
+        context.facts()?;
     if !is_kerberos {
         return Err(Cause::Mechanism);
     }
@@ -67,15 +68,12 @@ fn conclude(context: Context, mechanism: Mechanism, is_acceptor: bool) -> Result
     let (peer, service) = if is_acceptor { (initiator, acceptor) } else { (acceptor.clone(), acceptor) };
     let lifetime = Duration::from_secs(lifetime_seconds.into());
     let (seal, ends_at) = seal(context, flags)?;
-    let skew = ends_at.filter(|_| is_acceptor).map(|ends_at| granted(lifetime, ends_at));
+    // What an acceptor's context lasts beyond its ticket is the library's `clockskew`, which nothing else tells.
+    let granted = |ends_at: u32| {
+        (Duration::from_secs(counted_from) + lifetime).saturating_sub(Duration::from_secs(ends_at.into()))
+    };
+    let skew = ends_at.filter(|_| is_acceptor).map(granted);
     Ok(Established { peer, service, mechanism, flags, lifetime, skew, seal })
-}
-
-/// What an acceptor's context lasts beyond its ticket: the library's `clockskew`, which nothing else tells.
-fn granted(lifetime: Duration, ends_at: u32) -> Duration {
-    // The library counts a lifetime from the second that has begun.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    (Duration::from_secs(now) + lifetime).saturating_sub(Duration::from_secs(ends_at.into()))
 }
 
 fn name(bytes: Vec<u8>) -> Result<Box<str>, Cause> {
