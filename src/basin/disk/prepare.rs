@@ -148,10 +148,15 @@ impl Core {
         self.chores.disk_full = is_full(error);
         if !self.stats.full {
             self.stats.full = true;
+            let first = if is_full(error) {
+                "free space on the basin's disk"
+            } else {
+                "check the basin's disk (the kernel's log) and the permissions of its folder"
+            };
             self.note_finding(Finding {
                 what: "basin: the next segment cannot be prepared, so intake will wait".into(),
                 why: error.to_string(),
-                fix: "free space on the basin's disk; reading goes on, and nothing is lost".into(),
+                fix: format!("{first}; it is tried again every second, reading goes on, and nothing is lost"),
             });
         }
     }

@@ -55,6 +55,11 @@ fn a_segment_is_not_written_to_while_zeros_are() {
     disk.fail(Fails::default());
     core.end_chore(fill, result, Timestamp(60 * SECOND));
     assert!(core.prepared.is_none());
+    let told = core.findings.back().unwrap();
+    assert!(
+        told.what.contains("cannot be prepared") && told.fix.contains("check the basin's disk"),
+        "{told}"
+    );
     for tick in 61..70 {
         let now = Timestamp(tick * SECOND);
         if let Some(group) = core.begin_group(now) {
