@@ -4,7 +4,7 @@
 
 use crate::support::backends::{Noida, OtelTap, Place, S3, http};
 use crate::support::process::{self, Process, eventually, free_port};
-use crate::support::sentinel::{RULE, SECRET, STREAM, Sentinel};
+use crate::support::sentinel::{RULE, SECRET, Sentinel};
 use crate::support::splunk::Splunk;
 use crate::support::web::{Receiver, says};
 use std::collections::BTreeSet;
@@ -265,7 +265,7 @@ fn the_ready_pipeline_to_sentinel_is_in_the_table_once() {
         let mut state = sentinel.state();
         state.client = "11111111-2222-3333-4444-555555555555".into();
         state.tenant = "example.org".into();
-        assert!(state.rules[RULE].contains(STREAM));
+        state.rules.insert(RULE.into(), ["Microsoft-WindowsEvent".to_owned()].into());
     }
     secret(root.path(), "sentinel.secret", SECRET);
     let url = sentinel.receiver.url();

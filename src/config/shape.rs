@@ -30,11 +30,19 @@ pub(super) fn format(
     if let Some((message, help)) = misfit(&format, sink) {
         notes.tell(Diagnostic::error(at(part, &["format"]), message.to_owned(), help));
     }
+    let is_of_others = |stream: &str| stream.starts_with("Microsoft-") && Table::of_stream(stream).is_none();
+    if sink.sentinel.as_ref().is_some_and(|sentinel| is_of_others(&sentinel.stream)) {
+        let message =
+            "what is no column of the table behind this stream is dropped there without a word".to_owned();
+        let help = "no format writes the columns of this table; send to `Microsoft-WindowsEvent`, \
+                    `Microsoft-SecurityEvent`, or a stream of your own, `Custom-` and a name";
+        notes.tell(Diagnostic::warning(at(part, &["sink", "sentinel", "stream"]), message, help));
+    }
     let takes_data_streams =
         sink.elasticsearch.as_ref().is_some_and(|elastic| elastic.index.starts_with("logs-"));
-    if takes_data_streams && format.json.is_some() {
+    if takes_data_streams && format.is_json() && format.ecs.is_none() {
         let message =
-            "a data stream wants `@timestamp` in each event, which `format.json` does not write".to_owned();
+            "a data stream wants `@timestamp` in each event, which only `format.ecs` writes".to_owned();
         let help = "write `format.ecs = {}`, or name an index that is no data stream";
         notes.tell(Diagnostic::warning(at(part, &["format"]), message, help));
     }
@@ -61,9 +69,8 @@ fn meant(sink: &SinkConfig) -> FormatConfig {
 
 /// What is wrong, and what to write instead.
 fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'static str)> {
-    let FormatConfig { json, xml, ecs, splunk, ocsf, sentinel, .. } = format;
-    let is_schema = ecs.is_some() || ocsf.is_some() || sentinel.is_some();
-    let is_json = json.is_some() || splunk.is_some() || is_schema;
+    let FormatConfig { xml, splunk, sentinel, .. } = format;
+    let is_json = format.is_json();
     if sink.evtx.is_some() && xml.as_ref().is_none_or(|xml| xml.framing == FramingConfig::Length) {
         return Some((
             "an event log holds events, not text: `sink.evtx` takes them as XML",
@@ -106,11 +113,11 @@ fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'s
              transformation make columns of it",
         ));
     }
-    let stream = sink.sentinel.as_ref().and_then(|sink| Table::of_stream(&sink.stream));
-    if stream.is_some_and(|table| sentinel.as_ref().is_some_and(|rows| rows.table != table)) {
+    let table = sink.sentinel.as_ref().and_then(|sink| Table::of_stream(&sink.stream));
+    if table.is_some_and(|table| sentinel.as_ref().is_none_or(|rows| rows.table != table)) {
         return Some((
-            "the rows of `format.sentinel` are for another table than the stream of `sink.sentinel`",
-            "write the same in both: `table = \"SecurityEvent\"` goes with `stream = \"Microsoft-SecurityEvent\"`",
+            "what is no column of the table behind the stream of `sink.sentinel` is dropped there without a word",
+            "leave `format` out, which writes these columns, or send to a stream of your own, `Custom-` and a name",
         ));
     }
     let is_map = sink.otlp.as_ref().is_some_and(|otlp| otlp.body == otlp::Body::Map);
@@ -134,14 +141,33 @@ fn misfit(format: &FormatConfig, sink: &SinkConfig) -> Option<(&'static str, &'s
     ))
 }
 
-/// Whether the far end may refuse single events for good.
+/// Whether the far end may refuse single events for good, be it for their size only.
 pub(super) fn refuses(sink: &SinkConfig) -> bool {
-    let is_bounded = sink.socket.as_ref().is_some_and(socket::Config::refuses);
-    sink.evtx.is_some()
-        || sink.elasticsearch.is_some()
-        || sink.http.is_some()
-        || sink.otlp.is_some()
-        || sink.sentinel.is_some()
-        || sink.splunk_hec.is_some()
-        || is_bounded
+    // All are named, so that a new one is put on one side.
+    let SinkConfig {
+        elasticsearch,
+        evtx,
+        file,
+        http,
+        kafka,
+        otlp,
+        relp,
+        s3,
+        sentinel,
+        socket,
+        splunk_hec,
+        stdout,
+        syslog,
+    } = sink;
+    let _take_all = (file, s3, stdout);
+    elasticsearch.is_some()
+        || evtx.is_some()
+        || http.is_some()
+        || kafka.is_some()
+        || otlp.is_some()
+        || relp.is_some()
+        || sentinel.is_some()
+        || socket.as_ref().is_some_and(socket::Config::refuses)
+        || splunk_hec.is_some()
+        || syslog.is_some()
 }

@@ -137,6 +137,21 @@ impl FormatConfig {
             _ => Err(FormatError::Several),
         }
     }
+
+    /// Whether each payload is an object of JSON.
+    pub fn is_json(&self) -> bool {
+        // All are named, so that a new one is put on one side.
+        let Self { json, ecs, splunk, ocsf, sentinel, openwec, nxlog, flat, xml, snare, cef, leef } = self;
+        let _are_text = (xml, snare, cef, leef);
+        json.is_some()
+            || ecs.is_some()
+            || splunk.is_some()
+            || ocsf.is_some()
+            || sentinel.is_some()
+            || openwec.is_some()
+            || nxlog.is_some()
+            || flat.is_some()
+    }
 }
 
 /// What is known of an event beside its own text.

@@ -63,9 +63,10 @@ use token::Unsigned;
 #[serde(deny_unknown_fields, default)]
 pub struct RequestConfig {
     /// Most bytes of a request before it is compressed; an event that is larger goes alone. Nothing given: what
-    /// the receiver takes without harm, `800KiB` for Splunk, `1MiB` for others.
+    /// the receiver takes without harm, `800KiB` for Splunk, `1MB` for Sentinel, `1MiB` for others.
     pub bytes: Option<ByteSize>,
-    /// How bodies are compressed. Nothing given: `gzip` for Splunk and Elasticsearch, `none` for others.
+    /// How bodies are compressed. Nothing given: `none` for `sink.http`, `gzip` for others. Sentinel does not read
+    /// `zstd`.
     pub compression: Option<Compression>,
     /// Most requests under way at a time. There are fewer while the receiver is slow, busy or away.
     pub concurrency_max: u16,

@@ -176,7 +176,7 @@ fn a_probe_tells_of_certificates_and_of_ports_that_are_for_something_else() {
     ];
     for (sink, words) in cases {
         let pipeline = format!(
-            "[basin.memory]\n[source.a.replay]\npath = 'relp.toml'\n[output.siem.sink]\n{sink}\n[output.siem.format.json]\n"
+            "[basin.memory]\n[source.a.replay]\npath = 'relp.toml'\n[output.siem]\ndead_letter.path = '/d'\n[output.siem.sink]\n{sink}\n[output.siem.format.json]\n"
         );
         fs::write(root.join("p.toml"), pipeline).unwrap();
         let probed = output(root, &["check", "--probe", "p.toml"]);

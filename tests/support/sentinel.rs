@@ -37,7 +37,8 @@ pub(crate) struct State {
 }
 
 pub(crate) const RULE: &str = "dcr-00000000000000000000000000000001";
-pub(crate) const STREAM: &str = "Microsoft-WindowsEvent";
+/// Of a table whose columns are what is sent.
+pub(crate) const STREAM: &str = "Custom-Windows";
 pub(crate) const SECRET: &str = "s3cret~/+ &=";
 
 impl Sentinel {

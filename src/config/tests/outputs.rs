@@ -203,7 +203,10 @@ fn lines_over_a_socket_hold_no_line_ends() {
 #[test]
 fn a_message_of_syslog_has_its_own_framing_and_datagrams_are_warned_of() {
     let sent = |format: &str, sink: &str| {
-        checked(&[&format!("{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.{sink}\n")]).told()
+        checked(&[&format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\n{format}sink.{sink}\ndead_letter.path = '/d'\n"
+        )])
+        .told()
     };
     for sink in ["syslog = { address = 'siem:601' }", "relp = { address = ['siem:2514', 'siem2:2514'] }"] {
         for format in ["", "format.json = {}\n", "format.xml = {}\n", "format.xml.framing = 'line'\n"] {
@@ -229,6 +232,48 @@ fn a_message_of_syslog_has_its_own_framing_and_datagrams_are_warned_of() {
 }
 
 #[test]
+fn every_format_of_json_goes_where_json_is_wanted_and_no_other() {
+    const SINKS: [&str; 2] = [
+        "elasticsearch = { url = 'https://x:9200', index = 'windows' }",
+        "http = { url = 'https://x', body = 'array' }",
+    ];
+    let told = |format: &str, sink: &str| {
+        checked(&[&format!(
+            "{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\ndead_letter.path = '/d'\nformat.{format} = {{}}\n\
+             sink.{sink}\n"
+        )])
+        .told()
+    };
+    for sink in SINKS {
+        for format in ["json", "ecs", "ocsf", "sentinel", "openwec", "nxlog", "flat"] {
+            assert_eq!(told(format, sink), "", "{format} {sink}");
+        }
+        for format in ["xml", "snare", "cef", "leef"] {
+            let told = told(format, sink);
+            assert!(told.starts_with("error: p.toml:6:"), "{format} {sink}: {told}");
+        }
+    }
+    for format in ["json", "ocsf", "openwec", "nxlog", "flat"] {
+        let told = told(format, "elasticsearch = { url = 'https://x:9200' }");
+        assert!(told.starts_with("warning: ") && told.contains("`@timestamp`"), "{format}: {told}");
+    }
+}
+
+#[test]
+fn without_a_dead_letter_an_event_that_is_too_large_would_stop_the_output() {
+    for (sink, stops) in [
+        ("kafka = { brokers = ['a:9092'], topic = 'windows' }", true),
+        ("relp.address = 'a:2514'", true),
+        ("syslog.address = 'a:514'", true),
+        ("stdout = {}", false),
+    ] {
+        let text = format!("{MEMORY}[source.a.evtx]\npath = 'x'\n[output.o]\nsink.{sink}\n");
+        let told = checked(&[&text]).told();
+        assert_eq!(told.contains("an event that is not taken there would stop this output"), stops, "{told}");
+    }
+}
+
+#[test]
 fn what_opentelemetry_and_sentinel_take_is_told_at_the_format() {
     let told = |format: &str, sink: &str| {
         checked(&[&format!(
@@ -241,18 +286,27 @@ fn what_opentelemetry_and_sentinel_take_is_told_at_the_format() {
     const TEXT: &str = "otlp = { url = 'https://x:4318' }";
     const MAP: &str = "otlp = { url = 'https://x:4318', body = 'map' }";
     for sink in [SENTINEL, TEXT, MAP] {
-        for format in ["", "format.json = {}\n", "format.ecs = {}\n"] {
-            assert_eq!(told(format, sink), "", "{format}{sink}");
-        }
-    }
-    for sink in [SENTINEL, TEXT, MAP] {
-        for format in ["format.ocsf = {}\n", "format.sentinel = {}\n"] {
-            assert_eq!(told(format, sink), "", "{format}{sink}");
+        for format in ["", "json", "ecs", "ocsf", "sentinel", "openwec", "nxlog", "flat"] {
+            let format = if format.is_empty() { String::new() } else { format!("format.{format} = {{}}\n") };
+            assert_eq!(told(&format, sink), "", "{format}{sink}");
         }
     }
     let security = SENTINEL.replace("Custom-X", "Microsoft-SecurityEvent");
     let another = told("format.sentinel = {}\n", &security);
-    assert!(another.starts_with("error: p.toml:6:") && another.contains("another table"), "{another}");
+    assert!(
+        another.starts_with("error: p.toml:6:") && another.contains("is no column of the table"),
+        "{another}"
+    );
+    // The names that others than Microsoft's tables have would be dropped.
+    for format in ["json", "ecs", "ocsf", "flat"] {
+        let told = told(&format!("format.{format} = {{}}\n"), &security);
+        assert!(told.starts_with("error: p.toml:6:") && told.contains("is no column of the table"), "{told}");
+    }
+    let others = told("", &SENTINEL.replace("Custom-X", "Microsoft-Syslog"));
+    assert!(
+        others.starts_with("warning: p.toml:6:") && others.contains("is no column of the table"),
+        "{others}"
+    );
     for right in ["", "format.sentinel.table = 'SecurityEvent'\n"] {
         assert_eq!(told(right, &security), "");
     }
