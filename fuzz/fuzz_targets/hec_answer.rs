@@ -24,8 +24,15 @@ fuzz_target!(|data: &[u8]| {
             Reading::Numbered(number) => {
                 assert!(status == 200 && value["code"] == 0 && value["ackId"] == number && ack != Ack::Off);
             }
-            Reading::Each(fates, setback) => {
-                assert!(fates.len() == items && setback.is_none());
+            Reading::Each(fates, Some(_)) => {
+                assert!(fates.len() == items && value["code"] == 7);
+                let invalid = value["invalid-event-number"].as_u64().unwrap() as usize;
+                for (item, fate) in fates.iter().enumerate() {
+                    assert_eq!(*fate, if item + 1 < invalid { Fate::Taken } else { Fate::Again });
+                }
+            }
+            Reading::Each(fates, None) => {
+                assert_eq!(fates.len(), items);
                 let invalid = value["invalid-event-number"].as_u64().unwrap() as usize;
                 for (item, fate) in fates.iter().enumerate() {
                     match fate {

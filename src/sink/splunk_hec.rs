@@ -8,7 +8,8 @@
 //! Without indexer acknowledgement `Confirmed` means that the collector has the events in its queue, which is all
 //! that it tells then. With it a batch is confirmed when all of it is indexed; Splunk takes some seconds for that,
 //! so a batch should be larger then (`batch.bytes`).
-//! Promise: what was indexed before an event that is not taken is not sent again.
+//! Promise: what the collector says to have indexed before an event that is not taken is not sent again. It gives no
+//! number to ask for then, so that counts as without acknowledgement.
 //! Must not know: how an event looks in Splunk (`format.splunk`).
 
 mod acks;

@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) polls_until_indexed: u32,
     /// Acknowledgements are never given.
     pub(crate) forgets: bool,
+    /// What the number of an event is higher with a wrong index than with any other fault; nothing: there is none.
+    pub(crate) index_count_from: Option<usize>,
     /// By channel and number: questions left.
     acks: BTreeMap<(String, u64), u32>,
     next: BTreeMap<String, u64>,
@@ -47,6 +49,8 @@ impl Splunk {
             events: Vec::new(),
             polls_until_indexed: 2,
             forgets: false,
+            // As Splunk 10.4.2 counts.
+            index_count_from: Some(1),
             acks: BTreeMap::new(),
             next: BTreeMap::new(),
         }));
@@ -127,7 +131,7 @@ impl State {
                     .collect::<serde_json::Map<_, _>>()
                     .into();
                 if about["index"].as_str().is_some_and(|index| !self.indexes.contains(index)) {
-                    return code(400, 7, "Incorrect index");
+                    return self.wrong_index(0);
                 }
                 self.events.extend(lines.lines().map(|line| json!({ "event": line, "about": about })));
                 self.taken(token.acks, channel)
@@ -155,7 +159,7 @@ impl State {
                 _ => {}
             }
             if event.get("index").and_then(Value::as_str).is_some_and(|index| !self.indexes.contains(index)) {
-                return Err(invalid(7, "Incorrect index", number));
+                return Err(self.wrong_index(number));
             }
             let nested =
                 |fields: &Value| fields.as_object().is_none_or(|of| of.values().any(Value::is_object));
@@ -165,6 +169,13 @@ impl State {
             self.events.push(event.into());
         }
         Ok(())
+    }
+
+    fn wrong_index(&self, number: usize) -> Reply {
+        match self.index_count_from {
+            Some(first) => invalid(7, "Incorrect index", number + first),
+            None => code(400, 7, "Incorrect index"),
+        }
     }
 
     fn taken(&mut self, acks: bool, channel: String) -> Reply {

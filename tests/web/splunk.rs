@@ -202,15 +202,16 @@ fn events_before_one_that_is_not_taken_are_not_sent_again() {
 }
 
 #[test]
-fn fields_that_splunk_does_not_index_are_searched_for_by_halving() {
+fn an_event_whose_fields_splunk_does_not_index_is_refused_and_those_before_it_are_there_once() {
     let splunk = Splunk::start();
     let mut rig = rig(&splunk, GOOD);
     let poison = "{\"event\":\"x\",\"fields\":{\"a\":{\"b\":1}}}\n";
     let batch = batch((0..8).map(|number| if number == 5 { poison.to_owned() } else { event(number) }));
     let Ok(Sent::Partly(refused)) = rig.send(&batch) else { panic!() };
     assert_eq!(refused.iter().map(|refused| refused.item).collect::<Vec<_>>(), [5]);
-    assert!(refused[0].reason.contains("Error in handling indexed fields (code 15"));
-    assert_eq!(indexed(&splunk).len(), 7);
+    assert!(refused[0].reason.contains("Error in handling indexed fields (code 15, event 5"), "{refused:?}");
+    is_there_once(&splunk, 7);
+    assert_eq!((splunk.posts().len(), rig.metrics.repeated.get()), (2, 0));
 }
 
 #[test]
@@ -223,6 +224,49 @@ fn an_index_that_is_not_there_holds_the_events_until_it_is() {
     splunk.state().indexes.insert("windows".into());
     assert_eq!(rig.send(&batch), Ok(Sent::Confirmed));
     is_there_once(&splunk, 4);
+    assert_eq!(rig.metrics.repeated.get(), 0);
+}
+
+/// Every third event of ten goes to an index that is not there.
+fn mixed() -> Arc<Encoded> {
+    let index = |number| if number % 3 == 2 { "windows" } else { "main" };
+    batch((0..10).map(|number| format!("{{\"index\":\"{}\",\"event\":{number}}}\n", index(number))))
+}
+
+#[test]
+fn events_before_one_for_an_index_that_is_not_there_are_there_once_and_the_others_wait() {
+    let splunk = Splunk::start();
+    let mut rig = rig(&splunk, GOOD);
+    let batch = mixed();
+    for _ in 0..3 {
+        assert_eq!(retry(rig.send(&batch)), Some(Duration::from_secs(60)));
+        is_there_once(&splunk, 2);
+    }
+    rig.has_told("Incorrect index (code 7");
+    rig.has_told("let the token write to it");
+    splunk.state().indexes.insert("windows".into());
+    assert_eq!(rig.send(&batch), Ok(Sent::Confirmed));
+    is_there_once(&splunk, 10);
+    assert_eq!(rig.metrics.repeated.get(), 0);
+    is_free(batch);
+}
+
+#[test]
+fn an_index_that_is_not_there_loses_nothing_however_splunk_counts() {
+    for (count_from, twice) in [(Some(0), 1), (None, 2)] {
+        let splunk = Splunk::start();
+        splunk.state().index_count_from = count_from;
+        let mut rig = rig(&splunk, GOOD);
+        let batch = mixed();
+        assert_eq!(retry(rig.send(&batch)), Some(Duration::from_secs(60)));
+        splunk.state().indexes.insert("windows".into());
+        assert_eq!(rig.send(&batch), Ok(Sent::Confirmed));
+        let found = indexed(&splunk);
+        assert_eq!(found.len(), 10, "{count_from:?}");
+        assert_eq!(found.values().filter(|times| **times == 2).count(), twice, "{count_from:?}: {found:?}");
+        // Which of them are there it has told only where it gave a number.
+        assert_eq!(rig.metrics.repeated.get() > 0, count_from.is_none());
+    }
 }
 
 #[test]

@@ -6,9 +6,10 @@
 use super::Ack;
 use crate::finding::Finding;
 use crate::sink::web::answer::{Answer, words_of};
-use crate::sink::web::reading::{Fate, Reading};
+use crate::sink::web::reading::{Fate, Reading, Setback};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The body of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -44,6 +45,9 @@ impl Said {
     }
 }
 
+/// How long an index that is not there, or that the token may not write to, is left alone.
+const INDEX_PAUSE: Duration = Duration::from_secs(60);
+
 /// What an answer to so many events says of them.
 pub fn read(answer: &Answer, items: usize, ack: Ack) -> Reading {
     let Some((said, code)) = Said::parse(&answer.body).and_then(|said| said.code.map(|code| (said, code)))
@@ -52,13 +56,12 @@ pub fn read(answer: &Answer, items: usize, ack: Ack) -> Reading {
         return answer.usual(&answer.words()).unwrap_or_else(unclear);
     };
     let words = said.words();
-    let locked = |fix: &str| {
-        Reading::Locked(Finding {
-            what: format!("{} does not take our events", answer.peer),
-            why: words.clone(),
-            fix: fix.into(),
-        })
+    let finding = |fix: &str| Finding {
+        what: format!("{} does not take our events", answer.peer),
+        why: words.clone(),
+        fix: fix.into(),
     };
+    let locked = |fix: &str| Reading::Locked(finding(fix));
     match code {
         0 if answer.is_success() => match (said.ack, ack) {
             (Some(number), Ack::Auto | Ack::On) => Reading::Numbered(number),
@@ -70,7 +73,7 @@ pub fn read(answer: &Answer, items: usize, ack: Ack) -> Reading {
         // No event was found in it, though there are some.
         5 => Reading::Refused(words),
         // The events before the invalid one are indexed.
-        6 | 12 | 13 => match said.invalid_event.and_then(|event| usize::try_from(event).ok()) {
+        6 | 12 | 13 | 15 => match said.invalid_event.and_then(|event| usize::try_from(event).ok()) {
             Some(invalid) if invalid < items => {
                 let fates = (0..items).map(|item| match item.cmp(&invalid) {
                     std::cmp::Ordering::Less => Fate::Taken,
@@ -81,16 +84,39 @@ pub fn read(answer: &Answer, items: usize, ack: Ack) -> Reading {
             }
             _ => Reading::Refused(words),
         },
-        7 => locked("make the index in Splunk, let the token write to it, or name another index"),
+        7 => {
+            let finding =
+                finding("make the index in Splunk, let the token write to it, or name another index");
+            wrong_index(&said, items, Setback { finding: Some(finding), ..Setback::of(&answer.peer) })
+        }
         10 | 11 => locked("see that nothing in between takes `X-Splunk-Request-Channel` away"),
         14 => locked("switch indexer acknowledgement on for the token, or write `ack = \"off\"`"),
-        15 => Reading::Refused(words),
         16 => locked("the token must come in the header: take it out of `url`"),
         8 | 9 | 17..=26 => Reading::Again(answer.busy(&words)),
         _ => {
             let unclear = || Reading::Again(answer.not_understood(&format!("says {words}")));
             answer.usual(&words).unwrap_or_else(unclear)
         }
+    }
+}
+
+/// An event names an index that is not there, or that the token may not write to: those in front of it are indexed,
+/// it and the others wait until somebody has mended that.
+///
+/// Events are documented to count from 0, and in Splunk 10.4.2 they do but for this code, whose number is one higher:
+/// 1 where it is the first event, as logs of older versions have it too. Others may count as documented. So the first
+/// `number - 1` events are taken: where it counts from 1, those are all in front of the wrong one; where it counts from
+/// 0, one more is, which is sent again and is there twice. None is lost by either. Without a number that can be,
+/// nothing is known to be there, and all that is sent again may be.
+fn wrong_index(said: &Said, items: usize, setback: Setback) -> Reading {
+    let (reason, after) = (said.words(), Some(INDEX_PAUSE));
+    match said.invalid_event.and_then(|event| usize::try_from(event).ok()) {
+        Some(event) if event <= items => {
+            let taken = event.saturating_sub(1);
+            let fates = (0..items).map(|item| if item < taken { Fate::Taken } else { Fate::Again });
+            Reading::Each(fates.collect(), Some(Setback { reason, after, ..setback }))
+        }
+        _ => Reading::Again(Setback { reason, after, may_be_taken: true, ..setback }),
     }
 }
 
@@ -117,7 +143,8 @@ mod tests {
             (400, r#"{"text":"Invalid data format","code":6}"#, "Refused"),
             (400, r#"{"text":"Invalid data format","code":6,"invalid-event-number":1}"#, "Each"),
             (400, r#"{"text":"Invalid data format","code":6,"invalid-event-number":3}"#, "Refused"),
-            (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, "Locked"),
+            (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, "Each"),
+            (400, r#"{"text":"Incorrect index","code":7}"#, "Again"),
             (500, r#"{"text":"Internal server error","code":8}"#, "Again"),
             (503, r#"{"text":"Server is busy","code":9}"#, "Again"),
             (400, r#"{"text":"Data channel is missing","code":10}"#, "Locked"),
@@ -126,6 +153,11 @@ mod tests {
             (400, r#"{"text":"Event field cannot be blank","code":13,"invalid-event-number":2}"#, "Each"),
             (400, r#"{"text":"ACK is disabled","code":14}"#, "Locked"),
             (400, r#"{"text":"Error in handling indexed fields","code":15}"#, "Refused"),
+            (
+                400,
+                r#"{"text":"Error in handling indexed fields","code":15,"invalid-event-number":2}"#,
+                "Each",
+            ),
             (400, r#"{"text":"Query string authorization is not enabled","code":16}"#, "Locked"),
             (503, r#"{"text":"HEC is unhealthy, queues are full","code":18}"#, "Again"),
             (503, r#"{"text":"Server is shutting down","code":23}"#, "Again"),
@@ -148,6 +180,30 @@ mod tests {
         let words = "Event field is required (code 12, event 1 of the request)";
         let fates = vec![Fate::Taken, Fate::Refused(words.into()), Fate::Again];
         assert_eq!(said(400, body, Ack::Auto), Reading::Each(fates, None));
+    }
+
+    /// The third of three, by either count; and numbers that cannot be.
+    #[test]
+    fn an_event_before_a_wrong_index_is_there_by_whichever_count_it_is() {
+        let number = |number| match number {
+            None => said(400, r#"{"text":"Incorrect index","code":7}"#, Ack::Auto),
+            Some(number) => {
+                let body =
+                    format!(r#"{{"text":"Incorrect index","code":7,"invalid-event-number":{number}}}"#);
+                read(&Answer::of("https://splunk:8088", 400, body.into()), 3, Ack::Auto)
+            }
+        };
+        for (event, taken) in [(Some(0), 0), (Some(1), 0), (Some(2), 1), (Some(3), 2)] {
+            let Reading::Each(fates, Some(setback)) = number(event) else { panic!("{event:?}") };
+            let expected: Vec<Fate> =
+                (0..3).map(|item| if item < taken { Fate::Taken } else { Fate::Again }).collect();
+            assert_eq!(fates, expected, "{event:?}");
+            assert_eq!((setback.after, setback.may_be_taken), (Some(INDEX_PAUSE), false));
+        }
+        for event in [None, Some(4), Some(u64::MAX)] {
+            let Reading::Again(setback) = number(event) else { panic!("{event:?}") };
+            assert!(setback.may_be_taken && setback.after == Some(INDEX_PAUSE), "{event:?}");
+        }
     }
 
     #[test]
