@@ -327,6 +327,29 @@ fn with_acknowledgement_a_batch_counts_when_it_is_indexed() {
 }
 
 #[test]
+fn a_collector_that_is_away_does_not_keep_another_from_saying_that_it_acknowledges() {
+    let away = || format!("http://127.0.0.1:{}", crate::support::process::free_port());
+    let rig = |urls: &[String]| {
+        Rig::new(&format!("[splunk_hec]\nurl = {urls:?}\n{GOOD}ack = 'on'\nrequest.timeout = '5s'"))
+    };
+    let (splunk, busy) = (Splunk::start(), Splunk::start());
+    splunk.state().tokens.get_mut("good").unwrap().acks = true;
+    busy.state().replies = vec![says(503, r#"{"text":"Server is busy","code":9}"#)];
+    busy.state().tokens.get_mut("good").unwrap().acks = true;
+    let batch = events(20);
+    assert_eq!(rig(&[away(), splunk.receiver.url()]).send(&batch), Ok(Sent::Confirmed));
+    is_there_once(&splunk, 20);
+    splunk.state().events.clear();
+    assert_eq!(rig(&[busy.receiver.url(), splunk.receiver.url()]).send(&batch), Ok(Sent::Confirmed));
+    assert_eq!(splunk.state().events.len() + busy.state().events.len(), 20);
+    let (first, second) = (away(), away());
+    let mut nobody = rig(&[first.clone(), second.clone()]);
+    assert_eq!(retry(nobody.send(&batch)), None);
+    nobody.has_told(&format!("no connection to {first}"));
+    nobody.has_told(&format!("no connection to {second}"));
+}
+
+#[test]
 fn what_is_never_acknowledged_is_sent_again_and_counted() {
     let splunk = Splunk::start();
     {

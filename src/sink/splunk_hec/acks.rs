@@ -34,26 +34,30 @@ enum Heard {
 }
 
 impl SplunkHec {
-    /// Where acknowledgement is a must: whether the token has it, before anything is sent.
+    /// Where acknowledgement is a must: whether the token has it, before anything is sent. The first address that
+    /// answers says so for all.
     pub(super) async fn ask_for_acks(&mut self) -> Result<(), SendError> {
         if self.is_asked {
             return Ok(());
         }
-        let peer = self.courier.shared().client.peer(0).to_owned();
-        match self.hear(0, &[0]).await {
-            Heard::Indexed(_) | Heard::Forgotten(_) => {
-                self.is_asked = true;
-                Ok(())
-            }
-            Heard::Nothing(finding) => {
-                let reason = format!("{}: {}", finding.what, finding.why);
-                self.courier.report()(finding);
-                Err(SendError::retry(peer, reason))
-            }
-            Heard::SwitchedOff(finding) | Heard::Locked(finding) => {
-                Err(self.courier.lock(peer, finding).into())
+        let mut silent = Vec::new();
+        for endpoint in 0..self.courier.shared().client.endpoints() {
+            match self.hear(endpoint, &[0]).await {
+                Heard::Indexed(_) | Heard::Forgotten(_) => {
+                    self.is_asked = true;
+                    return Ok(());
+                }
+                Heard::Nothing(finding) => silent.push(finding),
+                Heard::SwitchedOff(finding) | Heard::Locked(finding) => {
+                    let peer = self.courier.shared().client.peer(endpoint).to_owned();
+                    return Err(self.courier.lock(peer, finding).into());
+                }
             }
         }
+        let reasons: Vec<String> =
+            silent.iter().map(|finding| format!("{}: {}", finding.what, finding.why)).collect();
+        silent.into_iter().for_each(self.courier.report());
+        Err(SendError::retry(self.courier.shared().client.peer(0), reasons.join("; ")))
     }
 
     /// Waits until all that was numbered is indexed, or is open again.
