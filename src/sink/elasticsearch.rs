@@ -107,7 +107,16 @@ impl Config {
     /// Whether it is there and lets us in.
     pub async fn probe(&self, output: &str) -> Vec<Finding> {
         let Ok(sink) = self.open() else { return Vec::new() };
-        web::probe(sink.courier.shared(), "/", output).await
+        let (path, headers) = ("/".into(), HeaderMap::new());
+        let ask = Ask { method: Method::GET, path, headers, body: Bytes::new() };
+        let doubt = |answer: &web::answer::Answer| {
+            (!answer.is_success()).then(|| Finding {
+                what: format!("{} is not ready for events", answer.peer),
+                why: format!("{}: {}", answer.status, answer.words()),
+                fix: web::SEE.into(),
+            })
+        };
+        web::probe(sink.courier.shared(), ask, output, &doubt).await
     }
 
     /// Bytes of a batch where none are given.

@@ -46,9 +46,7 @@ use crate::finding::Finding;
 use crate::units::{ByteSize, Span};
 use address::Address;
 use answer::Answer;
-use bytes::Bytes;
 use client::{Ask, Client, Timing, Trouble};
-use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use reading::Reading;
 use request::{Protocol, Shared};
@@ -193,19 +191,6 @@ pub(super) fn headers(
     Ok(headers)
 }
 
-/// Asks each address for this path, and tells under the name of the output what is not well.
-pub(super) async fn probe<P: Protocol>(shared: &Shared<P>, path: &str, output: &str) -> Vec<Finding> {
-    let ask = Ask { method: Method::GET, path: path.into(), headers: HeaderMap::new(), body: Bytes::new() };
-    let doubt = |answer: &Answer| {
-        (!answer.is_success()).then(|| Finding {
-            what: format!("{} is not ready for events", answer.peer),
-            why: format!("{}: {}", answer.status, answer.words()),
-            fix: SEE.into(),
-        })
-    };
-    probe_with(shared, ask, output, &doubt).await
-}
-
 /// Sends each address a request without events, and tells under the name of the output what follows.
 pub(super) async fn probe_empty<P: Protocol>(shared: &Shared<P>, output: &str) -> Vec<Finding> {
     let (mut ask, mut body) = (shared.protocol.ask(), Vec::new());
@@ -217,15 +202,16 @@ pub(super) async fn probe_empty<P: Protocol>(shared: &Shared<P>, output: &str) -
         // Who finds fault with the body has let us in.
         _ => None,
     };
-    probe_with(shared, ask, output, &doubt).await
+    probe(shared, ask, output, &doubt).await
 }
 
-const SEE: &str = "see its own log, and whether `url` leads to it";
+pub(super) const SEE: &str = "see its own log, and whether `url` leads to it";
 
 /// What an answer says against sending events.
 type Doubt<'d> = dyn Fn(&Answer) -> Option<Finding> + Send + Sync + 'd;
 
-async fn probe_with<P: Protocol>(
+/// Asks each address this, and tells under the name of the output what is not well.
+pub(super) async fn probe<P: Protocol>(
     shared: &Shared<P>,
     ask: Ask,
     output: &str,

@@ -64,7 +64,7 @@ impl Splunk {
 
     /// Requests with events, acknowledgements and probes left out.
     pub(crate) fn posts(&self) -> Vec<Request> {
-        let is_post = |request: &Request| !request.path.contains("/ack") && request.method == "POST";
+        let is_post = |request: &Request| !request.path.contains("/ack") && !request.body.is_empty();
         self.receiver.requests().into_iter().filter(is_post).collect()
     }
 }
@@ -87,6 +87,10 @@ impl State {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
         };
+        // Whoever asks.
+        if path == "/services/collector/health/1.0" {
+            return code(200, 17, "HEC is healthy");
+        }
         if request.header("authorization").is_empty() {
             return code(401, 2, "Token is required");
         }
@@ -96,9 +100,6 @@ impl State {
         let Some(token) = self.tokens.get(token).cloned() else { return code(403, 4, "Invalid token") };
         if token.is_disabled {
             return code(403, 1, "Token disabled");
-        }
-        if path == "/services/collector/health/1.0" {
-            return code(200, 17, "HEC is healthy");
         }
         if request.body.len() > self.content_max {
             return says(413, "<html>Content-Length too large (maximum is 1000000)</html>");

@@ -377,8 +377,9 @@ fn what_is_never_acknowledged_is_sent_again_and_counted() {
 }
 
 #[test]
-fn the_collector_is_asked_whether_it_is_well() {
+fn the_collector_is_asked_whether_it_lets_us_in() {
     let splunk = Splunk::start();
+    splunk.state().tokens.insert("off".into(), Token { is_disabled: true, ..Token::default() });
     let probe = |token: &str| {
         let text = format!("splunk_hec = {{ url = '{}', token = '{token}' }}", splunk.receiver.url());
         let sink = toml::from_str::<forebay::sink::SinkConfig>(&text).unwrap();
@@ -386,9 +387,18 @@ fn the_collector_is_asked_whether_it_is_well() {
         runtime.block_on(sink.probe("siem"))
     };
     assert_eq!(probe("good"), []);
-    assert!(probe("bad")[0].why.contains("Invalid token"));
+    assert!(probe("bad")[0].why.contains("Invalid token (code 4)"));
+    assert!(probe("bad")[0].fix.contains("correct the token"));
+    assert!(probe("off")[0].why.contains("Token disabled (code 1)"));
     splunk.state().replies = vec![says(503, r#"{"text":"HEC is unhealthy, queues are full","code":18}"#)];
     assert!(probe("good")[0].why.contains("queues are full"));
+    splunk.state().replies = vec![says(503, r#"{"text":"Server is busy","code":9}"#)];
+    assert!(probe("good")[0].why.contains("503: Server is busy (code 9)"));
+    splunk.state().replies = vec![says(400, "<html>sent to an HTTPS port</html>")];
+    assert!(probe("good")[0].what.contains("does not answer as the event collector"));
+    splunk.state().tokens.get_mut("good").unwrap().acks = true;
+    assert_eq!(probe("good"), []);
+    assert!(splunk.receiver.requests().iter().all(|request| request.body.is_empty()));
     let values: Vec<Value> = splunk.state().events.clone();
     assert!(values.is_empty());
 }

@@ -120,6 +120,25 @@ fn wrong_index(said: &Said, items: usize, setback: Setback) -> Reading {
     }
 }
 
+/// What an answer to a request without events says against sending some. Who misses them has let us in.
+pub(super) fn doubt(answer: &Answer) -> Option<Finding> {
+    if Said::parse(&answer.body).and_then(|said| said.code) == Some(5) {
+        return None;
+    }
+    match read(answer, 0, Ack::Off) {
+        Reading::Taken => None,
+        Reading::Locked(finding) => Some(finding),
+        Reading::Again(setback) | Reading::Each(_, Some(setback)) => {
+            setback.finding.map(|finding| Finding { why: setback.reason, ..finding })
+        }
+        _ => Some(Finding {
+            what: format!("{} does not answer as the event collector", answer.peer),
+            why: format!("{}: {}", answer.status, answer.words()),
+            fix: "see its own log, and whether `url` leads to the collector itself".into(),
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +222,27 @@ mod tests {
         for event in [None, Some(4), Some(u64::MAX)] {
             let Reading::Again(setback) = number(event) else { panic!("{event:?}") };
             assert!(setback.may_be_taken && setback.after == Some(INDEX_PAUSE), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn who_misses_the_events_has_let_us_in_and_nobody_else_has() {
+        let answer = |status, body: &str| Answer::of("https://splunk:8088", status, body.to_owned().into());
+        assert_eq!(doubt(&answer(400, r#"{"text":"No data","code":5}"#)), None);
+        for (status, body, words) in [
+            (401, r#"{"text":"Token is required","code":2}"#, "Token is required (code 2)"),
+            (401, r#"{"text":"Invalid authorization","code":3}"#, "Invalid authorization (code 3)"),
+            (403, r#"{"text":"Invalid token","code":4}"#, "Invalid token (code 4)"),
+            (403, r#"{"text":"Token disabled","code":1}"#, "Token disabled (code 1)"),
+            (503, r#"{"text":"Server is busy","code":9}"#, "503: Server is busy (code 9)"),
+            (503, "<html>no server is there</html>", "503: <html>no server is there</html>"),
+            (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, "Incorrect index"),
+            (400, "<html>The plain HTTP request was sent to HTTPS port</html>", "400: <html>The plain HTTP"),
+            (404, "nothing here", "404: nothing here"),
+            (200, "<html>a proxy says hello</html>", "is not of the event collector"),
+        ] {
+            let told = doubt(&answer(status, body)).unwrap_or_else(|| panic!("{status} {body}"));
+            assert!(told.why.contains(words) && told.what.contains("https://splunk:8088 "), "{told}");
         }
     }
 
