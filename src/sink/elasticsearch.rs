@@ -10,6 +10,7 @@ pub mod answer;
 
 use super::name::{Alphabet, NameTemplate};
 use super::path::Router;
+use super::web::answer::Answer;
 use super::web::client::Ask;
 use super::web::courier::Courier;
 use super::web::credentials::{AuthConfig, Credentials};
@@ -27,6 +28,7 @@ use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -109,13 +111,6 @@ impl Config {
         let Ok(sink) = self.open() else { return Vec::new() };
         let (path, headers) = ("/".into(), HeaderMap::new());
         let ask = Ask { method: Method::GET, path, headers, body: Bytes::new() };
-        let doubt = |answer: &web::answer::Answer| {
-            (!answer.is_success()).then(|| Finding {
-                what: format!("{} is not ready for events", answer.peer),
-                why: format!("{}: {}", answer.status, answer.words()),
-                fix: web::SEE.into(),
-            })
-        };
         web::probe(sink.courier.shared(), ask, output, &doubt).await
     }
 
@@ -123,6 +118,36 @@ impl Config {
     pub fn batch_bytes(&self) -> ByteSize {
         ByteSize::mib(4)
     }
+}
+
+/// What an answer to the question who it is says against sending events.
+fn doubt(answer: &Answer) -> Option<Finding> {
+    if answer.is_success() || knows_us(answer) {
+        return None;
+    }
+    let words = answer.words();
+    Some(match answer.usual(&words) {
+        Some(Reading::Locked(finding)) => finding,
+        _ => Finding {
+            what: format!("{} is not ready for events", answer.peer),
+            why: format!("{}: {words}", answer.status),
+            fix: web::SEE.into(),
+        },
+    })
+}
+
+/// Whether it knows who we are and does not tell us who it is: that takes the cluster privilege `monitor`, which a key
+/// that may only write events has not. Who is not known gets 401.
+fn knows_us(answer: &Answer) -> bool {
+    if answer.status != 403 {
+        return false;
+    }
+    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let error = &said["error"];
+    // Elasticsearch and OpenSearch name the action in words of their own: `action [cluster:monitor/main] is
+    // unauthorized for API key …`, `no permissions for [cluster:monitor/main] and User …`.
+    let is_this = |reason: &str| reason.contains("[cluster:monitor/main]");
+    error["type"] == "security_exception" && error["reason"].as_str().is_some_and(is_this)
 }
 
 /// The sink.
@@ -201,7 +226,7 @@ impl Protocol for Bulk {
         64
     }
 
-    fn read(&self, answer: &web::answer::Answer, items: usize) -> Reading {
+    fn read(&self, answer: &Answer, items: usize) -> Reading {
         answer::read(answer, items)
     }
 

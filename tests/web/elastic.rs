@@ -125,6 +125,43 @@ fn a_key_that_is_wrong_waits_for_an_operator() {
 }
 
 #[test]
+fn a_probe_takes_a_key_that_may_only_write_and_no_other_refusal() {
+    let refusal = |reason: &str| {
+        let error = json!({ "type": "security_exception", "reason": reason });
+        json!({ "error": { "root_cause": [error], "type": "security_exception", "reason": reason }, "status": 403 })
+            .to_string()
+    };
+    let probe = |status, body: String| {
+        let receiver = Receiver::start(move |_| says(status, &body));
+        let text = format!("elasticsearch = {{ url = '{}', auth.api_key = 'key' }}", receiver.url());
+        let sink = toml::from_str::<forebay::sink::SinkConfig>(&text).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let told = runtime.block_on(sink.probe("siem"));
+        assert_eq!(receiver.requests()[0].header("authorization"), "ApiKey key");
+        told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let elastic = "action [cluster:monitor/main] is unauthorized for API key id [x] of user [elastic], this action is \
+                   granted by the cluster privileges [monitor,manage,all]";
+    let open = "no permissions for [cluster:monitor/main] and User [name=writer, backend_roles=[]]";
+    assert_eq!(probe(200, r#"{"cluster_name":"c"}"#.into()), "");
+    assert_eq!(probe(403, refusal(elastic)), "");
+    assert_eq!(probe(403, refusal(open)), "");
+    for (status, body, words) in [
+        (401, refusal("unable to authenticate with provided credentials"), "unable to authenticate"),
+        // Of who is not known.
+        (401, refusal(elastic), "does not let us in"),
+        (403, refusal("no permissions for [indices:data/write/bulk] and User [name=writer]"), "write/bulk"),
+        (403, r#"{"error":"[cluster:monitor/main]"}"#.into(), "does not let us in: 403"),
+        (403, "<html>a proxy: cluster:monitor/main</html>".into(), "403: <html>a proxy"),
+        (404, "no such page".into(), "has nothing for us there"),
+        (503, "no master".into(), "is not ready for events: 503: no master"),
+    ] {
+        let told = probe(status, body);
+        assert!(told.contains(words) && told.starts_with("output `siem`: http://127"), "{status}: {told}");
+    }
+}
+
+#[test]
 fn each_event_goes_to_the_index_that_its_values_name() {
     let receiver = Receiver::start(|_| {
         says(200, r#"{"errors":false,"items":[{"create":{"status":201}},{"create":{"status":201}}]}"#)
