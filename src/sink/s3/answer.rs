@@ -178,7 +178,10 @@ fn refused(answer: &Answer, error: Option<&Said>) -> Meant {
         | ("BadDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody" | "ConditionalRequestConflict", _)
         // A bucket that is so new that names do not lead to it yet.
         | ("TemporaryRedirect", _)
-        | ("", 408 | 409 | 425 | 429 | 500..=599) => Meant::Again(answer.busy(&words)),
+        | ("", 409 | 500..=599)
+        | (_, 408 | 425 | 429) => Meant::Again(answer.busy(&words)),
+        // Of whatever status, and of the service for keys as well, whose codes begin with `KMS.`.
+        (code, _) if is_throttling(code) => Meant::Again(answer.busy(&words)),
         ("NoSuchUpload" | "InvalidPart" | "InvalidPartOrder", _) => {
             Meant::Unknown(Setback { reason: said, ..Setback::of(peer) })
         }
@@ -211,7 +214,7 @@ fn refused(answer: &Answer, error: Option<&Said>) -> Meant {
             said,
             "set `size_max = \"8MiB\"`, with which objects go in one piece",
         ),
-        (code, _) if code.starts_with("KMS.") || code.starts_with("Kms") => locked(
+        (code, 400..=499) if code.starts_with("KMS.") || code.starts_with("Kms") => locked(
             format!("{peer} cannot encrypt with the key that it was told"),
             said,
             "correct `encryption.kms_key_id`, or what we may do with that key",
@@ -237,6 +240,12 @@ fn refused(answer: &Answer, error: Option<&Said>) -> Meant {
         ),
         _ => Meant::Again(no_yes(answer)),
     }
+}
+
+/// `SlowDown` in the words of other services and stores: `Throttling`, `ThrottlingException`, `KMS.ThrottlingException`,
+/// `RequestLimitExceeded`, `TooManyRequests` and more of that kind.
+fn is_throttling(code: &str) -> bool {
+    ["Throttl", "RequestLimit", "TooMany"].iter().any(|part| code.contains(part))
 }
 
 fn moved(answer: &Answer, region: Option<&str>, said: &str) -> Meant {

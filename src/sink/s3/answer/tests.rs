@@ -1,6 +1,7 @@
 //! Answers of stores as they write them, and what each is taken for.
 
 use super::*;
+use std::time::Duration;
 
 fn answer(status: u16, body: &str) -> Answer {
     Answer::of("https://s3", status, body.to_owned().into())
@@ -62,6 +63,8 @@ fn every_error_has_its_class_and_its_words() {
         (400, "KMS.NotFoundException", "Locked", "kms_key_id"),
         (400, "InvalidArgument", "Locked", "as they are set up"),
         (501, "NotImplemented", "Again", "501"),
+        (500, "KMS.KMSInternalException", "Again", "500"),
+        (425, "NotYet", "Again", "NotYet"),
     ] {
         let meant = format!("{:?}", error(status, code, ""));
         assert!(meant.starts_with(class) && meant.contains(part), "{status} {code}: {meant}");
@@ -73,6 +76,30 @@ fn every_error_has_its_class_and_its_words() {
         assert!(meant.starts_with(class), "{status}: {meant}");
     }
     assert!(format!("{:?}", read(Asked::Put, &answer(999, ""))).starts_with("Again"));
+}
+
+#[test]
+fn a_store_that_wants_fewer_requests_is_waited_for_as_long_as_it_says() {
+    for (status, code) in [
+        (429, "TooManyRequests"),
+        (429, "QuotaReached"),
+        (429, "AccessDenied"),
+        (400, "TooManyRequestsException"),
+        (400, "Throttling"),
+        (400, "ThrottlingException"),
+        (400, "ThrottledException"),
+        (400, "RequestLimitExceeded"),
+        (403, "RequestThrottled"),
+        (400, "KMS.ThrottlingException"),
+        (503, "RequestThrottledException"),
+    ] {
+        let body = format!("<Error><Code>{code}</Code></Error>");
+        let after = Some(Duration::from_secs(7));
+        let meant = read(Asked::Put, &Answer { retry_after: after, ..answer(status, &body) });
+        let Meant::Again(setback) = meant else { panic!("{status} {code}: {meant:?}") };
+        assert!(setback.is_overload && setback.reason.contains(code), "{status} {code}: {setback:?}");
+        assert_eq!(setback.after, after, "{status} {code}");
+    }
 }
 
 #[test]
