@@ -1,13 +1,15 @@
 //! Figures against each other: sizes that no machine has, and those that can never be reached.
 //!
-//! Must not know: how memory is shared out in the end.
+//! Must not know: how memory is shared out.
 
 use super::checked::Output;
 use super::diagnostic::Diagnostic;
 use super::place::at;
+use super::shares::Shares;
 use super::tree::{Notes, Part, Tree};
 use super::written::{BatchConfig, Limits};
 use crate::basin::BasinConfig;
+use crate::sink::s3;
 use crate::units::{ByteSize, Span};
 
 /// Below this not even one delivery has room on its way in and out.
@@ -42,34 +44,42 @@ pub(super) fn check(
         let help = format!("choose {MEMORY_MIN} to {memory_max}, or raise `limits.memory_max`");
         notes.tell(Diagnostic::error(Some(place), message, help));
     }
-    let share = ByteSize(memory_max.0 / 2 / outputs.len().max(1) as u64);
-    for output in outputs.iter().filter(|output| output.batch.bytes > share) {
+    let shares = Shares::of(memory_max, outputs);
+    for output in outputs.iter().filter(|output| output.batch.bytes > shares.each) {
         let part: Option<&Part<'_>> = tree.named.get("output").and_then(|named| named.get(&output.name));
         let place = part.and_then(|part| at(part, &["batch", "bytes"]));
         // With the default it is told at `memory_max` already, if at all.
         let Some(place) = place else { continue };
         let message = format!("batches of {} can never be filled", output.batch.bytes);
+        let share = at_most(shares.each);
         let help =
             format!("`limits.memory_max` leaves {share} to each output; lower `batch.bytes` or raise it");
         notes.tell(Diagnostic::warning(Some(place), message, help));
     }
     for output in outputs {
-        held(tree, output, basin, share, notes);
+        held(tree, output, basin, &shares, notes);
     }
 }
 
 /// What a sink holds until it is confirmed.
-fn held(tree: &Tree<'_>, output: &Output, basin: &BasinConfig, share: ByteSize, notes: &mut Notes) {
+fn held(tree: &Tree<'_>, output: &Output, basin: &BasinConfig, shares: &Shares, notes: &mut Notes) {
     let Some(s3) = &output.sink.s3 else { return };
     let part: Option<&Part<'_>> = tree.named.get("output").and_then(|named| named.get(&output.name));
     let place = |keys: &[&str]| part.and_then(|part| at(part, keys));
-    let left = ByteSize(share.0.saturating_sub(output.batch.memory().0));
-    if let Some(place) = place(&["sink", "s3", "size_max"]).filter(|_| s3.size_max > left) {
+    let keys: [&[&str]; 2] = [&["sink", "s3", "size_max"], &["sink", "s3"]];
+    let (left, enough) = (shares.left(output), at_least(shares.enough_for(output)));
+    if left < s3::SIZE_LEAST {
+        let message =
+            "`limits.memory_max` leaves nothing for objects, and each batch would be some of its own";
+        let help = format!("raise `limits.memory_max` to {enough}, or lower `batch.bytes`");
+        notes.tell(Diagnostic::error(keys.into_iter().find_map(place), message, help));
+    } else if left < s3.size_max {
         let message = format!("objects of {} can never be filled", s3.size_max);
         let help = format!(
-            "`limits.memory_max` leaves {left} for them; lower `size_max` or raise `limits.memory_max`"
+            "`limits.memory_max` leaves {} for them; lower `size_max` or raise `limits.memory_max` to {enough}",
+            at_most(left)
         );
-        notes.tell(Diagnostic::warning(Some(place), message, help));
+        notes.tell(Diagnostic::warning(keys.into_iter().find_map(place), message, help));
     }
     let room = basin.disk.as_ref().map_or(u64::MAX, |disk| disk.size_max.0);
     if room < s3.size_max.0.saturating_mul(COMPRESSED) {
@@ -78,7 +88,6 @@ fn held(tree: &Tree<'_>, output: &Output, basin: &BasinConfig, share: ByteSize, 
             "nothing comes in then until `age_max` ({}) is over; give the basin more room, or lower `size_max`",
             s3.age_max
         );
-        let keys: [&[&str]; 2] = [&["sink", "s3", "size_max"], &["sink", "s3"]];
         notes.tell(Diagnostic::warning(keys.into_iter().find_map(place), message, help));
     }
     if basin.memory.is_some() && s3.age_max > HELD_AGE_MAX {
@@ -88,6 +97,22 @@ fn held(tree: &Tree<'_>, output: &Output, basin: &BasinConfig, share: ByteSize, 
         let keys: [&[&str]; 2] = [&["sink", "s3", "age_max"], &["sink", "s3"]];
         notes.tell(Diagnostic::warning(keys.into_iter().find_map(place), message, help));
     }
+}
+
+/// A size as it can be written, and no more than that; units are those that sizes are shown in exactly.
+fn at_most(size: ByteSize) -> ByteSize {
+    ByteSize(size.0 / unit(size) * unit(size))
+}
+
+fn at_least(size: ByteSize) -> ByteSize {
+    ByteSize(size.0.div_ceil(unit(size)).saturating_mul(unit(size)))
+}
+
+fn unit(size: ByteSize) -> u64 {
+    [(1 << 30, 1 << 29), (1 << 20, 1 << 20), (1 << 10, 1 << 10)]
+        .into_iter()
+        .find(|(from, _)| size.0 >= *from)
+        .map_or(1, |(_, unit)| unit)
 }
 
 /// What is wrong with a batch's own figures.

@@ -14,6 +14,7 @@
 //! | `place` | where something stands in a part |
 //! | `subscription` | files of subscriptions beside the pipeline, and the query lists they name |
 //! | `paths`, `bounds` | what its parts must not do to each other |
+//! | `shares` | how memory is shared out, as it is checked and built |
 //! | `reference`, `limits` | the same for editors and for people, with the limits of all rooms |
 //!
 //! Promises: nothing is opened but the files named; every mistake has a line and a column; no secret
@@ -32,6 +33,7 @@ mod place;
 mod reference;
 mod secret;
 mod shape;
+mod shares;
 mod subscription;
 mod suggest;
 mod tree;
@@ -44,6 +46,7 @@ pub use files::{FilesError, default_file, read_files};
 pub use filter::one_filter;
 pub use interpolate::{Lookup, Process};
 pub use reference::{reference, schema};
+pub use shares::{Shares, shapes, targets};
 pub use written::{
     BatchConfig, ControlConfig, DeadLetterConfig, HttpConfig, Limits, LogConfig, LogFormat, LogLevel,
     OutputConfig, PipelineConfig, RetryConfig, Undecodable,

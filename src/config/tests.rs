@@ -375,7 +375,7 @@ warning: p.toml:5:15: batches of 100MiB can never be filled
   |
 5 | batch.bytes = '100MiB'
   |               ^^^^^^^^
-  = `limits.memory_max` leaves 64MiB to each output; lower `batch.bytes` or raise it",
+  = `limits.memory_max` leaves 42MiB to each output; lower `batch.bytes` or raise it",
     );
 }
 

@@ -12,15 +12,15 @@ use super::letter::{Letter, Letters};
 use super::retry::Backoff;
 use super::shape::Shaper;
 use super::shelf::{Place, Shelf};
-use crate::basin::{Basin, Budget, Full, Handover, Start};
-use crate::config::{DeadLetter, Output, Pipeline, Undecodable};
+use crate::basin::{Basin, Budget, Handover};
+use crate::config::{DeadLetter, Output, Pipeline, Shares, shapes, targets};
 use crate::finding::Finding;
 use crate::sink::Attachment;
 use crate::source::Source;
 use crate::telemetry::control::Control;
 use crate::telemetry::{Status, metrics};
 use crate::units::{ByteSize, Span};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -49,32 +49,21 @@ pub(super) struct Budgets {
 }
 
 impl Budgets {
-    /// At most half is for the outputs; where that is less than they would like, batches are smaller.
     pub(super) fn new(pipeline: &Pipeline) -> Self {
-        let (memory_max, shapes) = (pipeline.limits.memory_max, shapes(&pipeline.outputs));
-        let shared: Vec<&Vec<usize>> = shapes.iter().filter(|outputs| outputs.len() > 1).collect();
-        let each = memory_max.0 / 2 / (pipeline.outputs.len() + shared.len()).max(1) as u64;
-        let intake = Budget::new(memory_max);
-        let carve = |bytes: u64| {
-            let share = ByteSize(bytes.min(each));
-            intake.carve(share).unwrap_or_else(|| Budget::new(share))
-        };
-        let shares: Vec<Budget> =
-            pipeline.outputs.iter().map(|output| carve(output.batch.memory().0)).collect();
-        let shelves = shared.into_iter().map(|outputs| {
-            let batch = outputs.iter().map(|output| pipeline.outputs[*output].batch.bytes.0).max();
-            carve(batch.unwrap_or(0).saturating_mul(SHELF_BATCHES))
-        });
-        let shelves = shelves.collect();
-        let hold = |(output, share): (&Output, &Budget)| {
-            let hold = output.sink.hold_bytes().0.min(each.saturating_sub(share.max().0));
-            if hold > 0 {
+        let Shares { batches, shelves, holds, .. } =
+            Shares::of(pipeline.limits.memory_max, &pipeline.outputs);
+        let intake = Budget::new(pipeline.limits.memory_max);
+        let carve = |share: ByteSize| intake.carve(share).unwrap_or_else(|| Budget::new(share));
+        let shares = batches.into_iter().map(carve).collect();
+        let shelves = shelves.into_iter().map(carve).collect();
+        let hold = |hold: ByteSize| {
+            if hold.0 > 0 {
                 // Nobody else has it, however much of it is used.
-                intake.carve(ByteSize(hold));
+                intake.carve(hold);
             }
-            hold
+            hold.0
         };
-        let holds = pipeline.outputs.iter().zip(&shares).map(hold).collect();
+        let holds = holds.into_iter().map(hold).collect();
         Self { shelves, holds, intake, shares }
     }
 
@@ -137,45 +126,6 @@ pub(super) async fn build(
         lanes.push(lane(output, inbox, takes_letters, &senders, (&basin, memory, sharing, &gate, status))?);
     }
     Ok(Parts { basin, budgets, sources: pipeline.sources, lanes, gate, http, control })
-}
-
-/// Outputs that get what nobody can read as the dead letter of another one, which sees all of it:
-/// writing their own copy too would put it there twice.
-fn targets(outputs: &[Output]) -> BTreeSet<String> {
-    let is_raw = |name: &str| {
-        outputs.iter().any(|output| output.name == name && output.undecodable == Undecodable::Raw)
-    };
-    let sends = |output: &&Output| {
-        output.undecodable == Undecodable::DeadLetter
-            && (output.start, output.full) == (Start::Oldest, Full::Wait)
-    };
-    let target = |output: &Output| match &output.dead_letter {
-        DeadLetter::Output(name) if is_raw(name) => Some(name.clone()),
-        _ => None,
-    };
-    outputs.iter().filter(sends).filter_map(target).collect()
-}
-
-/// What a shelf holds, in batches: an output may be sending one and filling the next while another begins.
-const SHELF_BATCHES: u64 = 2;
-
-/// Outputs by what they make of events, each by its place in the list.
-fn shapes(outputs: &[Output]) -> Vec<Vec<usize>> {
-    let targets = targets(outputs);
-    let same = |a: &Output, b: &Output| {
-        a.wants == b.wants
-            && a.format == b.format
-            && a.undecodable == b.undecodable
-            && targets.contains(&a.name) == targets.contains(&b.name)
-    };
-    let mut shapes: Vec<Vec<usize>> = Vec::new();
-    for (number, output) in outputs.iter().enumerate() {
-        match shapes.iter_mut().find(|shape| same(&outputs[shape[0]], output)) {
-            Some(shape) => shape.push(number),
-            None => shapes.push(vec![number]),
-        }
-    }
-    shapes
 }
 
 /// How an output shares its shape with others.

@@ -33,7 +33,7 @@ mod plan;
 mod sign;
 mod upload;
 
-pub use config::Config;
+pub use config::{Config, SIZE_LEAST};
 pub use keys::AuthConfig;
 
 use super::path::Router;

@@ -1,6 +1,7 @@
 //! What does not fit an output: its format, its dead letter, what another one writes.
 
 use super::*;
+use crate::units::ByteSize;
 
 #[test]
 fn a_dead_letter_output_must_be_there_and_another() {
@@ -134,7 +135,7 @@ warning: p.toml:5:12: objects of 1GiB can never be filled
   |
 5 | size_max = '1GiB'
   |            ^^^^^^
-  = `limits.memory_max` leaves 56MiB for them; lower `size_max` or raise `limits.memory_max`",
+  = `limits.memory_max` leaves 34MiB for them; lower `size_max` or raise `limits.memory_max` to 6.5GiB",
     );
     let text = "[basin.memory]\n[source.a.evtx]\npath = 'x'\n[output.x.sink.s3]\nbucket = 'logs'\n";
     let waits = checked(&[text]).told();
@@ -150,6 +151,71 @@ warning: p.toml:5:12: objects of 1GiB can never be filled
         "{small}"
     );
     assert_eq!(checked(&[&format!("{text}size_max = '16MiB'\n{REST}")]).told(), "");
+}
+
+/// A pipeline of so many outputs to buckets, and more that write the same to files.
+fn archives(memory_max: &str, archives: usize, files: usize) -> String {
+    let mut text = format!(
+        "[limits]\nmemory_max = '{memory_max}'\n[basin.disk]\npath = '/b'\n[source.a.replay]\npath = '-'\n"
+    );
+    for number in 0..archives {
+        text.push_str(&format!("[output.s{number}]\nformat.xml = {{}}\nsink.s3.bucket = 'logs'\n"));
+    }
+    for number in 0..files {
+        text.push_str(&format!("[output.f{number}]\nformat.xml = {{}}\nsink.file.path = '/{number}'\n"));
+    }
+    text
+}
+
+#[test]
+fn memory_that_makes_small_objects_of_default_ones_is_warned_of() {
+    // A quarter each: two outputs, and the shelf that they share.
+    let told = checked(&[&archives("192MiB", 1, 1)]).told();
+    assert_eq!(
+        told.trim_end(),
+        "warning: p.toml:9:6: objects of 32MiB can never be filled
+  |
+9 | sink.s3.bucket = 'logs'
+  |      ^^
+  = `limits.memory_max` leaves 24MiB for them; lower `size_max` or raise `limits.memory_max` to 240MiB"
+    );
+}
+
+#[test]
+fn memory_that_makes_an_object_of_each_batch_is_refused() {
+    let text = archives("16MiB", 1, 0);
+    assert!(checked(&[&text]).pipeline.is_none());
+    let told = checked(&[&text]).told();
+    assert!(told.starts_with("error: p.toml:9:6: `limits.memory_max` leaves nothing for objects"), "{told}");
+    assert!(told.contains("raise `limits.memory_max` to 80MiB, or lower `batch.bytes`"), "{told}");
+    let smaller = format!("{text}batch.bytes = '256KiB'\n");
+    assert!(checked(&[&smaller]).told().starts_with("warning: "), "{}", checked(&[&smaller]).told());
+}
+
+#[test]
+fn what_is_told_of_memory_for_objects_is_what_sinks_get_and_the_figure_told_works() {
+    for (number, files) in [(1, 0), (1, 1), (2, 0), (2, 3), (7, 1)] {
+        for memory_max in (4..=320).step_by(4) {
+            let text = archives(&format!("{memory_max}MiB"), number, files);
+            let found = checked(&[&text]);
+            let told = found.told();
+            let Some(pipeline) = found.pipeline else {
+                assert_eq!(told.matches("leaves nothing for objects").count(), number, "{told}");
+                continue;
+            };
+            let shares = Shares::of(pipeline.limits.memory_max, &pipeline.outputs);
+            let holds: Vec<ByteSize> = shares.holds.into_iter().filter(|hold| hold.0 > 0).collect();
+            let is_whole = |hold: &&ByteSize| **hold == ByteSize::mib(32);
+            assert_eq!(holds.len(), number, "{text}");
+            assert!(holds.iter().all(|hold| *hold >= crate::sink::s3::SIZE_LEAST), "{text}");
+            let small = holds.len() - holds.iter().filter(is_whole).count();
+            assert_eq!(told.matches("objects of 32MiB can never be filled").count(), small, "{told}");
+        }
+        let least = checked(&[&archives("4MiB", number, files)]).told();
+        let (_, figure) = least.split_once("raise `limits.memory_max` to ").unwrap();
+        let figure = figure.split([',', '\n']).next().unwrap();
+        assert_eq!(checked(&[&archives(figure, number, files)]).told(), "", "{figure}");
+    }
 }
 
 #[test]

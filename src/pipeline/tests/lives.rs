@@ -38,12 +38,14 @@ async fn lanes_drain_while_intake_has_taken_all_the_memory_it_may() {
 
 #[test]
 fn what_a_sink_may_hold_is_set_apart_and_never_more_than_there_is() {
-    for (memory, memory_max, hold) in
-        [("256MiB", 256 << 20, 32 << 20), ("64MiB", 64 << 20, 24 << 20), ("4MiB", 4 << 20, 0)]
-    {
+    for (memory, size, memory_max, hold) in [
+        ("256MiB", "32MiB", 256 << 20, 32 << 20),
+        ("80MiB", "32MiB", 80 << 20, 32 << 20),
+        ("64MiB", "24MiB", 64 << 20, 24 << 20),
+    ] {
         let budgets = Budgets::new(&checked(&format!(
             "[limits]\nmemory_max = '{memory}'\n[basin.disk]\npath = '/b'\n[source.a.replay]\npath = '-'\n\
-             [output.x.sink.s3]\nbucket = 'logs'\n"
+             [output.x.sink.s3]\nbucket = 'logs'\nsize_max = '{size}'\n"
         )));
         assert_eq!((budgets.max(), budgets.used()), (memory_max, hold), "{memory}");
         assert_eq!(budgets.holds, [hold], "{memory}");

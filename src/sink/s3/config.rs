@@ -142,8 +142,8 @@ impl Default for RequestConfig {
 
 /// A list of a thousand uploads.
 const ANSWER_BYTES_MAX: usize = 2 << 20;
-/// Smallest `size_max`.
-const SIZE_LEAST: ByteSize = ByteSize::kib(64);
+/// Smallest `size_max`; with less memory most batches would be objects of their own.
+pub const SIZE_LEAST: ByteSize = ByteSize::kib(64);
 /// Largest `size_max`.
 const SIZE_MAX: ByteSize = ByteSize::mib(4096);
 
