@@ -117,11 +117,13 @@ impl Config {
     }
 
     fn around(&self) -> Around {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        // Of the kernel itself: a service may see nothing of /proc but processes.
+        let machine = rustix::system::uname();
+        let host = machine.nodename().to_string_lossy();
         let own = [
             ("service.name", "forebay"),
             ("service.version", env!("CARGO_PKG_VERSION")),
-            ("service.instance.id", host.trim()),
+            ("service.instance.id", &*host),
         ];
         let others = self.resource.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let own = own.into_iter().filter(|(name, _)| !self.resource.contains_key(*name));

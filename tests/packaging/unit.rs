@@ -159,3 +159,41 @@ fn nothing_that_the_unit_forbids_is_what_the_program_does() {
     assert!(used.contains("fdatasync") && used.contains("socket"), "{used:?}");
     println!("{} system calls are used, all of them allowed", used.len());
 }
+
+/// With `ProcSubset=pid` there is nothing else in /proc.
+#[test]
+fn nothing_is_read_of_proc_but_processes() {
+    const TEST: &str = "nothing_is_read_of_proc_but_processes";
+    assert_eq!(Unit::read(&path()).one("ProcSubset"), "pid");
+    if Command::new("strace").arg("-V").output().is_err() {
+        return println!("SKIP {TEST}: strace is not installed");
+    }
+    let (folder, pipelines) = (tempfile::tempdir().unwrap(), path().with_file_name("../pipelines"));
+    let mut seen = 0;
+    for pipeline in fs::read_dir(pipelines).unwrap().map(|entry| entry.unwrap().path()) {
+        if pipeline.extension().is_none_or(|end| end != "toml") {
+            continue;
+        }
+        let mut traced = Command::new("strace");
+        traced.args([
+            "-f",
+            "-qq",
+            "-e",
+            "trace=%file",
+            "-o",
+            "trace",
+            env!("CARGO_BIN_EXE_forebay"),
+            "check",
+        ]);
+        said(traced.arg(&pipeline).current_dir(folder.path()));
+        let trace = fs::read_to_string(folder.path().join("trace")).unwrap();
+        for line in trace.lines() {
+            let Some((_, rest)) = line.split_once("\"/proc/") else { continue };
+            let of = rest.split(['/', '"']).next().unwrap();
+            let is_process = ["self", "thread-self"].contains(&of) || of.parse::<u32>().is_ok();
+            assert!(is_process, "{}: {line}", pipeline.display());
+            seen += 1;
+        }
+    }
+    println!("{seen} files of processes were looked at");
+}

@@ -188,6 +188,14 @@ fn a_request_holds_resource_scope_and_the_records_that_are_asked_for() {
 }
 
 #[test]
+fn who_collects_is_named_after_this_machine() {
+    let resource = open("").ok().unwrap().courier.shared().protocol.around.resource.clone();
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let expected = format!("service.instance.id:{:?}", machine.trim());
+    assert!(pairs(bytes(&resource, 1)[0], 1).contains(&expected), "{expected}");
+}
+
+#[test]
 fn settings_that_cannot_be_are_named() {
     assert!(open("").is_ok());
     assert!(open("path = '/otlp/v1/logs'\nbody = 'map'").is_ok());
