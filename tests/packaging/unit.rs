@@ -5,6 +5,7 @@ use forebay::cli::Exit;
 use forebay::units::Span;
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -91,13 +92,44 @@ fn the_unit_stops_reloads_and_restarts_as_the_program_does() {
     assert!(drain + 5 <= stop, "{drain} s to drain, killed after {stop} s");
     let pipeline = start.last().unwrap();
     let check = format!("/usr/bin/forebay check {pipeline}");
-    assert_eq!(unit.one("ExecStartPre"), check);
+    // `run` checks too, and only its own exit status can prevent a restart.
+    assert!(unit.all("ExecStartPre").is_empty());
     assert_eq!(unit.all("ExecReload"), [&check, "/bin/kill -HUP $MAINPID"]);
     assert_eq!(unit.one("Type"), "notify");
     assert!(unit.one("WatchdogSec").parse::<u64>().unwrap() > 10);
     let never = format!("{} {}", Exit::Usage.code(), Exit::Config.code());
     assert_eq!((unit.one("Restart"), unit.one("RestartPreventExitStatus")), ("on-failure", &*never));
     assert_eq!((unit.one("User"), unit.one("StateDirectory")), ("forebay", "forebay"));
+}
+
+/// How `forebay run` ends with a pipeline, in a folder with a file `plain`.
+fn ends(pipeline: &str) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plain"), "").unwrap();
+    fs::write(folder.path().join("p.toml"), pipeline).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    let output = run.args(["run", "p.toml"]).current_dir(folder.path()).output().unwrap();
+    (output.status.code().unwrap().to_string(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn what_may_pass_is_tried_until_it_goes_and_a_wrong_file_only_once() {
+    let unit = Unit::read(&path());
+    let never: Vec<&str> = unit.one("RestartPreventExitStatus").split(' ').collect();
+    assert_eq!((unit.one("StartLimitIntervalSec"), unit.all("StartLimitBurst").len()), ("0", 0));
+    assert!(unit.one("RestartSec").parse::<u64>().unwrap() >= 5, "it does not keep a processor busy");
+
+    let rest = "[source.a.replay]\npath = '-'\n[output.o]\nsink.file.path = './out.jsonl'\n";
+    for wrong in ["[basin.dsik]\n", "[basin.disk\n", "[basin.disk]\npath = '${env:FOREBAY_NOPE}'\n"] {
+        let (status, told) = ends(&format!("{wrong}{rest}"));
+        assert!(never.contains(&&*status), "{status}: {told}");
+    }
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("[basin.memory]\n[http]\nlisten = '{}'\n", taken.local_addr().unwrap());
+    for passing in [&*port, "[basin.disk]\npath = './plain/basin'\n"] {
+        let (status, told) = ends(&format!("{passing}{rest}"));
+        assert!(status != "0" && !never.contains(&&*status), "{status}: {told}");
+    }
 }
 
 /// Names of a set of system calls, those of the sets in it too.
