@@ -117,7 +117,8 @@ fn metadata_and_what_could_not_be_read_are_what_the_published_schema_says() {
     };
     let kinds = [NoteKind::Undecodable, NoteKind::Surrogates, NoteKind::Recovered];
     let notes = kinds.map(|kind| Note { event: 0, kind, detail: "why".into() });
-    let meta = Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes };
+    let meta =
+        Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes, ..Meta::default() };
     let schema = Schema::published();
     schema.check(&written(b"<Event><System/></Event>", &meta)).unwrap();
     let mut out = Vec::new();

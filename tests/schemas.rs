@@ -140,8 +140,12 @@ fn open(config: &str) -> Format {
 
 /// What the format makes of an event; a line, whatever is in it.
 fn written(format: &mut Format, text: &[u8]) -> String {
+    written_at(format, text, None)
+}
+
+fn written_at(format: &mut Format, text: &[u8], now: Option<Timestamp>) -> String {
     let (origin, mut out) = (origin(), Vec::new());
-    let meta = Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &[] };
+    let meta = Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &[], now };
     format.event(&XmlEvent::parse(text).unwrap(), &meta, &mut out).unwrap();
     assert!(!out.contains(&b'\n') && !out.contains(&b'\r'));
     String::from_utf8(out).unwrap()

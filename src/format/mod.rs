@@ -44,7 +44,7 @@ pub mod xml;
 #[cfg(test)]
 mod tests;
 
-use crate::event::{Event, EventError, EventId, Note, Origin};
+use crate::event::{Event, EventError, EventId, Note, Origin, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use thiserror::Error;
@@ -162,6 +162,8 @@ pub struct Meta<'m> {
     pub id: Option<EventId>,
     /// Those of this event.
     pub notes: &'m [Note],
+    /// When it is written, where that is soon sent.
+    pub now: Option<Timestamp>,
 }
 
 /// A shape, with the scratch it reuses from event to event.

@@ -74,7 +74,7 @@ impl Shaper {
             Some(event) if !is_undecodable(notes) => id_of(event, delivery, text),
             _ => id_of_raw(delivery, text),
         });
-        let meta = Meta { origin: Some(&delivery.origin), id, notes };
+        let meta = Meta { origin: Some(&delivery.origin), id, notes, ..Meta::default() };
         page.begin(event.as_ref(), time_of(event.as_ref(), delivery));
         self.format.raw(text, error, &meta, page.bytes());
         page.end(index as u32, id);
@@ -127,7 +127,7 @@ impl Shaper {
             }
         }
         let id = self.ids.then(|| id_of(&event, delivery, text));
-        let meta = Meta { origin: Some(&delivery.origin), id, notes };
+        let meta = Meta { origin: Some(&delivery.origin), id, notes, now: Some(now) };
         page.begin(Some(&event), time_of(Some(&event), delivery));
         if let Err(error) = self.format.event(&event, &meta, page.bytes()) {
             page.undo();
@@ -154,7 +154,7 @@ impl Shaper {
         }
         let text = delivery.event(index as usize);
         let id = self.ids.then(|| id_of_raw(delivery, text));
-        let meta = Meta { origin: Some(&delivery.origin), id, notes };
+        let meta = Meta { origin: Some(&delivery.origin), id, notes, ..Meta::default() };
         page.begin(None, delivery.origin.received);
         self.format.raw(text, error, &meta, page.bytes());
         page.end(index, id);

@@ -177,7 +177,7 @@ fn the_original_the_file_and_the_namespace_are_kept_when_asked_for() {
     let text = "<Event><System><TimeCreated SystemTime='2019-03-29T21:10:40.123456789Z'/></System></Event>";
     let origin = Origin { file: Some("C:\\a.evtx".into()), ..origin() };
     let notes = [Note { event: 0, kind: NoteKind::Recovered, detail: "cut".into() }];
-    let meta = Meta { origin: Some(&origin), id: Some(EventId([1; 16])), notes: &notes };
+    let meta = Meta { origin: Some(&origin), id: Some(EventId([1; 16])), notes: &notes, ..Meta::default() };
     let config = Config { original: true, namespace: "prod".into() };
     let json: Json = serde_json::from_str(&encode_with(&config, &meta, text.as_bytes())).unwrap();
     assert_eq!(json["event"]["original"], text);

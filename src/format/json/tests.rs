@@ -71,7 +71,8 @@ fn metadata_names_where_the_event_came_from() {
         received: Timestamp::parse(b"2023-05-29T08:47:50.693054112Z").unwrap(),
     };
     let notes = [Note { event: 0, kind: NoteKind::Recovered, detail: "cut".into() }];
-    let meta = Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes };
+    let meta =
+        Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes, ..Meta::default() };
     let mut json = Json::default();
     let expected = r#"{"System":{},"Forebay":{"Received":"2023-05-29T08:47:50.693054112Z","Source":"dc","Host":"dc1$@EXAMPLE.ORG","Address":"192.0.2.10","Subscription":"logons","File":"C:\\a","Id":"abababababababababababababababab","Notes":[{"Kind":"Recovered","Detail":"cut"}]}}"#;
     for _ in 0..2 {

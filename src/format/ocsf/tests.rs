@@ -153,7 +153,8 @@ fn what_is_known_of_an_event_is_kept() {
         received: Timestamp::parse(b"2026-03-29T21:10:41.002Z").unwrap(),
     };
     let notes = [Note { event: 0, kind: NoteKind::Foreign, detail: "it says dc2".into() }];
-    let meta = Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes };
+    let meta =
+        Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes, ..Meta::default() };
     let text = "<Event><System><Security UserID='S-1-5-18'/></System></Event>";
     let object = encode_with("raw_data = true", &meta, text);
     assert_eq!(object["metadata"]["uid"], "ab".repeat(16));

@@ -10,7 +10,7 @@
 //! | SubjectAccount, TargetAccount | from their domain and name |
 //! | LogonTypeName, Process | LogonType with its name; the file of ProcessName or NewProcessName |
 //! | a column of its name | each `Data` that the table knows (`columns.rs`), once |
-//! | EventData | XML of every other part of the event but System and RenderingInfo; all of it where a name comes twice, the whole event where System holds what these columns cannot |
+//! | EventData | XML of every other part of the event but System and RenderingInfo; all of it where a name comes twice, the whole event where System holds what these columns cannot, or a time that the service would not keep |
 //!
 //! Has no place: the provider's GUID and EventSourceName, Qualifiers, RelatedActivityID, what Execution has beside
 //! process and thread, RenderingInfo beyond the first line of its message, where the event came from.

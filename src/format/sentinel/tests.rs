@@ -5,9 +5,13 @@ use crate::event::XmlEvent;
 use serde_json::{Value as Json, json};
 
 fn encode(config: &str, system: &str, body: &str) -> Json {
+    encode_with(config, &Meta::default(), system, body)
+}
+
+fn encode_with(config: &str, meta: &Meta<'_>, system: &str, body: &str) -> Json {
     let text = format!("<Event><System>{system}</System>{body}</Event>");
     let (mut sentinel, mut out) = (Sentinel::new(&toml::from_str(config).unwrap()), b"before".to_vec());
-    sentinel.event(&XmlEvent::parse(text.as_bytes()).unwrap(), &Meta::default(), &mut out).unwrap();
+    sentinel.event(&XmlEvent::parse(text.as_bytes()).unwrap(), meta, &mut out).unwrap();
     serde_json::from_slice(out.strip_prefix(b"before").unwrap()).unwrap()
 }
 
@@ -105,6 +109,37 @@ fn a_system_that_no_columns_can_hold_is_kept_whole() {
         let found = encode(config, system, "");
         assert_eq!(found["EventData"], format!("<Event><System>{system}</System></Event>"));
     }
+}
+
+#[test]
+fn a_time_that_the_service_may_replace_stands_in_the_rest_too() {
+    const TIME: &str = "<TimeCreated SystemTime='2026-03-29T21:10:40.3805426Z'/>";
+    let row = |config: &str, now: &str, time: &str, body: &str| {
+        let now = Some(Timestamp::parse(now.as_bytes()).unwrap());
+        encode_with(config, &Meta { now, ..Meta::default() }, time, body)
+    };
+    let body = "<EventData><Data Name='IpPort'>1</Data></EventData>";
+    for (now, is_old) in [
+        ("2026-03-29T21:10:41Z", false),
+        ("2026-03-30T21:10:40Z", false),
+        ("2026-03-30T21:10:41Z", true),
+        ("2036-01-01T00:00:00Z", true),
+        ("2026-03-29T09:10:41Z", false),
+        ("2026-03-29T09:10:40Z", true),
+    ] {
+        let found = row("", now, TIME, body);
+        assert_eq!(found["EventData"]["#Event"]["System"]["TimeCreated"], "2026-03-29T21:10:40.3805426Z");
+        let found = row("table = 'SecurityEvent'", now, TIME, body);
+        assert_eq!(
+            (&found["TimeGenerated"], &found["IpPort"]),
+            (&json!("2026-03-29T21:10:40.3805426Z"), &json!("1"))
+        );
+        let whole = json!(format!("<Event><System>{TIME}</System>{body}</Event>"));
+        assert_eq!(found.get("EventData"), is_old.then_some(&whole), "{now}");
+    }
+    // Nothing of the event's is lost where it has no time.
+    let found = row("table = 'SecurityEvent'", "2036-01-01T00:00:00Z", "", body);
+    assert_eq!(found.get("EventData"), None);
 }
 
 #[test]

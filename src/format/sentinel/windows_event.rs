@@ -10,8 +10,8 @@
 //! | EventData | members of EventData as in native JSON, and `#Event` |
 //! | RawEventData | the text of what could not be read |
 //!
-//! `#Event` is the native JSON of what no column holds; EventData has no member of that name, as names that begin
-//! with `#` stand in its list `Data`.
+//! `#Event` is the native JSON of what no column holds, and of TimeCreated, since the service may put the time of arrival
+//! in the column; EventData has no member of that name, as names that begin with `#` stand in its list `Data`.
 
 use super::limit::{self, Members};
 use super::{Scratch, is_int, level_name, time};
@@ -40,9 +40,7 @@ pub(super) fn write<'a, E: Event<'a>>(
 
     let mut rest = Rest::new(header);
     out.push(b'{');
-    if time(header.time_created, meta, text, out) {
-        rest.attribute(Seen::TIME_CREATED, b"SystemTime");
-    }
+    time(header.time_created, meta, text, out);
     limit::value("Provider", rest.attribute(Seen::PROVIDER, b"Name"), text, out);
     limit::value("Channel", rest.text(Seen::CHANNEL), text, out);
     limit::value("Computer", rest.text(Seen::COMPUTER), text, out);

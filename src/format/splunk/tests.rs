@@ -129,7 +129,8 @@ fn fields_are_flat_texts_under_names_of_their_own() {
         note(NoteKind::Recovered, ""),
         note(NoteKind::Surrogates, "\""),
     ];
-    let meta = Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes };
+    let meta =
+        Meta { origin: Some(&origin), id: Some(EventId([0xab; 16])), notes: &notes, ..Meta::default() };
     let all = "fields = ['id', 'source', 'host', 'address', 'subscription', 'file']";
     assert_eq!(
         encode(all, &meta, "")["fields"],

@@ -122,3 +122,19 @@ fn what_cannot_be_read_leaves_nothing_of_itself_in_what_is_shared() {
     let dead: Vec<u32> = shaped.tally.dead.iter().map(|(event, _)| *event).collect();
     assert_eq!((dead, shaped.tally.filtered), (vec![2, 4, 5, 6], 1));
 }
+
+/// Some receivers put another time in the place of one that is long ago.
+#[test]
+fn a_format_is_told_when_it_writes() {
+    let mut encoder = encoder(Undecodable::DeadLetter, false, None);
+    encoder.shaper.format =
+        toml::from_str::<FormatConfig>("sentinel.table = 'SecurityEvent'").unwrap().open().unwrap();
+    for (now, whole) in
+        [("2026-01-01T00:00:00Z", 2), ("2026-01-03T12:00:00Z", 2), ("2026-02-01T00:00:00Z", 3)]
+    {
+        let now = Timestamp::parse(now.as_bytes()).unwrap();
+        let shaped = super::Shaped::new(&mut encoder.shaper, &delivery(1), now);
+        let is_whole = |bytes: &[u8]| memchr::memmem::find(bytes, b"<TimeCreated ").is_some();
+        assert_eq!(shaped.payloads().filter(|(_, bytes)| is_whole(bytes)).count(), whole, "{now:?}");
+    }
+}
