@@ -1,10 +1,8 @@
 //! Reads the input on a thread of its own and hands out batches, each with the position behind it.
-//!
-//! position = version u8 ‖ offset u64 ‖ bytes of the head u32 ‖ CRC32C of the head u32, little-endian.
-//! The head tells whether the file is still the one that was read.
 
 use super::encoding::{Encoding, Transcoder};
 use super::json;
+use super::position::{Position, head};
 use super::split::{EVENT_BYTES_MAX, Kind, Splitter, Step};
 use crate::event::{Bookmark, NoteKind, xml};
 use crate::finding::Finding;
@@ -15,7 +13,6 @@ use bytes::Bytes;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 
 /// What the thread needs.
 pub(super) struct Job {
@@ -27,8 +24,6 @@ pub(super) struct Job {
 }
 
 const READ_BYTES: usize = 64 << 10;
-const HEAD_BYTES: usize = 4096;
-const POSITION_VERSION: u8 = 1;
 
 impl Job {
     /// Reads to the end, or until nobody takes batches any more.
@@ -59,7 +54,7 @@ impl Job {
         if !metadata.is_file() {
             return Ok((Box::new(file), Start::default()));
         }
-        let head = head(&file, HEAD_BYTES)?;
+        let head = head(&file)?;
         let (encoding, mark) = Encoding::detect(&head);
         let kept = self.resume.as_deref().and_then(Position::read);
         let offset = match kept {
@@ -71,7 +66,7 @@ impl Job {
             None => mark as u64,
         };
         file.seek(SeekFrom::Start(offset))?;
-        let position = Position { offset, head_len: head.len() as u32, head_crc: crc32c::crc32c(&head) };
+        let position = Position::new(offset, &head);
         Ok((Box::new(file), Start { encoding: Some(encoding), position: Some(position) }))
     }
 }
@@ -92,54 +87,6 @@ pub(super) fn unreadable(path: &str, error: &io::Error) -> Finding {
 struct Start {
     encoding: Option<Encoding>,
     position: Option<Position>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Position {
-    offset: u64,
-    head_len: u32,
-    head_crc: u32,
-}
-
-impl Position {
-    fn read(value: &[u8]) -> Option<Self> {
-        let (&version, rest) = value.split_first()?;
-        let (offset, rest) = rest.split_first_chunk()?;
-        let (head_len, rest) = rest.split_first_chunk()?;
-        let head_crc = rest.try_into().ok()?;
-        (version == POSITION_VERSION).then(|| Self {
-            offset: u64::from_le_bytes(*offset),
-            head_len: u32::from_le_bytes(*head_len),
-            head_crc: u32::from_le_bytes(head_crc),
-        })
-    }
-
-    fn write(&self) -> Bytes {
-        let mut value = vec![POSITION_VERSION];
-        value.extend_from_slice(&self.offset.to_le_bytes());
-        value.extend_from_slice(&self.head_len.to_le_bytes());
-        value.extend_from_slice(&self.head_crc.to_le_bytes());
-        value.into()
-    }
-
-    fn fits(&self, file: &File, file_len: u64) -> io::Result<bool> {
-        let head = head(file, (self.head_len as usize).min(HEAD_BYTES))?;
-        let same = head.len() == self.head_len as usize && crc32c::crc32c(&head) == self.head_crc;
-        Ok(same && self.offset <= file_len)
-    }
-}
-
-fn head(file: &File, bytes_max: usize) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; bytes_max];
-    let mut filled = 0;
-    while filled < head.len() {
-        match file.read_at(&mut head[filled..], filled as u64)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    head.truncate(filled);
-    Ok(head)
 }
 
 enum Ended {

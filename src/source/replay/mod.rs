@@ -13,6 +13,7 @@
 mod encoding;
 mod input;
 mod json;
+mod position;
 mod split;
 
 use super::feed::{self, Fed};
