@@ -98,6 +98,15 @@ fn lines(output: &str, events: &[Dead]) -> Vec<u8> {
 }
 
 fn append(folder: &Path, bytes_max: u64, lines: &[u8], now: Timestamp) -> io::Result<()> {
+    let day: String = now.to_string().chars().take(10).collect();
+    let path = folder.join(format!("{day}.jsonl"));
+    let is_new = !path.exists();
+    if is_new {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    // A folder may be that of several outputs: each appends behind the other, which none sees without this.
+    let turn = File::open(folder)?;
+    turn.lock()?;
     if bytes_max < u64::MAX {
         let has = bytes(folder)?;
         if has + lines.len() as u64 > bytes_max {
@@ -106,12 +115,6 @@ fn append(folder: &Path, bytes_max: u64, lines: &[u8], now: Timestamp) -> io::Re
                 format!("full, with {has} of {most}; take files away, or raise `dead_letter.size_max`");
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, full));
         }
-    }
-    let day: String = now.to_string().chars().take(10).collect();
-    let path = folder.join(format!("{day}.jsonl"));
-    let is_new = !path.exists();
-    if is_new {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
     let end = file.metadata()?.len();
@@ -138,9 +141,32 @@ fn append(folder: &Path, bytes_max: u64, lines: &[u8], now: Timestamp) -> io::Re
 
 /// Of all files in it; there is one a day.
 fn bytes(folder: &Path) -> io::Result<u64> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.metadata()?.len())).sum(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two outputs may name one folder.
+    #[test]
+    fn who_shares_a_folder_writes_over_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let folder = folder.path();
+                scope.spawn(move || {
+                    for number in 0..50 {
+                        let line = format!("{writer} {number}\n");
+                        append(folder, u64::MAX, line.as_bytes(), Timestamp(0)).unwrap();
+                    }
+                });
+            }
+        });
+        let text = fs::read_to_string(folder.path().join("1970-01-01.jsonl")).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.dedup();
+        assert_eq!((lines.len(), text.lines().count()), (200, 200));
     }
 }
