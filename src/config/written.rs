@@ -144,7 +144,7 @@ impl Default for RetryConfig {
 pub struct DeadLetterConfig {
     /// A folder.
     pub path: Option<PathBuf>,
-    /// Another output, by name. Its own dead letter is not used for them.
+    /// Another output, by name. What is refused there too goes where that one's own go.
     pub output: Option<String>,
     /// Most bytes in the folder. When it is full the output waits until files are taken away: what was
     /// acknowledged is never deleted. Not given: as much as the disk has.

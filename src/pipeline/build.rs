@@ -112,6 +112,8 @@ pub(super) async fn build(
         pipeline.outputs.iter().map(|output| (output.name.clone(), mpsc::channel(1))).collect();
     let senders: BTreeMap<String, mpsc::Sender<Letter>> =
         inboxes.iter().map(|(name, (sender, _))| (name.clone(), sender.clone())).collect();
+    let dead_letters: BTreeMap<String, DeadLetter> =
+        pipeline.outputs.iter().map(|output| (output.name.clone(), output.dead_letter.clone())).collect();
     let gate = Gate::default();
     let targets = targets(&pipeline.outputs);
     let wait = if pipeline.basin.disk.is_some() { DISK_WAIT } else { Span::secs(0) };
@@ -123,7 +125,8 @@ pub(super) async fn build(
         let takes_letters = targets.contains(&output.name);
         let memory = (&budgets.shares[number], budgets.holds[number]);
         let sharing = sharing.remove(&number);
-        lanes.push(lane(output, inbox, takes_letters, &senders, (&basin, memory, sharing, &gate, status))?);
+        let letters = letters(&output.dead_letter, &dead_letters, &senders);
+        lanes.push(lane(output, inbox, takes_letters, letters, (&basin, memory, sharing, &gate, status))?);
     }
     Ok(Parts { basin, budgets, sources: pipeline.sources, lanes, gate, http, control })
 }
@@ -148,11 +151,33 @@ fn sharing(outputs: &[Output], budgets: &Budgets) -> BTreeMap<usize, Sharing> {
     sharing
 }
 
+/// Where dead letters go, and from there. They never go round: `check` refuses that.
+fn letters(
+    place: &DeadLetter,
+    all: &BTreeMap<String, DeadLetter>,
+    senders: &BTreeMap<String, mpsc::Sender<Letter>>,
+) -> Letters {
+    match place {
+        DeadLetter::Folder { path, size_max } => {
+            Letters::Folder { path: path.clone(), bytes_max: size_max.map_or(u64::MAX, |size| size.0) }
+        }
+        DeadLetter::Output(name) => match (senders.get(name), all.get(name)) {
+            (Some(lane), Some(next)) => Letters::Lane {
+                output: name.clone(),
+                lane: lane.clone(),
+                beyond: Box::new(letters(next, all, senders)),
+            },
+            _ => Letters::Nowhere,
+        },
+        DeadLetter::Wait => Letters::Nowhere,
+    }
+}
+
 fn lane(
     output: Output,
     inbox: Option<mpsc::Receiver<Letter>>,
     takes_letters: bool,
-    senders: &BTreeMap<String, mpsc::Sender<Letter>>,
+    letters: Letters,
     (basin, (share, hold), sharing, gate, status): (
         &Basin,
         (&Budget, u64),
@@ -165,13 +190,6 @@ fn lane(
     let reader = basin.reader(&output.name).ok_or_else(|| wrong("the basin has no cursor for it".into()))?;
     let mut sink = output.sink.open().map_err(|error| wrong(error.to_string()))?;
     let format = output.format.open().map_err(|error| wrong(error.to_string()))?;
-    let letters = match &output.dead_letter {
-        DeadLetter::Folder { path, size_max } => {
-            Letters::Folder { path: path.clone(), bytes_max: size_max.map_or(u64::MAX, |size| size.0) }
-        }
-        DeadLetter::Output(name) => senders.get(name).cloned().map_or(Letters::Nowhere, Letters::Lane),
-        DeadLetter::Wait => Letters::Nowhere,
-    };
     let others_want_ids = sharing.as_ref().is_some_and(|sharing| sharing.ids);
     let placer = Placer::new(sink.framing(format.framing()), sink.router(), sink.head());
     let shaper = Shaper {

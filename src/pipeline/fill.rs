@@ -8,13 +8,13 @@
 //! Must not know: sinks, cursors.
 
 use super::batch::{Batch, Encoder};
-use super::letter::{Dead, Letter};
+use super::letter::{Dead, Letter, Taken};
 use crate::basin::{Budget, Delivery, Permit, Reader};
 use crate::config::BatchConfig;
 use crate::event::Timestamp;
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub(super) struct Filler {
@@ -39,7 +39,7 @@ pub(super) struct Filler {
 pub(super) enum Filled {
     Batch(Batch),
     /// With whom to tell when it is durable.
-    Letter(Batch, oneshot::Sender<()>),
+    Letter(Batch, Taken),
     /// It is time for the sink's `tick`.
     Tick,
     /// The basin is closed, or finished and read to its end.

@@ -11,8 +11,16 @@
 //!
 //! Promises: the cursor passes an event only when it is confirmed, filtered out or in the dead
 //! letter; order is kept; one output's trouble is only its own.
+//!
+//! | file | what |
+//! |---|---|
+//! | `send` | a batch against what the sink says of it |
+//! | `held` | what a sink has taken and the far end has not |
+//! | `bury` | dead letters: its own to their place, others' to its far end |
+//!
 //! Must not know: sources, other outputs, what a sink's note says.
 
+mod bury;
 mod held;
 mod send;
 
@@ -28,7 +36,7 @@ use crate::finding::Finding;
 use crate::sink::{SendError, Sink};
 use crate::telemetry::metrics::OutputMetrics;
 use held::Held;
-use send::Answer;
+use send::Parts;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -203,16 +211,20 @@ impl Way {
             let origin = &batch.deliveries[delivery as usize].origin;
             self.unread.tell(&self.output, origin, error, &*self.report);
         }
-        let dead: Vec<Dead> = batch
+        let unsent: Vec<Dead> = batch
             .dead
             .drain(..)
             .map(|(delivery, event, error)| dead(&batch.deliveries, (delivery, event), error))
             .collect();
-        self.bury(&dead).await?;
+        self.bury(unsent).await?;
         let mut sent = None;
         if !batch.is_empty() {
             let encoded = Arc::new(batch.encoded());
-            self.send(&encoded, &batch).await?;
+            let mut parts = Parts::of(&encoded);
+            while let Some(refused) = self.send(&encoded, &mut parts).await? {
+                let of = |(item, words): (usize, _)| dead(&batch.deliveries, batch.origins[item], words);
+                self.bury(refused.into_iter().map(of).collect()).await?;
+            }
             sent = Arc::try_unwrap(encoded).ok();
         }
         if self.held.is_any() {
@@ -245,61 +257,6 @@ impl Way {
             self.rest(pause).await?;
         }
         Ok(())
-    }
-
-    /// Puts events into the dead letter; waits where it cannot take.
-    async fn bury(&mut self, events: &[Dead]) -> Result<(), Halt> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        loop {
-            // The other lane may wait for a pass itself, and needs one to take them.
-            if matches!(self.letters, Letters::Lane(_)) {
-                self.pass = None;
-            }
-            let put = self.letters.put(&self.output, events, now()).await;
-            if self.pass.is_none() {
-                self.enter().await?;
-            }
-            let Err(reason) = put else { break };
-            self.pause(&SendError::retry("dead letter", reason)).await?;
-        }
-        self.backoff.reset();
-        self.metrics.dead_lettered.inc_by(events.len() as u64);
-        Ok(())
-    }
-
-    /// Sends what another output could not deliver. What is refused here too is held: a dead letter
-    /// has no dead letter.
-    async fn take_letter(&mut self, mut batch: Batch, taken: oneshot::Sender<()>) -> Result<Batch, Halt> {
-        // They are of another cursor.
-        self.settle().await?;
-        self.enter().await?;
-        let encoded = Arc::new(batch.encoded());
-        loop {
-            let (peer, reason) = match self.send_part(&encoded).await? {
-                Answer::Taken => break,
-                Answer::Held => {
-                    self.held.add(encoded.items.len(), encoded.bytes.len());
-                    self.settle().await?;
-                    self.enter().await?;
-                    break;
-                }
-                Answer::Refused { peer, reason } => (peer, reason),
-                Answer::Partly(refused) => match refused.into_iter().next() {
-                    Some(refused) => ("the far end".to_owned(), refused.reason),
-                    None => break,
-                },
-            };
-            self.pause(&SendError::Refused { peer, reason }).await?;
-        }
-        // The other lane moves its cursor next, so what was just written may not be taken back.
-        self.make_durable().await?;
-        self.pass = None;
-        batch.recycle(Arc::try_unwrap(encoded).ok());
-        // Nobody listens when the other lane was stopped meanwhile; its cursor stays before these.
-        let _ = taken.send(());
-        Ok(batch)
     }
 
     async fn pause(&mut self, error: &SendError) -> Result<(), Left> {

@@ -3,13 +3,18 @@
 //!
 //! ```text
 //! dead-letter/<output>/<day>.jsonl    {"output":…,"error":…,"received":…,"source":…,"host":…,"text":…}
+//!
+//! refused ─► another output ─► refused there too ─► where that one's own go ─► … ─► a folder
 //! ```
 //!
-//! Never recursive: a dead letter that cannot take makes the lane wait.
+//! What nobody takes comes back to the lane that it is of, and only that one waits: an output that
+//! others send theirs to never does, for what is not its own.
 //! Must not know: sinks, formats.
 
 use crate::event::{EventBatch, Timestamp, text};
 use crate::units::ByteSize;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -24,7 +29,12 @@ pub(super) enum Letters {
         bytes_max: u64,
     },
     /// The lane of another output.
-    Lane(mpsc::Sender<Letter>),
+    Lane {
+        output: String,
+        lane: mpsc::Sender<Letter>,
+        /// Where that one's own go: so does what it refuses too.
+        beyond: Box<Self>,
+    },
     /// Nowhere: the lane waits for somebody to change the pipeline.
     Nowhere,
 }
@@ -32,9 +42,12 @@ pub(super) enum Letters {
 /// Events on their way to another output.
 pub(super) struct Letter {
     pub(super) events: Vec<Dead>,
-    /// Told when the other output has them durably; dropped when it never will.
-    pub(super) taken: oneshot::Sender<()>,
+    pub(super) taken: Taken,
 }
+
+/// Told when the other output has them durably, but for those that it refuses: their places among
+/// them, and the words. Dropped when it never will.
+pub(super) type Taken = oneshot::Sender<Vec<(usize, String)>>;
 
 /// One event and why it is here.
 #[derive(Clone, Debug)]
@@ -44,28 +57,86 @@ pub(super) struct Dead {
     pub(super) error: String,
 }
 
+/// What became of events that were to be put away.
+pub(super) struct Put<'l> {
+    /// With the words of all who refused them, and who has them now.
+    pub(super) taken: Vec<(Dead, &'l Letters)>,
+    /// As they came, and why nobody has them.
+    pub(super) left: Option<(Vec<Dead>, String)>,
+}
+
 impl Letters {
-    /// Puts the events away. Safe to repeat; what was put away twice stands there twice.
+    /// Puts the events away, each with the first that takes it. What is left may be put away again;
+    /// what was put away twice stands there twice.
+    pub(super) async fn put(&self, output: &str, events: Vec<Dead>, now: Timestamp) -> Put<'_> {
+        let (mut taken, mut place) = (Vec::new(), self);
+        // The same, with what was said on the way.
+        let (mut left, mut open) = (events.clone(), events);
+        loop {
+            let refused = match place.take(output, &open, now).await {
+                Ok(refused) => refused,
+                Err(why) if std::ptr::eq(place, self) => {
+                    return Put { taken, left: Some((left, why)) };
+                }
+                Err(why) => {
+                    let words = open.first().map_or("", |dead| &dead.error);
+                    return Put { taken, left: Some((left, format!("{words}; after that: {why}"))) };
+                }
+            };
+            let mut refused: BTreeMap<usize, String> = refused.into_iter().collect();
+            let both = std::mem::take(&mut left).into_iter().zip(std::mem::take(&mut open));
+            for (index, (came, dead)) in both.enumerate() {
+                let Some(words) = refused.remove(&index) else {
+                    taken.push((dead, place));
+                    continue;
+                };
+                left.push(came);
+                open.push(Dead { error: format!("{}; after that: {place}: {words}", dead.error), ..dead });
+            }
+            match place {
+                Self::Lane { beyond, .. } if !open.is_empty() => place = beyond,
+                _ => return Put { taken, left: None },
+            }
+        }
+    }
+
+    /// One place; what it refuses.
     ///
     /// # Errors
-    /// Why not, now.
-    pub(super) async fn put(&self, output: &str, events: &[Dead], now: Timestamp) -> Result<(), String> {
+    /// Why it takes none of them, now.
+    async fn take(
+        &self,
+        output: &str,
+        events: &[Dead],
+        now: Timestamp,
+    ) -> Result<Vec<(usize, String)>, String> {
         match self {
             Self::Folder { path, bytes_max } => {
                 let (folder, bytes_max, lines) = (path.clone(), *bytes_max, lines(output, events));
                 let write = move || append(&folder, bytes_max, &lines, now);
                 let written = tokio::task::spawn_blocking(write).await.map_err(|panic| panic.to_string())?;
-                written.map_err(|error| format!("{}: {error}", path.display()))
+                written.map_err(|error| format!("{}: {error}", path.display()))?;
+                Ok(Vec::new())
             }
-            Self::Lane(lane) => {
+            Self::Lane { lane, .. } => {
                 let (taken, done) = oneshot::channel();
-                let gone = |()| "the output for dead letters has ended".to_owned();
-                lane.send(Letter { events: events.to_vec(), taken }).await.map_err(|_| gone(()))?;
-                done.await.map_err(|_| gone(()))
+                let gone = || format!("{self} has ended");
+                lane.send(Letter { events: events.to_vec(), taken }).await.map_err(|_| gone())?;
+                done.await.map_err(|_| gone())
             }
             Self::Nowhere => {
                 Err("there is no dead letter; set `dead_letter.path`, or use `[basin.disk]`".into())
             }
+        }
+    }
+}
+
+impl fmt::Display for Letters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder { path, .. } => write!(f, "{}", path.display()),
+            Self::Lane { output, .. } => write!(f, "output `{output}`"),
+            Self::Nowhere => f.write_str("nowhere"),
         }
     }
 }

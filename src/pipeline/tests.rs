@@ -2,6 +2,7 @@
 
 mod letters;
 mod lives;
+mod refused;
 mod sending;
 
 use super::batch::{Encoder, Placer};
@@ -59,6 +60,8 @@ struct Peer {
     settled: Mutex<usize>,
     calls: Mutex<usize>,
     takes_poison: bool,
+    /// What it refuses beside poison, for now.
+    refuses: Mutex<Option<&'static str>>,
 }
 
 struct Faulty(Arc<Peer>);
@@ -96,7 +99,12 @@ impl Sink for Faulty {
                 None => {}
             }
             let items: Vec<String> = (0..batch.items.len()).map(|index| data(batch.item(index))).collect();
-            if !self.0.takes_poison && items.iter().any(|item| item.contains("poison")) {
+            let refuses = *self.0.refuses.lock().unwrap();
+            let is_poison = |item: &String| {
+                !self.0.takes_poison && item.contains("poison")
+                    || refuses.is_some_and(|words| item.contains(words))
+            };
+            if items.iter().any(is_poison) {
                 return Err(SendError::Refused { peer: peer(), reason: "field 7 is no number".into() });
             }
             self.0.let_go();
@@ -166,6 +174,11 @@ fn batch(texts: &[&str]) -> EventBatch {
         received: Timestamp(0),
     };
     EventBatch { text: text.into(), events, origin: Arc::new(origin), bookmark: None, notes: Vec::new() }
+}
+
+/// The lane of another output, which has no dead letter itself.
+fn to(output: &str, lane: mpsc::Sender<Letter>) -> Letters {
+    Letters::Lane { output: output.to_owned(), lane, beyond: Box::new(Letters::Nowhere) }
 }
 
 fn unbounded(path: PathBuf) -> Letters {

@@ -1,16 +1,24 @@
-//! A batch against what the sink says of it: again, in halves, or to the dead letter event by event.
+//! A batch against what the sink says of it: again, in halves, or refused event by event.
 //!
-//! Must not know: filters, cursors.
+//! Must not know: filters, cursors, where refused events go.
 
-use super::{Dead, Halt, LaneError, Way, dead};
-use crate::pipeline::batch::Batch;
+use super::{Halt, LaneError, Way};
 use crate::sink::{Encoded, Refusal, SendError, Sent};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::info;
 
+/// What of a batch is still to be sent, the first last.
+pub(super) struct Parts(Vec<(usize, usize)>);
+
+impl Parts {
+    pub(super) fn of(whole: &Encoded) -> Self {
+        Self(vec![(0, whole.items.len())])
+    }
+}
+
 /// What became of a part.
-pub(super) enum Answer {
+enum Answer {
     Taken,
     Held,
     Partly(Vec<Refusal>),
@@ -18,45 +26,47 @@ pub(super) enum Answer {
 }
 
 impl Way {
-    /// Sends the batch, in halves where something in it is refused, down to the event itself.
-    pub(super) async fn send(&mut self, whole: &Arc<Encoded>, batch: &Batch) -> Result<(), Halt> {
-        let mut parts = vec![(0, whole.items.len())];
-        while let Some((from, to)) = parts.pop() {
+    /// Sends on until something is refused, in halves where it is not said what, down to the event itself:
+    /// their places in the batch, and the words. None when nothing is left to be sent.
+    pub(super) async fn send(
+        &mut self,
+        whole: &Arc<Encoded>,
+        parts: &mut Parts,
+    ) -> Result<Option<Vec<(usize, String)>>, Halt> {
+        while let Some((from, to)) = parts.0.pop() {
             let part = if to - from == whole.items.len() {
                 Arc::clone(whole)
             } else {
                 Arc::new(whole.part(from, to))
             };
-            match self.send_part(&part).await? {
-                Answer::Taken => {}
-                Answer::Held => self.held.add(part.items.len(), part.bytes.len()),
+            let refused: Vec<(usize, String)> = match self.send_part(&part).await? {
+                Answer::Taken => continue,
+                Answer::Held => {
+                    self.held.add(part.items.len(), part.bytes.len());
+                    continue;
+                }
                 Answer::Partly(refused) => {
-                    let dead: Vec<Dead> = refused
-                        .into_iter()
-                        .map(|Refusal { item, reason }| {
-                            dead(&batch.deliveries, batch.origins[from + item as usize], reason)
-                        })
-                        .collect();
-                    self.metrics.refused.inc_by(dead.len() as u64);
-                    self.bury(&dead).await?;
+                    let of = |Refusal { item, reason }| (from + item as usize, reason);
+                    refused.into_iter().map(of).collect()
                 }
                 Answer::Refused { peer, reason } if to - from == 1 => {
-                    let error = format!("{peer} refused: {reason}");
-                    self.metrics.refused.inc();
-                    self.bury(&[dead(&batch.deliveries, batch.origins[from], error)]).await?;
+                    vec![(from, format!("{peer} refused: {reason}"))]
                 }
                 Answer::Refused { .. } => {
                     let middle = from + (to - from) / 2;
-                    parts.push((middle, to));
-                    parts.push((from, middle));
+                    parts.0.push((middle, to));
+                    parts.0.push((from, middle));
+                    continue;
                 }
-            }
+            };
+            self.metrics.refused.inc_by(refused.len() as u64);
+            return Ok(Some(refused));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Until it is taken or refused.
-    pub(super) async fn send_part(&mut self, part: &Arc<Encoded>) -> Result<Answer, Halt> {
+    async fn send_part(&mut self, part: &Arc<Encoded>) -> Result<Answer, Halt> {
         loop {
             let begun = Instant::now();
             self.metrics.in_flight_events.set((self.held.events + part.items.len()) as i64);
@@ -95,6 +105,10 @@ impl Way {
     /// What the sink confirmed.
     pub(super) fn taken(&mut self, begun: Instant, events: usize, bytes: usize) {
         self.metrics.send_seconds.observe(begun.elapsed().as_secs_f64());
+        // An answer that refuses all of it is no success.
+        if events == 0 {
+            return;
+        }
         self.metrics.events.inc_by(events as u64);
         self.metrics.bytes.inc_by(bytes as u64);
         if self.backoff.failures() > 0 {

@@ -46,7 +46,7 @@ async fn a_named_output_takes_dead_letters_between_its_own_events() {
     let patient = Arc::new(Peer { takes_poison: true, ..Peer::default() });
     patient.script.lock().unwrap().extend([Answer::Retry, Answer::CheckpointFirst]);
     let (patient_lane, inbox) = lane(&basin, "patient", &patient, Letters::Nowhere);
-    let (picky_lane, _) = lane(&basin, "picky", &picky, Letters::Lane(inbox));
+    let (picky_lane, _) = lane(&basin, "picky", &picky, to("patient", inbox));
     basin.append(batch(&["0", "poison"])).await;
     basin.finish();
     let (one, other) = tokio::join!(picky_lane.run(), patient_lane.run());
@@ -68,7 +68,7 @@ async fn dead_letters_of_another_output_are_not_held_and_not_mixed_with_what_is(
     let keeping = Arc::new(Peer { takes_poison: true, ..Peer::default() });
     keeping.script.lock().unwrap().extend([Answer::Held, Answer::Held]);
     let (keeping_lane, inbox) = lane(&basin, "keeping", &keeping, Letters::Nowhere);
-    let (choosy_lane, _) = lane(&basin, "choosy", &choosy, Letters::Lane(inbox));
+    let (choosy_lane, _) = lane(&basin, "choosy", &choosy, to("keeping", inbox));
     basin.append(batch(&["0", "poison"])).await;
     basin.finish();
     let (one, other) = tokio::join!(choosy_lane.run(), keeping_lane.run());

@@ -52,7 +52,7 @@ fn what_a_sink_may_hold_is_set_apart_and_never_more_than_there_is() {
     }
 }
 
-fn checked(text: &str) -> Pipeline {
+pub(super) fn checked(text: &str) -> Pipeline {
     let file = SourceFile { name: "p.toml".into(), text: text.into() };
     let checked = config::check(vec![file], &Process { absent: Severity::Error });
     assert_eq!(checked.told(), "");

@@ -1,0 +1,135 @@
+//! Dead letters that are refused where they are sent to.
+
+use super::*;
+
+/// A target whose own events are in a basin of their own, which is at its end.
+fn target(
+    folder: &Path,
+    output: &str,
+    peer: &Arc<Peer>,
+    letters: Letters,
+) -> (Basin, Lane, mpsc::Sender<Letter>) {
+    let basin = disk(folder, &[output]);
+    basin.finish();
+    let (lane, inbox) = lane(&basin, output, peer, letters);
+    (basin, lane, inbox)
+}
+
+/// What the lane reports is kept there.
+fn heard(lane: &mut Lane) -> Arc<Status> {
+    let status = Arc::new(Status::default());
+    let hears = Arc::clone(&status);
+    lane.report = Arc::new(move |finding| hears.finding(finding));
+    status
+}
+
+#[tokio::test]
+async fn a_letter_is_taken_once_and_what_the_target_refuses_goes_to_its_folder_with_both_reasons() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let basin = disk(here.path(), &["first"]);
+    let (first, second) = (Peer::with([Answer::Partly(vec![0, 1, 2])]), Peer::with([]));
+    let dead = there.path().join("dead");
+    let (other, second_lane, inbox) = target(there.path(), "second", &second, unbounded(dead.clone()));
+    let letters =
+        Letters::Lane { output: "second".into(), lane: inbox, beyond: Box::new(unbounded(dead.clone())) };
+    let (first_lane, _) = lane(&basin, "first", &first, letters);
+    basin.append(batch(&["alpha", "poison", "gamma", "own"])).await;
+    basin.finish();
+    let (one, another) = tokio::join!(first_lane.run(), second_lane.run());
+    one.and(another).unwrap();
+    let taken = second.taken();
+    assert_eq!(taken.len(), 2, "each of them once: {taken:?}");
+    assert!(taken[0].contains("alpha") && taken[1].contains("gamma"), "{taken:?}");
+    let error =
+        "number 7 is no date; after that: output `second`: peer refused: field 7 is no number".to_owned();
+    assert_eq!(buried(&dead), [(error, "poison".to_owned())]);
+    assert_eq!((first.taken(), lag(&basin, "first")), (vec!["own".to_owned()], 0));
+    assert_eq!(metrics().output("first").dead_lettered.get(), 3);
+    assert_eq!(metrics().output("second").refused.get(), 1);
+    basin.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn of_a_letter_that_was_taken_in_part_only_the_rest_comes_again() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let basin = disk(here.path(), &["parted"]);
+    let (peer, second) = (Peer::with([Answer::Partly(vec![0, 1, 2])]), Peer::with([Answer::Partly(vec![1])]));
+    let (other, target_lane, inbox) = target(there.path(), "partial", &second, Letters::Nowhere);
+    let (parted_lane, _) = lane(&basin, "parted", &peer, to("partial", inbox));
+    basin.append(batch(&["alpha", "beta", "gamma"])).await;
+    basin.finish();
+    let (one, another) = tokio::join!(parted_lane.run(), target_lane.run());
+    one.and(another).unwrap();
+    let taken = second.taken();
+    assert_eq!((second.batches(), second.calls()), (vec![2, 1], 2));
+    for (item, data) in taken.iter().zip(["alpha", "gamma", "beta"]) {
+        assert!(item.contains(data), "{taken:?}");
+    }
+    assert_eq!(metrics().output("parted").dead_lettered.get(), 3);
+    basin.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_goes_on_and_whose_letter_it_is_waits_ever_longer_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let basin = disk(folder.path(), &["stuck", "moving"]);
+    let (stuck, moving) = (Peer::with([Answer::Partly(vec![0])]), Peer::with([]));
+    *moving.refuses.lock().unwrap() = Some("<Undecodable");
+    let (moving_lane, inbox) = lane(&basin, "moving", &moving, Letters::Nowhere);
+    let (mut stuck_lane, _) = lane(&basin, "stuck", &stuck, to("moving", inbox));
+    stuck_lane.backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(10));
+    let status = heard(&mut stuck_lane);
+    basin.append(batch(&["0"])).await;
+    let operator = async {
+        let begun = std::time::Instant::now();
+        until(|| metrics().output("moving").refused.get() >= 4).await;
+        // At least half of 20, 40 and 80 ms; without doubling it could be at most 60.
+        assert!(begun.elapsed() >= Duration::from_millis(70), "{:?}", begun.elapsed());
+        basin.append(batch(&["1"])).await;
+        until(|| lag(&basin, "moving") == 0).await;
+        assert_eq!((moving.taken(), lag(&basin, "stuck")), (numbers(0..2), 2));
+        let findings = status.findings();
+        let [noted] = &findings[..] else { panic!("{findings:?}") };
+        assert!(noted.finding.what.contains("output `stuck` waits"), "{noted:?}");
+        let why = &noted.finding.why;
+        assert!(why.contains("output `moving`") && why.contains("field 7 is no number"), "{why}");
+        assert!(why.contains("there is no dead letter"), "{why}");
+        *moving.refuses.lock().unwrap() = None;
+        basin.finish();
+    };
+    let (one, another, ()) = tokio::join!(stuck_lane.run(), moving_lane.run(), operator);
+    one.and(another).unwrap();
+    let letters: Vec<String> =
+        moving.taken().into_iter().filter(|item| item.starts_with("<Undecodable")).collect();
+    assert_eq!((letters.len(), lag(&basin, "stuck")), (1, 0));
+    basin.close().await;
+}
+
+/// As the parts of a pipeline are put together: the second one's own place is the end of the way.
+#[tokio::test]
+async fn letters_go_on_to_the_place_of_the_output_that_refuses_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    // More than a chunk of a log holds.
+    let event =
+        format!("<Event><System/><EventData><Data>{}</Data></EventData></Event>", "x".repeat(100_000));
+    fs::write(root.join("in.xml"), event).unwrap();
+    let pipeline = lives::checked(&format!(
+        "[basin.disk]\npath = '{root}/basin'\n[source.a.replay]\npath = '{root}/in.xml'\n\
+         [output.a]\ndead_letter.output = 'b'\nsink.evtx.path = '{root}/a.evtx'\n\
+         [output.b]\nsink.evtx.path = '{root}/b.evtx'\n",
+        root = root.display()
+    ));
+    let (_orders, received) = mpsc::channel(1);
+    let options = Options { once: true, drain: Duration::from_secs(10) };
+    let status = Arc::new(Status::default());
+    let ended = crate::pipeline::run(pipeline, options, &|| None, received, status).await;
+    assert_eq!(ended.unwrap(), Ended::Kept);
+    let mut letters = buried(&root.join("basin/dead-letter/b"));
+    letters.sort_by_key(|(error, _)| error.len());
+    let errors: Vec<&String> = letters.iter().map(|(error, _)| error).collect();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors[1].contains("; after that: output `b`: "), "{errors:?}");
+}
