@@ -1,7 +1,7 @@
 //! `replay` through the program: XML and JSON lines from files and standard input, in the
 //! encodings they come in, and what an input may not claim.
 
-use crate::support::once::{events, findings, run_once, text};
+use crate::support::once::{events, findings, pipeline_to, run_once, run_pipeline, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -89,6 +89,32 @@ fn a_file_is_resumed_behind_its_last_event_and_a_pipe_is_not() {
         replayed(folder.path(), "-", event(81).as_bytes());
     }
     assert_eq!(ids(events(folder.path()))[80..], [81, 81]);
+}
+
+/// Refused and kept aside; then sent again and delivered.
+#[test]
+fn what_an_output_refused_is_in_its_dead_letter_and_is_delivered_from_there_once() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // More than a chunk of an event log holds.
+    let large = event(2).replace("second line", &"x".repeat(100_000));
+    fs::write(first.path().join("in.xml"), [event(1), large, event(3)].join("\n")).unwrap();
+    pipeline_to(first.path(), "replay]\npath = 'in.xml'", "sink.evtx.path = './all.evtx'");
+    let ran = run_pipeline(first.path(), b"");
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    let folder = fs::read_dir(first.path().join("basin/dead-letter/lake")).unwrap();
+    let files: Vec<_> = folder.map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 1);
+
+    let source = format!("replay]\npath = '{}'\ndead_letters = true", files[0].display());
+    for _ in 0..2 {
+        let ran = run_once(second.path(), &source, b"");
+        assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+        assert_eq!(findings(&text(&ran.stderr)), [""; 0]);
+        let events = events(second.path());
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0]["System"]["EventRecordID"], 2);
+        assert!(events[0]["EventData"]["A"].as_str().unwrap().ends_with("xxx"));
+    }
 }
 
 /// Who sent an event is known only where somebody signed in.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What nobody takes comes back to the lane that it is of, and only that one waits: an output that
-//! others send theirs to never does, for what is not its own.
+//! others send theirs to never does, for what is not its own. `source.replay` reads the files.
 //! Must not know: sinks, formats.
 
 use crate::event::{EventBatch, Timestamp, text};
@@ -153,10 +153,18 @@ fn lines(output: &str, events: &[Dead]) -> Vec<u8> {
         };
         member("output", output.as_bytes(), &mut out);
         member("error", dead.error.as_bytes(), &mut out);
-        member("received", origin.received.to_string().as_bytes(), &mut out);
+        let mut received = Vec::with_capacity(30);
+        origin.received.write(9, &mut received);
+        member("received", &received, &mut out);
         member("source", origin.source.as_bytes(), &mut out);
         if let Some(host) = &origin.host {
             member("host", host.as_bytes(), &mut out);
+        }
+        if let Some(address) = &origin.address {
+            member("address", address.to_string().as_bytes(), &mut out);
+        }
+        if let Some(subscription) = &origin.subscription {
+            member("subscription", subscription.as_bytes(), &mut out);
         }
         if let Some(file) = &origin.file {
             member("file", file.as_bytes(), &mut out);

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 
 /// Appends in flight: one being synced, one in the next group, and room for the reader's pace.
-const APPENDS_MAX: usize = 4;
+pub(super) const APPENDS_MAX: usize = 4;
 /// Batches read ahead of the appends.
 const READ_AHEAD: usize = 2;
 
@@ -57,9 +57,11 @@ pub(super) enum Fed {
 }
 
 /// Appends what the reader sends until it ends, `stop` is cancelled or a batch is lost. `kept` hears
-/// of each batch that the basin answers for.
+/// of each batch that the basin answers for. More than one append at a time only where all are of one
+/// stream: the basin keeps none of a stream after one that it lost, and of others it does.
 pub(super) async fn feed<A, F>(
     mut inlet: Inlet,
+    appends_max: usize,
     append: A,
     stop: &CancellationToken,
     mut kept: impl FnMut(&Counts),
@@ -71,7 +73,7 @@ where
     let mut flying: VecDeque<(Pin<Box<F>>, Counts, Option<Outcome>)> = VecDeque::new();
     let mut open = true;
     loop {
-        let (waiting, room) = (!flying.is_empty(), open && flying.len() < APPENDS_MAX);
+        let (waiting, room) = (!flying.is_empty(), open && flying.len() < appends_max);
         // In order, so that an earlier append asks for room before a later one does.
         let settled = poll_fn(|context| {
             for (future, _, outcome) in &mut flying {
@@ -140,7 +142,9 @@ mod tests {
             Outcome::Kept
         };
         let mut events = 0;
-        let fed = feed(inlet, append, &CancellationToken::new(), |counts| events += counts.events).await;
+        let fed =
+            feed(inlet, APPENDS_MAX, append, &CancellationToken::new(), |counts| events += counts.events)
+                .await;
         reader.join().unwrap();
         assert_eq!((fed, events), (Fed::Ended, 20));
         assert_eq!(*seen.lock().unwrap(), (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
@@ -151,9 +155,24 @@ mod tests {
     async fn a_lost_batch_ends_it() {
         let (outlet, inlet) = pipe();
         let reader = std::thread::spawn(move || while outlet.send(batch("a")).is_ok() {});
-        let fed = feed(inlet, async |_| Outcome::Lost, &CancellationToken::new(), |_| {}).await;
+        let fed = feed(inlet, APPENDS_MAX, async |_| Outcome::Lost, &CancellationToken::new(), |_| {}).await;
         reader.join().unwrap();
         assert_eq!(fed, Fed::Lost);
+    }
+
+    #[tokio::test]
+    async fn with_one_at_a_time_none_is_begun_after_one_that_is_lost() {
+        let (outlet, inlet) = pipe();
+        let reader = std::thread::spawn(move || while outlet.send(batch("a")).is_ok() {});
+        let begun = AtomicUsize::new(0);
+        let append = async |_| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Outcome::Lost
+        };
+        let fed = feed(inlet, 1, append, &CancellationToken::new(), |_| {}).await;
+        reader.join().unwrap();
+        assert_eq!((fed, begun.into_inner()), (Fed::Lost, 1));
     }
 
     #[tokio::test]
@@ -167,7 +186,7 @@ mod tests {
             Outcome::Kept
         };
         let mut events = 0;
-        let fed = feed(inlet, append, &stop, |counts| events += counts.events).await;
+        let fed = feed(inlet, APPENDS_MAX, append, &stop, |counts| events += counts.events).await;
         reader.join().unwrap();
         assert_eq!(fed, Fed::Stopped);
         assert!((1..=APPENDS_MAX as u64).contains(&events));

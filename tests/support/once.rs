@@ -8,6 +8,11 @@ use std::process::{Command, Output, Stdio};
 /// Runs `--once` over what the source says, with JSON lines in `events.jsonl`.
 pub(crate) fn run_once(folder: &Path, source: &str, input: &[u8]) -> Output {
     pipeline(folder, source);
+    run_pipeline(folder, input)
+}
+
+/// The same of the pipeline that is there.
+pub(crate) fn run_pipeline(folder: &Path, input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_forebay"))
         .args(["run", "--once", "pipeline.toml"])
         .current_dir(folder)

@@ -1,6 +1,7 @@
-//! Dead letters that are refused where they are sent to.
+//! Dead letters that are refused where they are sent to, and the way back.
 
 use super::*;
+use crate::event::EventId;
 
 /// A target whose own events are in a basin of their own, which is at its end.
 fn target(
@@ -132,4 +133,73 @@ async fn letters_go_on_to_the_place_of_the_output_that_refuses_them() {
     let errors: Vec<&String> = letters.iter().map(|(error, _)| error).collect();
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors[1].contains("; after that: output `b`: "), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_dead_letter_comes_back_as_the_event_that_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let basin = disk(root, &["refusing"]);
+    let peer = Peer::with([Answer::Partly(vec![0, 1]), Answer::Partly(vec![0])]);
+    let dead = root.join("dead");
+    let (lane, _) = lane(&basin, "refusing", &peer, unbounded(dead.clone()));
+    let mut events = batch(&["a \"quoted\" \\ \u{1f600}", "b\r\nc", "broken"]);
+    events.text = String::from_utf8_lossy(&events.text).replace("broken</Data>", "broken</Date>").into();
+    let origin = Arc::make_mut(&mut events.origin);
+    origin.host = Some("dc1.example.org".into());
+    origin.address = Some(std::net::Ipv4Addr::LOCALHOST.into());
+    origin.subscription = Some("all".into());
+    origin.received = Timestamp::parse(b"2026-01-02T03:04:05.006123400Z").unwrap();
+    basin.append(events.clone()).await;
+    let mut other = batch(&["d"]);
+    Arc::make_mut(&mut other.origin).host = Some("dc2.example.org".into());
+    let next = async {
+        until(|| lag(&basin, "refusing") == 0).await;
+        basin.append(other.clone()).await;
+        basin.finish();
+    };
+    let (ended, ()) = tokio::join!(lane.run(), next);
+    ended.unwrap();
+    basin.close().await;
+
+    let file = fs::read_dir(&dead).unwrap().next().unwrap().unwrap().path();
+    let replayed = async |name: &str, more: &str| {
+        let pipeline = lives::checked(&format!(
+            "[basin.disk]\npath = '{root}/{name}'\n[source.again.replay]\npath = '{file}'\n{more}\
+             [output.all]\nsink.file.path = '{root}/{name}.json'\n",
+            root = root.display(),
+            file = file.display()
+        ));
+        let (_orders, received) = mpsc::channel(1);
+        let options = Options { once: true, drain: Duration::from_secs(10) };
+        let ended = crate::pipeline::run(pipeline, options, &|| None, received, Arc::default()).await;
+        assert_eq!(ended.unwrap(), Ended::Kept);
+        let text = fs::read_to_string(root.join(format!("{name}.json"))).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    let again = replayed("told", "dead_letters = true\n").await;
+    assert_eq!(again.len(), 4);
+    let first = "dc1.example.org";
+    // What cannot be read is not sent, so it is there first.
+    let were = [
+        (first, events.event(2)),
+        (first, events.event(0)),
+        (first, events.event(1)),
+        ("dc2.example.org", other.event(0)),
+    ];
+    for (event, (host, text)) in again.iter().zip(were) {
+        let id = EventId::new(host.as_bytes(), b"", b"", text).to_string();
+        let about = &event["Forebay"];
+        assert_eq!((about["Host"].as_str(), about["Id"].as_str()), (Some(host), Some(&*id)), "{event}");
+    }
+    let about = &again[1]["Forebay"];
+    assert_eq!(about["Received"], "2026-01-02T03:04:05.006123400Z");
+    assert_eq!((&about["Address"], &about["Subscription"]), (&"127.0.0.1".into(), &"all".into()));
+    assert!(
+        again[0]["Forebay"]["Raw"].as_str().is_some_and(|raw| raw.contains("broken</Date>")),
+        "{again:?}"
+    );
+
+    let untold = replayed("untold", "").await;
+    assert!(untold.len() == 4 && untold.iter().all(|event| event["Forebay"].get("Host").is_none()));
 }

@@ -177,7 +177,8 @@ impl Evtx {
         let thread = std::thread::Builder::new().name("evtx".into());
         // Nobody listens any more when the source was stopped.
         thread.spawn(move || drop(end.send(tail.run()))).map_err(|_| reader())?;
-        let fed = feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.kept(*counts)).await;
+        let append = |batch| basin.append(batch);
+        let fed = feed::feed(inlet, feed::APPENDS_MAX, append, &stop, |counts| report.kept(*counts)).await;
         waker.wake();
         match fed {
             Fed::Ended => {

@@ -4,7 +4,7 @@ use super::encoding::{Encoding, Transcoder};
 use super::json;
 use super::position::{Position, head};
 use super::split::{EVENT_BYTES_MAX, Kind, Splitter, Step};
-use crate::event::{Bookmark, NoteKind, xml};
+use crate::event::{Bookmark, NoteKind, Origin, xml};
 use crate::finding::Finding;
 use crate::source::batch::{self, Filling};
 use crate::source::feed::{Closed, Outlet};
@@ -13,12 +13,15 @@ use bytes::Bytes;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 /// What the thread needs.
 pub(super) struct Job {
     pub(super) name: Box<str>,
     pub(super) path: Box<str>,
     pub(super) key: Box<str>,
+    /// Origins that stand beside events are theirs.
+    pub(super) dead_letters: bool,
     pub(super) resume: Option<Bytes>,
     pub(super) report: Report,
 }
@@ -110,9 +113,12 @@ struct Reading<'j> {
     /// Bytes of text before `text`.
     before: u64,
     filling: Filling,
+    /// Of the dead letters in it.
+    origin: Option<Origin>,
     position: Option<Position>,
     broken: u64,
     doctype_told: bool,
+    letters_told: bool,
 }
 
 impl<'j> Reading<'j> {
@@ -125,9 +131,11 @@ impl<'j> Reading<'j> {
             text: Vec::new(),
             before: 0,
             filling: Filling::default(),
+            origin: None,
             position: start.position,
             broken: 0,
             doctype_told: false,
+            letters_told: false,
         }
     }
 
@@ -172,16 +180,27 @@ impl<'j> Reading<'j> {
     fn pieces(&mut self, end: bool, outlet: &Outlet) -> Result<(), Closed> {
         loop {
             let text = std::mem::take(&mut self.text);
-            while !self.filling.is_full()
-                && let Step::Piece(kind, range) = self.splitter.next(&text, end)
-            {
-                let replaced = self.transcoder.replaced_before(self.before + range.end as u64);
-                self.piece(kind, &text[range], replaced);
+            // What is before the piece, and no longer in the batch.
+            let mut behind = 0;
+            while !self.filling.is_full() {
+                let before = self.splitter.done();
+                let Step::Piece(kind, range) = self.splitter.next(&text, end) else { break };
+                let replaced = self.transcoder.replaced_before(self.before + (range.end - behind) as u64);
+                let carried = self.carried(kind, &text[range]);
+                if self.origin != carried.origin {
+                    self.advance(&text[behind..before]);
+                    behind = before;
+                    if !self.filling.is_empty() {
+                        self.hand_over(outlet)?;
+                    }
+                    self.origin = carried.origin.clone();
+                }
+                self.piece(kind, carried, replaced);
             }
             if self.splitter.skipped_doctype() && !self.doctype_told {
                 self.doctype();
             }
-            self.advance(&text[..self.splitter.done()]);
+            self.advance(&text[behind..self.splitter.done()]);
             self.keep(text);
             if !self.filling.is_full() {
                 return Ok(());
@@ -204,25 +223,37 @@ impl<'j> Reading<'j> {
         self.text = text;
     }
 
-    fn piece(&mut self, kind: Kind, piece: &[u8], replaced: bool) {
-        let (text, wrong) = match kind {
-            Kind::Xml => (Cow::Borrowed(piece), wrong(piece)),
+    /// The text of an event, what is wrong with it, and whose it was when it is a dead letter.
+    fn carried<'t>(&mut self, kind: Kind, piece: &'t [u8]) -> Carried<'t> {
+        let as_it_is = |wrong| Carried { text: Cow::Borrowed(piece), wrong, origin: None };
+        match kind {
+            Kind::Xml => as_it_is(wrong(piece)),
             Kind::Json => match json::event(piece) {
-                Ok(xml) => {
-                    let wrong = wrong(xml.as_bytes());
-                    (Cow::Owned(xml.into_bytes()), wrong)
+                Ok(json::Carried { text, origin }) => {
+                    if origin.is_some() && !self.job.dead_letters {
+                        self.letters();
+                    }
+                    // It comes through this source: one of that name may run, with an order of its own.
+                    let ours = |origin| Origin { source: self.job.name.clone(), ..origin };
+                    let origin = origin.filter(|_| self.job.dead_letters).map(ours);
+                    Carried { wrong: wrong(text.as_bytes()), text: Cow::Owned(text.into_bytes()), origin }
                 }
-                Err(wrong) => (Cow::Borrowed(piece.trim_ascii_end()), Some(wrong)),
+                Err(wrong) => {
+                    Carried { text: Cow::Borrowed(piece.trim_ascii_end()), ..as_it_is(Some(wrong)) }
+                }
             },
-            Kind::Broken { what } => (Cow::Borrowed(piece), Some(what.to_owned())),
+            Kind::Broken { what } => as_it_is(Some(what.to_owned())),
             Kind::TooLong { first } => {
                 if first {
                     self.too_long();
                 }
                 let limit = EVENT_BYTES_MAX >> 20;
-                (Cow::Borrowed(piece), Some(format!("a part of something longer than {limit} MiB")))
+                as_it_is(Some(format!("a part of something longer than {limit} MiB")))
             }
-        };
+        }
+    }
+
+    fn piece(&mut self, kind: Kind, Carried { text, wrong, .. }: Carried<'_>, replaced: bool) {
         let note = match wrong {
             Some(wrong) => {
                 if !matches!(kind, Kind::TooLong { .. }) {
@@ -260,6 +291,19 @@ impl<'j> Reading<'j> {
         });
     }
 
+    fn letters(&mut self) {
+        if std::mem::replace(&mut self.letters_told, true) {
+            return;
+        }
+        self.job.report.find(Finding {
+            what: format!("{}: it holds dead letters, whose hosts are left out", self.job.path),
+            why: "what a file says of who sent an event counts only where it is asked for".into(),
+            fix: "set `dead_letters = true`, if only forebay writes the file; ids of events are other ones without \
+                  their hosts"
+                .into(),
+        });
+    }
+
     fn broken(&mut self, wrong: &str) {
         self.broken += 1;
         // The first is explained, the others are counted: one line for a file full of them.
@@ -282,8 +326,19 @@ impl<'j> Reading<'j> {
         let file = (&*self.job.path != "-").then_some(&*self.job.path);
         let bookmark =
             self.position.map(|position| Bookmark { key: self.job.key.clone(), value: position.write() });
-        outlet.send(self.filling.take(batch::origin(&self.job.name, file), bookmark))
+        let (mut batch, counts) = self.filling.take(batch::origin(&self.job.name, file), bookmark);
+        if let Some(origin) = self.origin.take() {
+            batch.origin = Arc::new(origin);
+        }
+        outlet.send((batch, counts))
     }
+}
+
+/// An event as it stands in the input.
+struct Carried<'t> {
+    text: Cow<'t, [u8]>,
+    wrong: Option<String>,
+    origin: Option<Origin>,
 }
 
 /// Why an event cannot be read.

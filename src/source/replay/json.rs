@@ -1,14 +1,26 @@
 //! The event's XML in a JSON line. Pure.
 
-use serde_json::Value;
+use crate::event::{Origin, Timestamp};
+use serde_json::{Map, Value};
+
+/// What a line carries.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Carried {
+    pub(super) text: String,
+    /// Where it came from first, when the line is a dead letter.
+    pub(super) origin: Option<Origin>,
+}
 
 /// The text that a line carries, and what is wrong when there is none.
-pub(super) fn event(line: &[u8]) -> Result<String, String> {
+pub(super) fn event(line: &[u8]) -> Result<Carried, String> {
     const WHERE: &str = "`xml` or `event.original`";
     let value: Value = serde_json::from_slice(line).map_err(|error| format!("no JSON: {error}"))?;
     let found = match value {
         Value::String(text) => Some(text),
         Value::Object(mut object) => {
+            if let Some(letter) = letter(&mut object) {
+                return Ok(letter);
+            }
             let nested = match object.remove("event") {
                 Some(Value::Object(mut event)) => event.remove("original"),
                 _ => None,
@@ -20,7 +32,29 @@ pub(super) fn event(line: &[u8]) -> Result<String, String> {
         }
         _ => None,
     };
-    found.ok_or_else(|| format!("a JSON line without the event's XML in {WHERE}"))
+    let text = found.ok_or_else(|| format!("a JSON line without the event's XML in {WHERE}"))?;
+    Ok(Carried { text, origin: None })
+}
+
+/// A dead letter of ours, which nothing else looks like. Why it is one is not asked: it is sent anew.
+fn letter(line: &mut Map<String, Value>) -> Option<Carried> {
+    let is_text = |name: &str| line.get(name).is_some_and(Value::is_string);
+    if !["output", "error", "received", "source", "text"].into_iter().all(is_text) {
+        return None;
+    }
+    let mut member = |name: &str| match line.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let origin = Origin {
+        source: member("source")?.into(),
+        host: member("host").map(Into::into),
+        address: member("address").and_then(|address| address.parse().ok()),
+        subscription: member("subscription").map(Into::into),
+        file: member("file").map(Into::into),
+        received: Timestamp::parse(member("received")?.as_bytes())?,
+    };
+    Some(Carried { text: member("text")?, origin: Some(origin) })
 }
 
 #[cfg(test)]
@@ -35,8 +69,20 @@ mod tests {
             r#"{"event.original":"<Event a='1'/>"}"#,
             "\"<Event a='1'/>\"\r",
         ] {
-            assert_eq!(event(line.as_bytes()).as_deref(), Ok("<Event a='1'/>"), "{line}");
+            let carried = Carried { text: "<Event a='1'/>".into(), origin: None };
+            assert_eq!(event(line.as_bytes()), Ok(carried), "{line}");
         }
+    }
+
+    #[test]
+    fn a_dead_letter_is_told_from_others_and_has_its_origin() {
+        let line = r#"{"output":"o","error":"e","received":"2026-01-02T03:04:05.006Z","source":"dc","host":"h","address":"::1","subscription":"s","file":"f","text":"<Event/>"}"#;
+        let Carried { text, origin: Some(origin) } = event(line.as_bytes()).unwrap() else { panic!() };
+        assert_eq!((text.as_str(), &*origin.source, origin.host.as_deref()), ("<Event/>", "dc", Some("h")));
+        assert_eq!(origin.address, Some(std::net::Ipv6Addr::LOCALHOST.into()));
+        assert_eq!((origin.subscription.as_deref(), origin.file.as_deref()), (Some("s"), Some("f")));
+        assert_eq!(origin.received.to_string(), "2026-01-02T03:04:05.006Z");
+        assert!(event(line.replace("error", "note").as_bytes()).is_err());
     }
 
     #[test]

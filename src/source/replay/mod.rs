@@ -4,11 +4,13 @@
 //! |---|---|
 //! | XML | `<Event>…</Event>`, one a line, pretty-printed or end to end, with or without an `<Events>` root |
 //! | JSON lines | `{"xml": "<Event…"}`, `{"event": {"original": "<Event…"}}`, `{"event.original": …}`, `"<Event…"` |
+//! | dead letters | the JSON lines in an output's folder for them |
 //! | encoding | UTF-8, or UTF-16 with a byte order mark |
 //!
-//! Both may stand in one input. What cannot be parsed travels raw with a note and is counted.
+//! All may stand in one input. What cannot be parsed travels raw with a note and is counted.
 //! A file is resumed behind its last kept event; standard input is not. Whatever the input says of
-//! itself, its events have no authenticated host. Must not know: outputs, formats.
+//! itself, its events have no authenticated host, unless an operator says that it holds dead letters.
+//! Must not know: outputs, formats.
 
 mod encoding;
 mod input;
@@ -33,6 +35,10 @@ use tokio_util::sync::CancellationToken;
 pub struct Config {
     /// The file; `-` is standard input.
     pub path: String,
+    /// It holds dead letters: an event keeps the host and the time of receipt that stand beside it, so it has the
+    /// id that it had. Who can write the file can claim any host by that.
+    #[serde(default)]
+    pub dead_letters: bool,
 }
 
 impl Config {
@@ -46,7 +52,12 @@ impl Config {
                 fix: "name a file, or `-` for standard input",
             });
         }
-        Ok(Replay { name: name.into(), path: self.path.as_str().into(), report: Report::new(name) })
+        Ok(Replay {
+            name: name.into(),
+            path: self.path.as_str().into(),
+            dead_letters: self.dead_letters,
+            report: Report::new(name),
+        })
     }
 }
 
@@ -61,7 +72,7 @@ pub fn events(input: &[u8]) -> Vec<Vec<u8>> {
     while let Step::Piece(kind, range) = splitter.next(&text, true) {
         let piece = &text[range];
         let unpacked = if matches!(kind, Kind::Json) { json::event(piece).ok() } else { None };
-        events.push(unpacked.map_or_else(|| piece.trim_ascii_end().to_vec(), String::into_bytes));
+        events.push(unpacked.map_or_else(|| piece.trim_ascii_end().to_vec(), |line| line.text.into_bytes()));
     }
     events
 }
@@ -71,6 +82,7 @@ pub fn events(input: &[u8]) -> Vec<Vec<u8>> {
 pub struct Replay {
     name: Box<str>,
     path: Box<str>,
+    dead_letters: bool,
     report: Report,
 }
 
@@ -110,6 +122,7 @@ impl Replay {
         let job = input::Job {
             name: self.name.clone(),
             path: self.path.clone(),
+            dead_letters: self.dead_letters,
             resume: basin.bookmark(&key),
             key: key.into(),
             report: self.report.clone(),
@@ -120,7 +133,10 @@ impl Replay {
         // Nobody listens any more when the source was stopped.
         thread.spawn(move || drop(end.send(job.run(outlet)))).map_err(|_| reader())?;
         let report = &self.report;
-        match feed::feed(inlet, |batch| basin.append(batch), &stop, |counts| report.kept(*counts)).await {
+        // Dead letters are of many hosts, and so of many streams.
+        let at_once = if self.dead_letters { 1 } else { feed::APPENDS_MAX };
+        let append = |batch| basin.append(batch);
+        match feed::feed(inlet, at_once, append, &stop, |counts| report.kept(*counts)).await {
             Fed::Ended => {
                 let read = ended.await.map_err(|_| reader())?;
                 read.map_err(|unreadable| unreadable.of(&self.name))?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 async fn run(harness: &Harness, path: &Path) -> Result<Summary, SourceError> {
-    let config = Config { path: path.to_str().unwrap().into() };
+    let config = Config { path: path.to_str().unwrap().into(), dead_letters: false };
     config.open("old").unwrap().run(harness.basin.clone(), CancellationToken::new()).await
 }
 
@@ -101,5 +101,5 @@ async fn what_cannot_be_opened_is_said_in_one_line() {
         let error = run(&harness, path).await.unwrap_err().to_string();
         assert!(error.contains("cannot read") && !error.contains('\n'), "{error}");
     }
-    assert!(Config { path: " ".into() }.open("old").is_err());
+    assert!(Config { path: " ".into(), dead_letters: false }.open("old").is_err());
 }
