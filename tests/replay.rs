@@ -91,7 +91,7 @@ fn a_file_is_resumed_behind_its_last_event_and_a_pipe_is_not() {
     assert_eq!(ids(events(folder.path()))[80..], [81, 81]);
 }
 
-/// Refused and kept aside; then sent again and delivered.
+/// Refused, kept aside, told; then sent again and delivered.
 #[test]
 fn what_an_output_refused_is_in_its_dead_letter_and_is_delivered_from_there_once() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -101,6 +101,8 @@ fn what_an_output_refused_is_in_its_dead_letter_and_is_delivered_from_there_once
     pipeline_to(first.path(), "replay]\npath = 'in.xml'", "sink.evtx.path = './all.evtx'");
     let ran = run_pipeline(first.path(), b"");
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    assert_eq!(findings(&text(&ran.stderr)), ["output `lake`: events were refused"]);
+    assert!(text(&ran.stderr).contains("basin/dead-letter/lake"), "{}", text(&ran.stderr));
     let folder = fs::read_dir(first.path().join("basin/dead-letter/lake")).unwrap();
     let files: Vec<_> = folder.map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1);

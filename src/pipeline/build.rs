@@ -201,13 +201,14 @@ fn lane(
     };
     let encoder = Encoder { shaper, placer, place: sharing.map(|sharing| sharing.place) };
     let status = Arc::clone(status);
-    let report: Arc<dyn Fn(Finding) + Send + Sync> = Arc::new(move |finding| status.finding(finding));
+    let of_sink = Arc::clone(&status);
+    let of_sink: Arc<dyn Fn(Finding) + Send + Sync> = Arc::new(move |finding| of_sink.finding(finding));
     let metrics = metrics().output(&output.name);
     sink.hold(hold);
     sink.attach(Attachment {
         output: output.name.as_str().into(),
         metrics: metrics.clone(),
-        report: Arc::clone(&report),
+        report: of_sink,
     });
     let inbox = inbox.ok_or_else(|| wrong("there are two outputs of this name".into()))?;
     Ok(Lane {
@@ -218,7 +219,7 @@ fn lane(
         letters,
         metrics,
         gate: gate.clone(),
-        report,
+        report: Arc::new(move |finding, times| status.findings_of(finding, times)),
         output: output.name,
     })
 }

@@ -17,11 +17,13 @@
 //! | `send` | a batch against what the sink says of it |
 //! | `held` | what a sink has taken and the far end has not |
 //! | `bury` | dead letters: its own to their place, others' to its far end |
+//! | `reasons` | why, told once for each kind |
 //!
 //! Must not know: sources, other outputs, what a sink's note says.
 
 mod bury;
 mod held;
+mod reasons;
 mod send;
 
 use super::batch::Batch;
@@ -35,7 +37,9 @@ use crate::event::{EventBatch, Timestamp};
 use crate::finding::Finding;
 use crate::sink::{SendError, Sink};
 use crate::telemetry::metrics::OutputMetrics;
+use bury::{REFUSED, UNSENT};
 use held::Held;
+use reasons::Reasons;
 use send::Parts;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -57,8 +61,8 @@ pub(super) struct Lane {
     pub(super) metrics: OutputMetrics,
     /// Closed when the pipeline changes over.
     pub(super) gate: Gate,
-    /// What happened that an operator should know.
-    pub(super) report: Arc<dyn Fn(Finding) + Send + Sync>,
+    /// What happened that an operator should know, and how often.
+    pub(super) report: Arc<dyn Fn(Finding, u64) + Send + Sync>,
 }
 
 /// Why a lane ended before the basin did.
@@ -109,6 +113,7 @@ impl Lane {
             gate,
             report,
             unread: Unread::default(),
+            reasons: Reasons::default(),
             held: Held::default(),
             pass: None,
             through: Position::default(),
@@ -136,8 +141,9 @@ struct Way {
     letters: Letters,
     metrics: OutputMetrics,
     gate: Gate,
-    report: Arc<dyn Fn(Finding) + Send + Sync>,
+    report: Arc<dyn Fn(Finding, u64) + Send + Sync>,
     unread: Unread,
+    reasons: Reasons,
     held: Held,
     /// From before a batch is sent until the cursor has moved.
     pass: Option<Pass>,
@@ -192,7 +198,7 @@ impl Way {
         loop {
             match self.sink.resume(&note) {
                 Ok(findings) => {
-                    findings.into_iter().for_each(|finding| (self.report)(finding));
+                    findings.into_iter().for_each(|finding| (self.report)(finding, 1));
                     self.backoff.reset();
                     return Ok(());
                 }
@@ -209,21 +215,22 @@ impl Way {
         self.metrics.undecodable.inc_by(batch.undecodable);
         if let Some((delivery, error)) = batch.unread.take() {
             let origin = &batch.deliveries[delivery as usize].origin;
-            self.unread.tell(&self.output, origin, error, &*self.report);
+            let report = |finding| (self.report)(finding, 1);
+            self.unread.tell(&self.output, origin, error, &report);
         }
         let unsent: Vec<Dead> = batch
             .dead
             .drain(..)
             .map(|(delivery, event, error)| dead(&batch.deliveries, (delivery, event), error))
             .collect();
-        self.bury(unsent).await?;
+        self.bury(UNSENT, unsent).await?;
         let mut sent = None;
         if !batch.is_empty() {
             let encoded = Arc::new(batch.encoded());
             let mut parts = Parts::of(&encoded);
             while let Some(refused) = self.send(&encoded, &mut parts).await? {
                 let of = |(item, words): (usize, _)| dead(&batch.deliveries, batch.origins[item], words);
-                self.bury(refused.into_iter().map(of).collect()).await?;
+                self.bury(REFUSED, refused.into_iter().map(of).collect()).await?;
             }
             sent = Arc::try_unwrap(encoded).ok();
         }

@@ -235,7 +235,7 @@ fn shared_lane(
         letters,
         metrics: metrics().output(output),
         gate: Gate::default(),
-        report: Arc::new(|_: Finding| {}),
+        report: Arc::new(|_: Finding, _| {}),
         output: output.to_owned(),
     };
     (lane, sender)

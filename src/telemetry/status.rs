@@ -69,26 +69,35 @@ impl Status {
 
     /// Notes a finding: counted, kept for whoever asks, and logged when it is new.
     pub fn finding(&self, finding: Finding) {
+        self.findings_of(finding, 1);
+    }
+
+    /// As `finding`, for what came so many times at once.
+    pub fn findings_of(&self, finding: Finding, times: u64) {
         if !self.lock().iter().any(|noted| noted.finding == finding) {
             tracing::warn!(what = %finding.what, why = %finding.why, fix = %finding.fix, "finding");
         }
-        self.keep(finding);
+        self.note(finding, times);
     }
 
     /// As `finding`, for one that is in the log already.
     pub fn keep(&self, finding: Finding) {
+        self.note(finding, 1);
+    }
+
+    fn note(&self, finding: Finding, times: u64) {
         metrics().findings.inc();
         let mut kept = self.lock();
         let last = SystemTime::now();
         if let Some(known) = kept.iter_mut().find(|noted| noted.finding == finding) {
-            known.times += 1;
+            known.times += times;
             known.last = last;
             return;
         }
         if kept.len() == FINDINGS_MAX {
             kept.pop_front();
         }
-        kept.push_back(Noted { finding, times: 1, last });
+        kept.push_back(Noted { finding, times, last });
     }
 
     /// The findings, oldest first.
@@ -125,10 +134,10 @@ mod tests {
         let status = Status::default();
         status.finding(finding("a"));
         status.finding(finding("b"));
-        status.finding(finding("a"));
+        status.findings_of(finding("a"), 1000);
         let times: Vec<_> =
             status.findings().into_iter().map(|noted| (noted.finding.what, noted.times)).collect();
-        assert_eq!(times, [("a".into(), 2), ("b".into(), 1)]);
+        assert_eq!(times, [("a".into(), 1001), ("b".into(), 1)]);
     }
 
     #[test]

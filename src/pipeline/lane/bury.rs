@@ -4,6 +4,7 @@
 //! they are waits for these, and tries again. So nothing of it stops the one that takes them.
 //! Must not know: files, formats.
 
+use super::reasons::plain;
 use super::{Dead, Halt, Parts, Way, now};
 use crate::finding::Finding;
 use crate::pipeline::batch::Batch;
@@ -11,15 +12,24 @@ use crate::pipeline::letter::{Letters, Put, Taken};
 use crate::sink::SendError;
 use std::sync::Arc;
 
+/// What the far end, or the sink by what it knows of it, does not take.
+pub(super) const REFUSED: &str = "events were refused";
+/// What comes from the basin for the dead letter.
+pub(super) const UNSENT: &str = "events went to the dead letter unsent";
+
 impl Way {
     /// Puts events into the dead letter; waits where it cannot take.
-    pub(super) async fn bury(&mut self, mut events: Vec<Dead>) -> Result<(), Halt> {
+    pub(super) async fn bury(&mut self, what: &str, mut events: Vec<Dead>) -> Result<(), Halt> {
         while !events.is_empty() {
             // The other lane may wait for a pass itself, and needs one to take them.
             if matches!(self.letters, Letters::Lane { .. }) {
                 self.pass = None;
             }
             let Put { taken, left } = self.letters.put(&self.output, events, now()).await;
+            for (dead, place) in &taken {
+                self.reasons.note(&self.output, what, &dead.error, place);
+            }
+            self.reasons.tell(&self.output, &*self.report);
             self.metrics.dead_lettered.inc_by(taken.len() as u64);
             if !taken.is_empty() {
                 self.backoff.reset();
@@ -29,10 +39,11 @@ impl Way {
             }
             let Some((left, why)) = left else { return Ok(()) };
             events = left;
+            let why = plain(&why);
             self.pause(&SendError::retry("dead letter", why.clone())).await?;
             // What only a change-over brings about has ended with it.
             if self.backoff.failures().is_power_of_two() {
-                (self.report)(self.stuck(why));
+                (self.report)(self.stuck(why), 1);
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Dead letters that are refused where they are sent to, and the way back.
+//! Dead letters that are refused where they are sent to, and what an operator hears of refusals.
 
 use super::*;
 use crate::event::EventId;
@@ -20,7 +20,7 @@ fn target(
 fn heard(lane: &mut Lane) -> Arc<Status> {
     let status = Arc::new(Status::default());
     let hears = Arc::clone(&status);
-    lane.report = Arc::new(move |finding| hears.finding(finding));
+    lane.report = Arc::new(move |finding, times| hears.findings_of(finding, times));
     status
 }
 
@@ -33,7 +33,8 @@ async fn a_letter_is_taken_once_and_what_the_target_refuses_goes_to_its_folder_w
     let (other, second_lane, inbox) = target(there.path(), "second", &second, unbounded(dead.clone()));
     let letters =
         Letters::Lane { output: "second".into(), lane: inbox, beyond: Box::new(unbounded(dead.clone())) };
-    let (first_lane, _) = lane(&basin, "first", &first, letters);
+    let (mut first_lane, _) = lane(&basin, "first", &first, letters);
+    let status = heard(&mut first_lane);
     basin.append(batch(&["alpha", "poison", "gamma", "own"])).await;
     basin.finish();
     let (one, another) = tokio::join!(first_lane.run(), second_lane.run());
@@ -47,6 +48,9 @@ async fn a_letter_is_taken_once_and_what_the_target_refuses_goes_to_its_folder_w
     assert_eq!((first.taken(), lag(&basin, "first")), (vec!["own".to_owned()], 0));
     assert_eq!(metrics().output("first").dead_lettered.get(), 3);
     assert_eq!(metrics().output("second").refused.get(), 1);
+    let places: Vec<String> = status.findings().into_iter().map(|noted| noted.finding.fix).collect();
+    assert!(places[0].contains("output `second`"), "{places:?}");
+    assert!(places[1].contains(dead.to_str().unwrap()), "{places:?}");
     basin.close().await;
     other.close().await;
 }
@@ -105,6 +109,51 @@ async fn a_target_that_refuses_goes_on_and_whose_letter_it_is_waits_ever_longer_
     let letters: Vec<String> =
         moving.taken().into_iter().filter(|item| item.starts_with("<Undecodable")).collect();
     assert_eq!((letters.len(), lag(&basin, "stuck")), (1, 0));
+    basin.close().await;
+}
+
+#[tokio::test]
+async fn refusals_are_one_finding_with_the_receivers_words_and_where_the_events_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let basin = disk(folder.path(), &["flooded"]);
+    let peer = Peer::with([Answer::Partly((0..1000).collect()), Answer::Partly(vec![0])]);
+    let letters = folder.path().join("dead");
+    let (mut lane, _) = lane(&basin, "flooded", &peer, unbounded(letters.clone()));
+    let status = heard(&mut lane);
+    let events: Vec<String> = numbers(0..1000);
+    basin.append(batch(&events.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    let more = async {
+        until(|| lag(&basin, "flooded") == 0).await;
+        basin.append(batch(&["more"])).await;
+        basin.finish();
+    };
+    let (ended, ()) = tokio::join!(lane.run(), more);
+    ended.unwrap();
+    let findings = status.findings();
+    let [noted] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(noted.times, 1001);
+    assert_eq!(noted.finding.what, "output `flooded`: events were refused");
+    assert_eq!(noted.finding.why, "number 7 is no date");
+    assert!(noted.finding.fix.contains(letters.to_str().unwrap()), "{}", noted.finding.fix);
+    basin.close().await;
+}
+
+#[tokio::test]
+async fn what_comes_unsent_to_the_dead_letter_is_told_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let basin = disk(folder.path(), &["untaken"]);
+    let letters = folder.path().join("dead");
+    let (mut lane, _) = lane(&basin, "untaken", &Peer::with([]), unbounded(letters));
+    let status = heard(&mut lane);
+    let mut half = batch(&["0", "1"]);
+    half.notes = vec![Note { event: 0, kind: NoteKind::Undecodable, detail: "cut off".into() }];
+    basin.append(half).await;
+    basin.finish();
+    lane.run().await.unwrap();
+    let findings = status.findings();
+    let [noted] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(noted.finding.what, "output `untaken`: events went to the dead letter unsent");
+    assert_eq!(noted.finding.why, "cut off");
     basin.close().await;
 }
 
