@@ -6,6 +6,7 @@
 //! Promise: `Confirmed` means the far end has the whole batch, durably where it can be durable.
 //! Must not know: where batches come from, the basin, other outputs.
 
+mod dial;
 pub mod elasticsearch;
 mod encoded;
 pub mod evtx;

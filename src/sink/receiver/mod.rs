@@ -27,6 +27,7 @@ pub(super) use queue::unacknowledged;
 pub(super) use stream::{Frames, LOOK_MAX, LOOK_MIN, Manner, Progress, Streams};
 pub(super) use trouble::Trouble;
 
+use super::dial::first_that_answers;
 use super::{Attachment, Refusal, SendError, SinkError};
 use crate::auth::tls::outgoing::{self, Client};
 use crate::filter::OneOrMany;
@@ -34,11 +35,10 @@ use crate::finding::Finding;
 use crate::units::Span;
 use address::Address;
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
 /// Longest message that can be set.
@@ -228,28 +228,6 @@ impl Receivers {
 async fn addresses(address: &Address) -> Result<Vec<SocketAddr>, Trouble> {
     let found = lookup_host((address.host(), address.port())).await;
     Ok(found.map_err(|error| Trouble::not_found(&address.to_string(), &error))?.collect())
-}
-
-/// A connection to the first of a name's addresses that takes one. An address that swallows everything, as all of a
-/// kind do where only the other kind gets through, leaves those behind it their share of the time; the last has all
-/// that is left, whose end is the caller's affair.
-async fn first_that_answers(places: &[SocketAddr], until: Instant) -> Result<TcpStream, Option<io::Error>> {
-    let mut last = None;
-    for (index, place) in places.iter().enumerate() {
-        let connecting = TcpStream::connect(place);
-        let connected = match places.len() - index {
-            1 => connecting.await,
-            left => {
-                let share = until.saturating_duration_since(Instant::now()) / left as u32;
-                timeout(share, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            }
-        };
-        match connected {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last)
 }
 
 impl fmt::Display for Place {

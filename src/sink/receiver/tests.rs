@@ -47,7 +47,7 @@ pub(in crate::sink) fn batch(texts: &[&str]) -> Arc<Encoded> {
 }
 
 /// Listens, and lets connections neither in nor be refused.
-async fn swallowing() -> (TcpListener, Vec<TcpStream>) {
+pub(in crate::sink) async fn swallowing() -> (TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();

@@ -9,6 +9,7 @@ use super::address::Address;
 use super::answer::Answer;
 use crate::auth::tls::outgoing;
 use crate::finding::Finding;
+use crate::sink::dial::first_that_answers;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{ToSocketAddrs, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -199,11 +200,24 @@ impl Client {
     }
 
     async fn connect(&self, endpoint: &Endpoint, report: &Report<'_>) -> Result<Sender, Trouble> {
+        let Address { host, port, .. } = &endpoint.address;
+        self.connect_at((host.trim_matches(['[', ']']), *port), endpoint, report).await
+    }
+
+    /// The same, where it is.
+    async fn connect_at(
+        &self,
+        at: impl ToSocketAddrs,
+        endpoint: &Endpoint,
+        report: &Report<'_>,
+    ) -> Result<Sender, Trouble> {
+        let until = Instant::now() + self.timing.connect;
         let connecting = async {
-            let Address { host, port, is_tls, .. } = &endpoint.address;
-            let bare = host.trim_matches(['[', ']']);
-            let stream =
-                TcpStream::connect((bare, *port)).await.map_err(|error| endpoint.unreached(&error))?;
+            let Address { host, is_tls, .. } = &endpoint.address;
+            let found = lookup_host(at).await.map_err(|error| endpoint.unreached(&error))?;
+            let stream = first_that_answers(&found.collect::<Vec<_>>(), until).await.map_err(|error| {
+                endpoint.unreached(&error.unwrap_or_else(|| io::Error::other("the name has no address")))
+            })?;
             // Requests are written in one piece.
             let _ = stream.set_nodelay(true);
             if !is_tls {
@@ -325,4 +339,28 @@ impl Endpoint {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere cannot leave these half-changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::receiver::tests::swallowing;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn an_address_that_swallows_connections_leaves_time_for_the_next_of_the_same_name() {
+        let (away, _waiting) = swallowing().await;
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let timing = Timing { connect: Duration::from_secs(2), answer: Duration::from_secs(2) };
+        let address = Address::parse("http://siem.example.org").unwrap();
+        let client = Client::new(vec![address], &outgoing::Config::default(), timing, 1024);
+        let places = [&away, &good].map(|listener| listener.local_addr().unwrap());
+        let endpoint = &client.endpoints[0];
+        assert!(client.connect_at(&places[..], endpoint, &|_| {}).await.is_ok());
+        let Err(Trouble::Unsent { finding, .. }) = client.connect_at(&places[..1], endpoint, &|_| {}).await
+        else {
+            panic!()
+        };
+        assert!(finding.what.starts_with("no connection to http://siem.example.org"), "{finding}");
+    }
 }
