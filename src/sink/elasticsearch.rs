@@ -227,7 +227,7 @@ impl Protocol for Bulk {
     }
 
     fn read(&self, answer: &Answer, items: usize) -> Reading {
-        answer::read(answer, items)
+        answer::read(answer, items, self.is_routed)
     }
 
     fn is_idempotent(&self) -> bool {

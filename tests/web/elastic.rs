@@ -109,6 +109,28 @@ fn an_index_that_is_not_there_or_closed_holds_the_events_until_it_is_open() {
 }
 
 #[test]
+fn shards_that_are_used_up_hold_the_events_and_the_one_that_does_not_fit_is_refused() {
+    let shards = json!({ "type": "validation_exception", "reason": "Validation Failed: 1: this action would add [2] \
+        shards, but this cluster currently has [1000]/[1000] maximum normal shards open;" });
+    let bad =
+        json!({ "status": 400, "error": { "type": "document_parsing_exception", "reason": "no date" } });
+    let full = json!([{ "create": bad }, { "create": { "status": 400, "error": shards } }]);
+    let replies = Mutex::new(vec![full.clone(), full, json!([{ "create": { "status": 201 } }])]);
+    let receiver = Receiver::start(move |_| {
+        says(200, &json!({ "errors": true, "items": replies.lock().unwrap().remove(0) }).to_string())
+    });
+    let mut rig = rig(&receiver, "");
+    let batch = documents(2);
+    let Err(SendError::Retry { after: Some(_), .. }) = rig.send(&batch) else { panic!() };
+    rig.has_told("maximum normal shards open");
+    rig.has_told("cluster.max_shards_per_node");
+    // The second answer has one event too many: the first one has its answer already.
+    assert!(matches!(rig.send(&batch), Err(SendError::Retry { .. })));
+    let Ok(Sent::Partly(refused)) = rig.send(&batch) else { panic!("{:?}", rig.told()) };
+    assert_eq!(refused.iter().map(|refused| refused.item).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
 fn a_key_that_is_wrong_waits_for_an_operator() {
     let receiver = Receiver::start(|request| match request.header("authorization") {
         "ApiKey right" => says(200, r#"{"errors":false,"items":[{"create":{"status":201}}]}"#),

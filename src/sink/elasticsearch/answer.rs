@@ -56,6 +56,8 @@ struct Cause<'a> {
 
 /// How long an index that is not there, or may not be written, is left alone.
 const CLOSED_PAUSE: Duration = Duration::from_secs(60);
+const CLOSED_FIX: &str =
+    "make the index or data stream, see that it may be written and that our key or user may do so";
 
 impl<'a> Said<'a> {
     /// Nothing when it is no answer to `_bulk`.
@@ -86,18 +88,47 @@ impl Reason<'_> {
             _ => "error",
         }
     }
+
+    /// What to do where it is about the index and never about the event that was to go there; `is_routed` when the
+    /// event names its index. Reasons are known by how they begin: further on the text of an event may be quoted.
+    fn of_index(&self, is_routed: bool) -> Option<&'static str> {
+        let reason = match self {
+            Self::Whole { reason: Some(reason), .. } => &**reason,
+            _ => "",
+        };
+        match self.kind() {
+            "cluster_block_exception" | "index_create_block_exception" | "index_not_found_exception" => {
+                Some(CLOSED_FIX)
+            }
+            "index_closed_exception" => Some("open the index"),
+            "invalid_index_name_exception" if !is_routed => Some("correct `index`"),
+            "illegal_argument_exception" | "validation_exception"
+                if reason.starts_with("Validation Failed: 1: this action would add [") =>
+            {
+                Some(
+                    "there are as many shards as the cluster takes: delete old indices or make them fewer, add nodes, \
+                     or raise `cluster.max_shards_per_node`",
+                )
+            }
+            "illegal_argument_exception" if reason.starts_with("pipeline with id [") => Some(
+                "make the ingest pipeline, or correct `pipeline` or the `index.default_pipeline` that names it",
+            ),
+            "illegal_argument_exception" if reason.starts_with("no write index is defined for alias [") => {
+                Some("tell which index behind the alias is written to (`is_write_index`)")
+            }
+            _ => None,
+        }
+    }
 }
 
-/// What an answer to so many events says of them.
-pub fn read(answer: &Answer, items: usize) -> Reading {
+/// What an answer to so many events says of them; `is_routed` when each names its index.
+pub fn read(answer: &Answer, items: usize, is_routed: bool) -> Reading {
     let said = Said::parse(&answer.body);
     if !answer.is_success() {
         let error = said.as_ref().and_then(|said| said.error.as_ref());
         let words = error.map_or_else(|| answer.words(), Reason::words);
-        return match (answer.status, error.map(Reason::kind)) {
-            (403 | 404, Some("index_not_found_exception" | "cluster_block_exception")) => {
-                Reading::Again(closed(answer, answer.status, words))
-            }
+        return match (answer.status, error.and_then(|error| error.of_index(is_routed))) {
+            (400 | 403 | 404, Some(fix)) => Reading::Again(closed(answer, answer.status, words, fix)),
             _ => answer.usual(&words).unwrap_or_else(|| Reading::Again(answer.not_understood(&words))),
         };
     }
@@ -118,13 +149,17 @@ pub fn read(answer: &Answer, items: usize) -> Reading {
                 setback.get_or_insert_with(busy);
                 Fate::Again
             }
-            401 | 403 | 404 => {
-                let words = error.as_ref().map(Reason::words).unwrap_or_default();
-                setback.get_or_insert_with(|| closed(answer, *status, words));
-                Fate::Again
-            }
             400..=499 => {
-                Fate::Refused(format!("{status}: {}", error.as_ref().map(Reason::words).unwrap_or_default()))
+                let words = error.as_ref().map(Reason::words).unwrap_or_default();
+                let of_index = error.as_ref().and_then(|error| error.of_index(is_routed));
+                let is_closed = matches!(status, 401 | 403 | 404);
+                match of_index.or_else(|| is_closed.then_some(CLOSED_FIX)) {
+                    Some(fix) => {
+                        setback.get_or_insert_with(|| closed(answer, *status, words, fix));
+                        Fate::Again
+                    }
+                    None => Fate::Refused(format!("{status}: {words}")),
+                }
             }
             _ => {
                 let why = format!("status {status} for an event");
@@ -141,16 +176,14 @@ fn is_there(status: u16) -> bool {
     matches!(status, 200..=299 | 409)
 }
 
-fn closed(answer: &Answer, status: u16, words: String) -> Setback {
+fn closed(answer: &Answer, status: u16, words: String, fix: &str) -> Setback {
     Setback {
         reason: format!("{status}: {words}"),
         after: Some(CLOSED_PAUSE),
         finding: Some(Finding {
             what: format!("{} does not let us write to the index", answer.peer),
             why: format!("{status}: {words}"),
-            fix: "make the index or data stream, see that it may be written and that our key or user may do so; events \
-                  are sent again"
-                .into(),
+            fix: format!("{fix}; events are sent again"),
         }),
         ..Setback::of(&answer.peer)
     }
@@ -160,10 +193,11 @@ fn closed(answer: &Answer, status: u16, words: String) -> Setback {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use serde_json::json;
 
     fn said(status: u16, body: &str, items: usize) -> Reading {
         let answer = Answer::of("http://es:9200", status, Bytes::from(body.to_owned()));
-        read(&answer, items)
+        read(&answer, items, false)
     }
 
     #[test]
@@ -187,6 +221,62 @@ mod tests {
         let refused =
             r#"{"errors":true,"items":[{"create":{"status":400,"error":{"type":"t","reason":"r"}}}]}"#;
         assert_eq!(said(200, refused, 1), Reading::Each(vec![Fate::Refused("400: t: r".into())], None));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_index_is_not_the_fault_of_events() {
+        let shards = "Validation Failed: 1: this action would add [2] shards, but this cluster currently has \
+                      [1000]/[1000] maximum normal shards open;";
+        let alias = "no write index is defined for alias [logs]. The write index may be explicitly disabled";
+        for (kind, reason, fix) in [
+            ("validation_exception", shards, "cluster.max_shards_per_node"),
+            ("illegal_argument_exception", shards, "cluster.max_shards_per_node"),
+            ("illegal_argument_exception", "pipeline with id [x] does not exist", "`pipeline`"),
+            ("illegal_argument_exception", alias, "`is_write_index`"),
+            ("index_closed_exception", "closed", "open the index"),
+            ("invalid_index_name_exception", "Invalid index name [A], must be lowercase", "`index`"),
+            (
+                "cluster_block_exception",
+                "index [i] blocked by: [FORBIDDEN/8/index write (api)];",
+                "may be written",
+            ),
+        ] {
+            let error = json!({ "type": kind, "reason": reason });
+            let refused =
+                json!({ "status": 400, "error": { "type": "document_parsing_exception", "reason": "r" } });
+            let items = json!([{ "create": { "status": 400, "error": error } }, { "create": refused }]);
+            let body = json!({ "errors": true, "items": items }).to_string();
+            let Reading::Each(fates, Some(setback)) = said(200, &body, 2) else { panic!("{kind}") };
+            let words = "400: document_parsing_exception: r";
+            assert_eq!(fates, [Fate::Again, Fate::Refused(words.into())], "{kind}");
+            assert_eq!((setback.after, &*setback.peer), (Some(CLOSED_PAUSE), "http://es:9200"));
+            let finding = setback.finding.unwrap();
+            assert!(finding.why.contains(reason) && finding.fix.contains(fix), "{finding}");
+            let whole = json!({ "error": error, "status": 400 }).to_string();
+            assert!(matches!(said(400, &whole, 2), Reading::Again(Setback { after: Some(_), .. })), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_the_fault_of_an_event_is_refused() {
+        // Grok quotes what it does not match.
+        let quoted =
+            "Provided Grok expressions do not match field value: [pipeline with id [x] does not exist]";
+        for (kind, reason) in [
+            ("illegal_argument_exception", quoted),
+            ("illegal_argument_exception", "Limit of total fields [1000] has been exceeded"),
+            ("document_parsing_exception", "Validation Failed: 1: this action would add [2] shards"),
+        ] {
+            let error = json!({ "type": kind, "reason": reason });
+            let body = json!({ "errors": true, "items": [{ "create": { "status": 400, "error": error } }] });
+            let words = format!("400: {kind}: {reason}");
+            assert_eq!(said(200, &body.to_string(), 1), Reading::Each(vec![Fate::Refused(words)], None));
+        }
+        // The name may be made of values of the event.
+        let name = r#"{"type":"invalid_index_name_exception","reason":"must be lowercase"}"#;
+        let body = format!(r#"{{"errors":true,"items":[{{"create":{{"status":400,"error":{name}}}}}]}}"#);
+        let answer = Answer::of("http://es:9200", 200, Bytes::from(body));
+        assert!(matches!(read(&answer, 1, true), Reading::Each(fates, None) if fates[0] != Fate::Again));
     }
 
     #[test]
