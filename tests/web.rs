@@ -5,6 +5,7 @@ mod http;
 pub(crate) mod ledger;
 mod otlp;
 mod sentinel;
+mod size;
 mod splunk;
 mod tls;
 mod trouble;

@@ -18,6 +18,7 @@
 //! | `progress` | what of a batch was taken, refused, is open |
 //! | `request` | one request of a batch |
 //! | `reading` | what an answer says of the events in it |
+//! | `size` | how large requests may be |
 //! | `courier` | a batch in requests, until each event of it has its answer |
 //!
 //! Promises: an event that was taken is not sent again while the process lives; an answer that cannot be
@@ -35,6 +36,7 @@ pub(super) mod pack;
 pub(super) mod progress;
 pub mod reading;
 pub(super) mod request;
+mod size;
 pub mod token;
 
 pub use pack::Compression;

@@ -9,6 +9,7 @@ use super::pace::Pace;
 use super::progress::{Chunk, Progress, Waiting};
 use super::reading::{Fate, Reading, Setback};
 use super::request::{ASIDE_BYTES_MIN, Answered, Done, Outcome, Protocol, Shared, request};
+use super::size::Size;
 use super::token::Unsigned;
 use crate::auth::files::Stamp;
 use crate::finding::Finding;
@@ -26,20 +27,11 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// So often a receiver may fail over a batch before what it fails over is looked for: one that fails over everything
 /// would send the whole basin to the dead letter otherwise.
 const FAILURES_MAX: u32 = 20;
-/// Smallest request to a receiver that refuses parts of requests without saying which.
-const UNCLEAR_BYTES_MIN: usize = 16 * 1024;
 
 pub(crate) struct Courier<P> {
     shared: Arc<Shared<P>>,
     pace: Pace,
-    /// Most bytes of a request; less once the receiver found one too large.
-    bytes_max: usize,
-    /// Less still for this batch, since a connection ended in the middle of one.
-    narrow: Option<usize>,
-    /// Less, for some batches, since it was refused a part without being told which: the fewer events are in a
-    /// request, the fewer of them share that.
-    unclear: Option<usize>,
-    is_unclear: bool,
+    size: Size,
     /// Attempts at this batch that the receiver failed over.
     failures: u32,
     has_failed: bool,
@@ -54,10 +46,7 @@ impl<P: Protocol> Courier<P> {
         Self {
             shared: Arc::new(shared),
             pace: Pace::new(concurrency_max),
-            bytes_max,
-            narrow: None,
-            unclear: None,
-            is_unclear: false,
+            size: Size::new(bytes_max),
             failures: 0,
             has_failed: false,
             progress: None,
@@ -99,19 +88,16 @@ impl<P: Protocol> Courier<P> {
     /// Each event has its answer.
     pub(crate) fn end(&mut self, batch: &Arc<Encoded>) -> Sent {
         self.progress(batch);
-        (self.narrow, self.failures) = (None, 0);
-        if !std::mem::take(&mut self.is_unclear) {
-            let wider = self.unclear.map(|bytes| bytes.saturating_mul(2));
-            self.unclear = wider.filter(|bytes| *bytes < self.bytes_max);
+        self.failures = 0;
+        if let Some(finding) = self.size.ended() {
+            self.report()(finding);
         }
         self.progress.take().map_or(Sent::Confirmed, Progress::end)
     }
 
     /// Sends all that is open, once; after it nothing is but what waits for an acknowledgement.
     pub(crate) async fn carry(&mut self, batch: &Arc<Encoded>) -> Result<(), SendError> {
-        let limits = [Some(self.bytes_max), self.narrow, self.unclear];
-        let bytes_max = limits.into_iter().flatten().min().unwrap_or(self.bytes_max);
-        let beside = self.shared.protocol.beside();
+        let (bytes_max, beside) = (self.size.limit(), self.beside());
         let mut queue = self.progress(batch).chunks(bytes_max, beside);
         let mut setback: Option<Setback> = None;
         // Dropped with this future, and the requests with it.
@@ -172,7 +158,10 @@ impl<P: Protocol> Courier<P> {
         if !is_complaint {
             self.pace.answered(after, is_full);
         }
-        let may_fail = self.failures < FAILURES_MAX;
+        if reading.has_taken() {
+            self.size.taken(&chunk);
+        }
+        let (may_fail, beside) = (self.failures < FAILURES_MAX, self.beside());
         let progress = self.progress(batch);
         match reading {
             Reading::Taken => progress.taken(&chunk.items),
@@ -199,30 +188,31 @@ impl<P: Protocol> Courier<P> {
                     return Some(self.setback(&chunk, setback));
                 }
                 if !open.is_empty() {
-                    let bytes = chunk.bytes * open.len() / chunk.items.len().max(1);
-                    queue.push_front(Chunk { items: open, bytes });
+                    queue.push_front(progress.chunk(open, beside));
                 }
             }
             Reading::Again(setback) => return Some(self.setback(&chunk, setback)),
-            Reading::TooLarge(words) => self.too_large(batch, chunk, &by, words, queue),
+            Reading::TooLarge(words) => self.too_large(batch, chunk, &by, &words, queue),
             Reading::Failed(setback) if may_fail => {
                 self.has_failed = true;
                 return Some(self.setback(&chunk, setback));
             }
             Reading::Refused(words) | Reading::Failed(Setback { reason: words, .. }) => {
-                self.search(batch, chunk, &by, words, queue);
+                self.search(batch, chunk, &by, &words, queue);
             }
             Reading::Unclear { words, finding } => {
                 let reason = format!("{} refused {words}", by.peer);
                 chunk.items.iter().for_each(|item| progress.refused(*item, reason.clone()));
-                let less = (chunk.bytes / 8).max(UNCLEAR_BYTES_MIN);
-                self.unclear = Some(self.unclear.map_or(less, |unclear| unclear.min(less)));
-                self.is_unclear = true;
+                self.size.unclear(chunk.bytes);
                 self.report()(finding);
             }
             Reading::Locked(finding) => return Some(self.lock(by.peer, finding)),
         }
         None
+    }
+
+    fn beside(&self) -> usize {
+        self.shared.protocol.beside()
     }
 
     /// What is refused is one of these.
@@ -231,17 +221,12 @@ impl<P: Protocol> Courier<P> {
         batch: &Arc<Encoded>,
         chunk: Chunk,
         by: &Answered,
-        words: String,
+        words: &str,
         queue: &mut VecDeque<Chunk>,
     ) {
-        match chunk.halves() {
-            (one, None) => {
-                self.progress(batch).refused(one.items[0], format!("{} refused: {words}", by.peer));
-            }
-            (first, Some(second)) => {
-                queue.push_front(second);
-                queue.push_front(first);
-            }
+        let one = chunk.items[0];
+        if !self.halve(batch, chunk, queue) {
+            self.progress(batch).refused(one, format!("{} refused: {words}", by.peer));
         }
     }
 
@@ -250,28 +235,25 @@ impl<P: Protocol> Courier<P> {
         batch: &Arc<Encoded>,
         chunk: Chunk,
         by: &Answered,
-        words: String,
+        words: &str,
         queue: &mut VecDeque<Chunk>,
     ) {
-        let bytes = chunk.bytes;
-        match chunk.halves() {
-            (one, None) => {
-                self.progress(batch).refused(one.items[0], format!("{} refused: {words}", by.peer));
-            }
-            (first, Some(second)) => {
-                let larger = self.bytes_max >= bytes;
-                self.bytes_max = self.bytes_max.min(bytes.div_ceil(2)).max(1);
-                queue.push_front(second);
-                queue.push_front(first);
-                if larger {
-                    self.report()(Finding {
-                        what: format!("{} takes smaller requests only", by.peer),
-                        why: format!("one of {bytes} bytes before compression was too large: {words}"),
-                        fix: format!("set `request.bytes` below {bytes}; until then they are halved"),
-                    });
-                }
-            }
+        let one = chunk.items[0];
+        self.size.too_large(&chunk, &by.peer, words);
+        if !self.halve(batch, chunk, queue) {
+            self.size.alone(one);
+            self.progress(batch).refused(one, format!("{} refused: {words}", by.peer));
         }
+    }
+
+    /// Its halves are next, unless it is one event.
+    fn halve(&mut self, batch: &Arc<Encoded>, chunk: Chunk, queue: &mut VecDeque<Chunk>) -> bool {
+        let beside = self.beside();
+        let (first, second) = self.progress(batch).halves(chunk, beside);
+        let Some(second) = second else { return false };
+        queue.push_front(second);
+        queue.push_front(first);
+        true
     }
 
     fn trouble(&mut self, chunk: &Chunk, trouble: Trouble) -> Setback {
@@ -293,8 +275,7 @@ impl<P: Protocol> Courier<P> {
                 };
                 if !is_late {
                     // Some end the connection where they find a request too large, without a word.
-                    let half = (chunk.bytes / 2).max(ASIDE_BYTES_MIN);
-                    self.narrow = Some(self.narrow.map_or(half, |narrow| narrow.min(half)));
+                    self.size.cut_off(chunk.bytes, ASIDE_BYTES_MIN);
                 }
                 let setback = Setback { reason, is_overload: true, may_be_taken: true, ..Setback::of(&peer) };
                 self.setback(chunk, Setback { finding: Some(finding), ..setback })

@@ -56,7 +56,7 @@ impl Progress {
             if self.states[index] != State::Open {
                 continue;
             }
-            let bytes = (item.range.end - item.range.start) as usize + beside;
+            let bytes = item.range.len() + beside;
             match chunks.back_mut().filter(|chunk| chunk.bytes + bytes <= bytes_max) {
                 Some(chunk) => {
                     chunk.items.push(index as u32);
@@ -66,6 +66,21 @@ impl Progress {
             }
         }
         chunks
+    }
+
+    /// What these are in a request.
+    pub(crate) fn chunk(&self, items: Vec<u32>, beside: usize) -> Chunk {
+        let bytes = items.iter().map(|item| self.batch.item(*item as usize).len() + beside).sum();
+        Chunk { items, bytes }
+    }
+
+    /// Two halves, the first one first; itself when it is one item.
+    pub(crate) fn halves(&self, mut chunk: Chunk, beside: usize) -> (Chunk, Option<Chunk>) {
+        let rest = chunk.items.split_off(chunk.items.len().div_ceil(2));
+        if rest.is_empty() {
+            return (chunk, None);
+        }
+        (self.chunk(chunk.items, beside), Some(self.chunk(rest, beside)))
     }
 
     pub(crate) fn taken(&mut self, items: &[u32]) {
@@ -98,19 +113,6 @@ impl Progress {
         }
         self.refusals.sort_by_key(|refusal| refusal.item);
         Sent::Partly(self.refusals)
-    }
-}
-
-impl Chunk {
-    /// Two halves, the first one first; itself when it is one item.
-    pub(crate) fn halves(mut self) -> (Self, Option<Self>) {
-        let rest = self.items.split_off(self.items.len().div_ceil(2));
-        let half = self.bytes / 2;
-        if rest.is_empty() {
-            return (self, None);
-        }
-        self.bytes = half;
-        (self, Some(Self { items: rest, bytes: half }))
     }
 }
 
@@ -151,9 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_halved_down_to_one_item() {
-        let (first, rest) = Chunk { items: vec![1, 2, 3], bytes: 30 }.halves();
-        assert_eq!((first.items, rest.unwrap().items), (vec![1, 2], vec![3]));
-        assert_eq!(Chunk { items: vec![7], bytes: 9 }.halves().1, None);
+    fn a_chunk_is_halved_down_to_one_item_and_each_half_has_its_own_bytes() {
+        let progress = Progress::new(&batch(&[1, 900, 20, 3, 0, 0, 0, 9]));
+        let (first, rest) = progress.halves(progress.chunk(vec![1, 2, 3], 2), 2);
+        assert_eq!(first, Chunk { items: vec![1, 2], bytes: 924 });
+        assert_eq!(rest, Some(Chunk { items: vec![3], bytes: 5 }));
+        let one = Chunk { items: vec![7], bytes: 9 };
+        assert_eq!(progress.halves(one.clone(), 0), (one, None));
     }
 }

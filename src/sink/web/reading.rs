@@ -31,6 +31,17 @@ pub enum Reading {
     Locked(Finding),
 }
 
+impl Reading {
+    /// Whether something in the request was taken.
+    pub(crate) fn has_taken(&self) -> bool {
+        match self {
+            Self::Taken | Self::Noted(_) | Self::Numbered(_) | Self::Unclear { .. } => true,
+            Self::Each(fates, _) => fates.contains(&Fate::Taken),
+            _ => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     Taken,
