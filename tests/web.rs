@@ -1,5 +1,6 @@
 //! Outputs over HTTP against receivers that answer as they should, and as they should not.
 
+mod doubt;
 mod elastic;
 mod http;
 pub(crate) mod ledger;

@@ -18,6 +18,7 @@
 //! | `progress` | what of a batch was taken, refused, is open |
 //! | `request` | one request of a batch |
 //! | `reading` | what an answer says of the events in it |
+//! | `doubt` | whether a receiver that refuses events is believed |
 //! | `size` | how large requests may be |
 //! | `courier` | a batch in requests, until each event of it has its answer |
 //!
@@ -31,6 +32,7 @@ pub mod answer;
 pub(super) mod client;
 pub(super) mod courier;
 pub(super) mod credentials;
+mod doubt;
 pub(super) mod pace;
 pub(super) mod pack;
 pub(super) mod progress;

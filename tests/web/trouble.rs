@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The kinds of sinks, with what each takes for a yes.
-const SINKS: [(&str, &str); 5] = [
+pub(super) const SINKS: [(&str, &str); 5] = [
     ("splunk_hec = { url = 'URL', token = 't', request = { timeout = '800ms' } }", "splunk"),
     ("elasticsearch = { url = 'URL', request = { timeout = '800ms' } }", "elastic"),
     ("http = { url = 'URL/in', request = { timeout = '800ms' } }", "http"),
@@ -22,18 +22,18 @@ const SINKS: [(&str, &str); 5] = [
 ];
 
 /// The marks of events in a request.
-fn marks(request: &Request) -> Vec<u32> {
+pub(super) fn marks(request: &Request) -> Vec<u32> {
     let text = String::from_utf8_lossy(&request.body);
     text.split("\"event\":").skip(1).map(|rest| rest[..4].parse().unwrap()).collect()
 }
 
 /// The answer to who wants a token.
-fn token(request: &Request) -> Option<Reply> {
+pub(super) fn token(request: &Request) -> Option<Reply> {
     let granted = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"x"}"#;
     request.path.ends_with("/oauth2/v2.0/token").then(|| says(200, granted))
 }
 
-fn yes(kind: &str, request: &Request) -> Reply {
+pub(super) fn yes(kind: &str, request: &Request) -> Reply {
     let items = vec![r#"{"create":{"status":201}}"#; marks(request).len()].join(",");
     match kind {
         "splunk" => says(200, r#"{"text":"Success","code":0}"#),

@@ -5,6 +5,7 @@
 //! Must not know: what a body means to its receiver.
 
 use super::client::Trouble;
+use super::doubt::{Doubt, ROW_MAX};
 use super::pace::Pace;
 use super::progress::{Chunk, Progress, Waiting};
 use super::reading::{Fate, Reading, Setback};
@@ -24,17 +25,12 @@ use tokio::time::Instant;
 const LOCKED_PAUSE: Duration = Duration::from_secs(60);
 /// How often the file with the credentials is looked at meanwhile.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
-/// So often a receiver may fail over a batch before what it fails over is looked for: one that fails over everything
-/// would send the whole basin to the dead letter otherwise.
-const FAILURES_MAX: u32 = 20;
 
 pub(crate) struct Courier<P> {
     shared: Arc<Shared<P>>,
     pace: Pace,
     size: Size,
-    /// Attempts at this batch that the receiver failed over.
-    failures: u32,
-    has_failed: bool,
+    doubt: Doubt,
     progress: Option<Progress>,
     /// The credentials that did not let us in.
     locked: Option<Stamp>,
@@ -47,8 +43,7 @@ impl<P: Protocol> Courier<P> {
             shared: Arc::new(shared),
             pace: Pace::new(concurrency_max),
             size: Size::new(bytes_max),
-            failures: 0,
-            has_failed: false,
+            doubt: Doubt::default(),
             progress: None,
             locked: None,
             attachment: None,
@@ -88,7 +83,7 @@ impl<P: Protocol> Courier<P> {
     /// Each event has its answer.
     pub(crate) fn end(&mut self, batch: &Arc<Encoded>) -> Sent {
         self.progress(batch);
-        self.failures = 0;
+        self.doubt.ended();
         if let Some(finding) = self.size.ended() {
             self.report()(finding);
         }
@@ -122,9 +117,10 @@ impl<P: Protocol> Courier<P> {
             }
         }
         self.gauge();
-        if std::mem::take(&mut self.has_failed) {
-            self.failures += 1;
+        if let Some(doubted) = self.doubted(batch, 0) {
+            setback.get_or_insert(doubted);
         }
+        self.doubt.attempted();
         match setback {
             None => Ok(()),
             Some(setback) => Err(setback.into()),
@@ -151,17 +147,14 @@ impl<P: Protocol> Courier<P> {
         if !matches!(reading, Reading::Locked(_)) {
             self.locked = None;
         }
-        let is_complaint = matches!(
-            &reading,
-            Reading::Again(_) | Reading::Failed(_) | Reading::Each(_, Some(_)) | Reading::Locked(_)
-        );
-        if !is_complaint {
+        if reading.is_content() {
             self.pace.answered(after, is_full);
         }
         if reading.has_taken() {
+            self.believe(batch);
             self.size.taken(&chunk);
         }
-        let (may_fail, beside) = (self.failures < FAILURES_MAX, self.beside());
+        let is_patient = self.doubt.is_patient();
         let progress = self.progress(batch);
         match reading {
             Reading::Taken => progress.taken(&chunk.items),
@@ -173,32 +166,15 @@ impl<P: Protocol> Courier<P> {
                 let since = Instant::now();
                 progress.wait(Waiting { endpoint: by.endpoint, number, items: chunk.items, since });
             }
-            Reading::Each(fates, setback) => {
-                let mut open = Vec::new();
-                for (item, fate) in chunk.items.iter().zip(fates) {
-                    match fate {
-                        Fate::Taken => progress.taken(&[*item]),
-                        Fate::Again => open.push(*item),
-                        Fate::Refused(words) => {
-                            progress.refused(*item, format!("{} refused: {words}", by.peer))
-                        }
-                    }
-                }
-                if let Some(setback) = setback {
-                    return Some(self.setback(&chunk, setback));
-                }
-                if !open.is_empty() {
-                    queue.push_front(progress.chunk(open, beside));
-                }
-            }
+            Reading::Each(fates, setback) => return self.each(batch, &chunk, fates, setback, &by, queue),
             Reading::Again(setback) => return Some(self.setback(&chunk, setback)),
             Reading::TooLarge(words) => self.too_large(batch, chunk, &by, &words, queue),
-            Reading::Failed(setback) if may_fail => {
-                self.has_failed = true;
+            Reading::Failed(setback) if is_patient => {
+                self.doubt.failed();
                 return Some(self.setback(&chunk, setback));
             }
             Reading::Refused(words) | Reading::Failed(Setback { reason: words, .. }) => {
-                self.search(batch, chunk, &by, &words, queue);
+                return self.search(batch, chunk, &by, &words, queue);
             }
             Reading::Unclear { words, finding } => {
                 let reason = format!("{} refused {words}", by.peer);
@@ -209,6 +185,61 @@ impl<P: Protocol> Courier<P> {
             Reading::Locked(finding) => return Some(self.lock(by.peer, finding)),
         }
         None
+    }
+
+    /// Each event has its own answer.
+    fn each(
+        &mut self,
+        batch: &Arc<Encoded>,
+        chunk: &Chunk,
+        fates: Vec<Fate>,
+        setback: Option<Setback>,
+        by: &Answered,
+        queue: &mut VecDeque<Chunk>,
+    ) -> Option<Setback> {
+        let (mut open, takes) = (Vec::new(), fates.contains(&Fate::Taken));
+        for (item, fate) in chunk.items.iter().zip(fates) {
+            match fate {
+                Fate::Taken => self.progress(batch).taken(&[*item]),
+                Fate::Again => open.push(*item),
+                Fate::Refused(words) => self.refused(batch, *item, by, &words),
+            }
+        }
+        if takes {
+            self.believe(batch);
+        }
+        if let Some(setback) = setback {
+            return Some(self.setback(chunk, setback));
+        }
+        let doubted = self.doubted(batch, ROW_MAX);
+        if doubted.is_none() && !open.is_empty() {
+            let beside = self.beside();
+            queue.push_front(self.progress(batch).chunk(open, beside));
+        }
+        doubted
+    }
+
+    /// This one alone, in these words; to be believed as long as others are taken.
+    fn refused(&mut self, batch: &Arc<Encoded>, item: u32, by: &Answered, words: &str) {
+        self.doubt.refused(&by.peer, words);
+        self.progress(batch).refused_so_far(item, format!("{} refused: {words}", by.peer));
+    }
+
+    /// Something was taken, so what was refused is.
+    fn believe(&mut self, batch: &Arc<Encoded>) {
+        self.doubt.taken();
+        self.progress(batch).believe();
+    }
+
+    /// Nothing is taken, and of this batch more than so many were refused: they come again, later.
+    fn doubted(&mut self, batch: &Arc<Encoded>, more_than: usize) -> Option<Setback> {
+        if !self.doubt.is_due() || self.progress(batch).row() <= more_than {
+            return None;
+        }
+        self.progress(batch).forget();
+        let mut setback = self.doubt.setback();
+        setback.finding.take().into_iter().for_each(self.report());
+        Some(setback)
     }
 
     fn beside(&self) -> usize {
@@ -223,11 +254,13 @@ impl<P: Protocol> Courier<P> {
         by: &Answered,
         words: &str,
         queue: &mut VecDeque<Chunk>,
-    ) {
+    ) -> Option<Setback> {
         let one = chunk.items[0];
-        if !self.halve(batch, chunk, queue) {
-            self.progress(batch).refused(one, format!("{} refused: {words}", by.peer));
+        if self.halve(batch, chunk, queue) {
+            return None;
         }
+        self.refused(batch, one, by, words);
+        self.doubted(batch, ROW_MAX)
     }
 
     fn too_large(
@@ -241,6 +274,7 @@ impl<P: Protocol> Courier<P> {
         let one = chunk.items[0];
         self.size.too_large(&chunk, &by.peer, words);
         if !self.halve(batch, chunk, queue) {
+            // That is a limit, and no doubt about it.
             self.size.alone(one);
             self.progress(batch).refused(one, format!("{} refused: {words}", by.peer));
         }

@@ -12,6 +12,8 @@ pub(crate) struct Progress {
     batch: Arc<Encoded>,
     states: Vec<State>,
     refusals: Vec<Refusal>,
+    /// Those since anything was taken: they may turn out to be about something else than these events.
+    row: Vec<Refusal>,
     /// Taken, and the receiver will say later that it is safe.
     pub(crate) waiting: Vec<Waiting>,
 }
@@ -42,7 +44,7 @@ pub(crate) struct Waiting {
 impl Progress {
     pub(crate) fn new(batch: &Arc<Encoded>) -> Self {
         let states = vec![State::Open; batch.items.len()];
-        Self { batch: Arc::clone(batch), states, refusals: Vec::new(), waiting: Vec::new() }
+        Self { batch: Arc::clone(batch), states, refusals: Vec::new(), row: Vec::new(), waiting: Vec::new() }
     }
 
     pub(crate) fn is_of(&self, batch: &Arc<Encoded>) -> bool {
@@ -87,9 +89,33 @@ impl Progress {
         items.iter().for_each(|item| self.states[*item as usize] = State::Done);
     }
 
+    /// For good.
     pub(crate) fn refused(&mut self, item: u32, reason: String) {
         self.states[item as usize] = State::Done;
         self.refusals.push(Refusal { item, reason });
+    }
+
+    /// Unless it is forgotten again.
+    pub(crate) fn refused_so_far(&mut self, item: u32, reason: String) {
+        self.states[item as usize] = State::Done;
+        self.row.push(Refusal { item, reason });
+    }
+
+    /// How many were refused since anything was taken.
+    pub(crate) fn row(&self) -> usize {
+        self.row.len()
+    }
+
+    /// Others are taken, so what was refused is refused for good.
+    pub(crate) fn believe(&mut self) {
+        self.refusals.append(&mut self.row);
+    }
+
+    /// What was refused since then is open again.
+    pub(crate) fn forget(&mut self) {
+        for refusal in self.row.drain(..) {
+            self.states[refusal.item as usize] = State::Open;
+        }
     }
 
     pub(crate) fn wait(&mut self, waiting: Waiting) {
@@ -108,6 +134,7 @@ impl Progress {
     }
 
     pub(crate) fn end(mut self) -> Sent {
+        self.believe();
         if self.refusals.is_empty() {
             return Sent::Confirmed;
         }
@@ -160,5 +187,23 @@ mod tests {
         assert_eq!(rest, Some(Chunk { items: vec![3], bytes: 5 }));
         let one = Chunk { items: vec![7], bytes: 9 };
         assert_eq!(progress.halves(one.clone(), 0), (one, None));
+    }
+
+    #[test]
+    fn what_was_refused_while_nothing_is_taken_can_be_forgotten() {
+        let mut progress = Progress::new(&batch(&[1; 6]));
+        progress.refused(0, "too large".into());
+        progress.refused_so_far(1, "no".into());
+        progress.believe();
+        progress.refused_so_far(2, "no".into());
+        progress.refused_so_far(4, "no".into());
+        assert_eq!((progress.row(), shape(&progress.chunks(25, 0))), (2, vec![&[3, 5][..]]));
+        progress.forget();
+        assert_eq!((progress.row(), shape(&progress.chunks(25, 0))), (0, vec![&[2, 3, 4, 5][..]]));
+        progress.taken(&[3, 4, 5]);
+        progress.refused_so_far(2, "no".into());
+        assert!(progress.is_done());
+        let Sent::Partly(refusals) = progress.end() else { panic!() };
+        assert_eq!(refusals.iter().map(|refusal| refusal.item).collect::<Vec<_>>(), [0, 1, 2]);
     }
 }

@@ -40,6 +40,14 @@ impl Reading {
             _ => false,
         }
     }
+
+    /// Whether the time that it took says what the receiver can do: a complaint and a plain no do not.
+    pub(crate) fn is_content(&self) -> bool {
+        match self {
+            Self::Each(_, setback) => setback.is_none() && self.has_taken(),
+            _ => self.has_taken() || matches!(self, Self::TooLarge(_)),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
