@@ -4,7 +4,7 @@
 //! Must not know: how requests are made.
 
 use crate::sink::{Encoded, Refusal, Sent};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Progress {
     refusals: Vec<Refusal>,
     /// Those since anything was taken: they may turn out to be about something else than these events.
     row: Vec<Refusal>,
+    /// Where requests were halved: what interrupts a search would begin it anew otherwise, over and over.
+    cuts: BTreeSet<u32>,
     /// Taken, and the receiver will say later that it is safe.
     pub(crate) waiting: Vec<Waiting>,
 }
@@ -44,7 +46,14 @@ pub(crate) struct Waiting {
 impl Progress {
     pub(crate) fn new(batch: &Arc<Encoded>) -> Self {
         let states = vec![State::Open; batch.items.len()];
-        Self { batch: Arc::clone(batch), states, refusals: Vec::new(), row: Vec::new(), waiting: Vec::new() }
+        Self {
+            batch: Arc::clone(batch),
+            states,
+            refusals: Vec::new(),
+            row: Vec::new(),
+            cuts: BTreeSet::new(),
+            waiting: Vec::new(),
+        }
     }
 
     pub(crate) fn is_of(&self, batch: &Arc<Encoded>) -> bool {
@@ -59,7 +68,8 @@ impl Progress {
                 continue;
             }
             let bytes = item.range.len() + beside;
-            match chunks.back_mut().filter(|chunk| chunk.bytes + bytes <= bytes_max) {
+            let is_cut = self.cuts.contains(&(index as u32));
+            match chunks.back_mut().filter(|chunk| chunk.bytes + bytes <= bytes_max && !is_cut) {
                 Some(chunk) => {
                     chunk.items.push(index as u32);
                     chunk.bytes += bytes;
@@ -77,11 +87,10 @@ impl Progress {
     }
 
     /// Two halves, the first one first; itself when it is one item.
-    pub(crate) fn halves(&self, mut chunk: Chunk, beside: usize) -> (Chunk, Option<Chunk>) {
+    pub(crate) fn halves(&mut self, mut chunk: Chunk, beside: usize) -> (Chunk, Option<Chunk>) {
         let rest = chunk.items.split_off(chunk.items.len().div_ceil(2));
-        if rest.is_empty() {
-            return (chunk, None);
-        }
+        let Some(cut) = rest.first() else { return (chunk, None) };
+        self.cuts.insert(*cut);
         (self.chunk(chunk.items, beside), Some(self.chunk(rest, beside)))
     }
 
@@ -181,12 +190,14 @@ mod tests {
 
     #[test]
     fn a_chunk_is_halved_down_to_one_item_and_each_half_has_its_own_bytes() {
-        let progress = Progress::new(&batch(&[1, 900, 20, 3, 0, 0, 0, 9]));
+        let mut progress = Progress::new(&batch(&[1, 900, 20, 3, 0, 0, 0, 9]));
         let (first, rest) = progress.halves(progress.chunk(vec![1, 2, 3], 2), 2);
         assert_eq!(first, Chunk { items: vec![1, 2], bytes: 924 });
         assert_eq!(rest, Some(Chunk { items: vec![3], bytes: 5 }));
         let one = Chunk { items: vec![7], bytes: 9 };
         assert_eq!(progress.halves(one.clone(), 0), (one, None));
+        // What is left to be sent stays in these halves.
+        assert_eq!(shape(&progress.chunks(10_000, 0)), [&[0, 1, 2][..], &[3, 4, 5, 6, 7]]);
     }
 
     #[test]
