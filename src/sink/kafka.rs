@@ -6,6 +6,7 @@
 //! | `properties` | what was written as properties of librdkafka, and which of these an operator may set |
 //! | `key` | the key before each payload |
 //! | `send` | a batch against the brokers: enqueue all of it, wait for all answers, again what was not taken |
+//! | `send/verdict` | what the answers mean: what is told, what is done differently from then on |
 //! | `message` | one event as a message |
 //! | `window` | which messages of a batch are under way, taken, refused |
 //! | `producer` | one life of librdkafka's producer, from its making to its end aside |

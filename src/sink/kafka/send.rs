@@ -3,9 +3,11 @@
 //! Everything that must outlive a dropped future is in the sink: the batch, its window and the producer.
 //! Must not know: what librdkafka's errors mean to an operator.
 
+mod verdict;
+
 use super::key::Keys;
 use super::message;
-use super::producer::{self, Context, Fatal, Producer};
+use super::producer::{self, Context, Producer};
 use super::topics::Topics;
 use super::trouble::{Kind, Teller, Trouble};
 use super::window::{Answers, Mark, Window};
@@ -287,66 +289,12 @@ impl Kafka {
         }
     }
 
-    fn stalled(&self, trouble: Option<Trouble>) -> SendError {
-        let trouble = trouble.unwrap_or_else(|| Trouble {
-            kind: Kind::Unreachable,
-            words: format!("no answer for {} s", STALL.as_secs()),
-        });
-        self.teller.tell(&trouble);
-        self.retry(trouble.words)
-    }
-
-    /// A message was not taken, and may be later.
-    fn failed(&self, code: Code) -> SendError {
-        let words = match self.teller.last() {
-            Some(last) if last.kind == Kind::of(code) => last.words,
-            _ => code.to_string(),
-        };
-        let trouble = Trouble { kind: Kind::of(code), words };
-        self.teller.tell(&trouble);
-        self.retry(trouble.words)
-    }
-
-    /// The producer cannot go on: another one is made with the next attempt.
-    async fn lost(&mut self, (code, words): Fatal) -> SendError {
-        let words = format!("{code}: {words}");
-        self.teller.tell(&Trouble { kind: Kind::Producer, words: words.clone() });
-        self.give_up().await;
-        self.answers.lock().failed = None;
-        self.retry(words)
-    }
-
-    /// Whether something was too large for a broker. Alone it is refused; what came with others comes again in
-    /// message sets of half the size, with a new producer.
-    fn is_smaller(&mut self, batch: &Encoded) -> bool {
-        let mut window = self.answers.lock();
-        let too_large = std::mem::take(&mut window.too_large);
-        let before = self.set_bytes;
-        for (message, code) in too_large {
-            if batch.items[message].range.len() as u64 >= before {
-                window.refuse(message, code.to_string());
-            } else {
-                self.set_bytes = before / 2;
-            }
-        }
-        drop(window);
-        if self.set_bytes < before {
-            let words = format!("a set of up to {before} bytes was refused as too large");
-            self.teller.tell(&Trouble { kind: Kind::TooLarge, words });
-        }
-        self.set_bytes < before
-    }
-
     /// Drops the producer aside. What it still hears in the end counts.
     async fn give_up(&mut self) {
         let Some(producer) = self.producer.take() else { return };
         let end = tokio::task::spawn_blocking(move || drop(producer));
         // One that takes longer ends by itself; what it hears by then falls on nothing.
         let _ = timeout(END, end).await;
-    }
-
-    fn retry(&self, why: impl ToString) -> SendError {
-        SendError::retry(self.teller.peer(), why)
     }
 }
 
