@@ -30,6 +30,8 @@ const STALL: Duration = Duration::from_secs(15);
 const STALL_KNOWN: Duration = Duration::from_secs(2);
 /// What a producer with a fatal error has for its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// How often is told that times were replaced.
+const TIMES_TOLD: Duration = Duration::from_secs(3600);
 /// How often is looked whether secrets have changed.
 const SECRETS_AGE: Duration = Duration::from_secs(5);
 /// What the end of a producer may take.
@@ -49,6 +51,8 @@ pub(super) struct Kafka {
     secrets: Vec<PathBuf>,
     stamp: Stamp,
     looked_at: Option<Instant>,
+    /// When it was told that times were replaced.
+    times_told_at: Option<Instant>,
 }
 
 /// How far a stretch came.
@@ -75,6 +79,7 @@ impl Kafka {
             secrets: producer::secret_files(&config),
             stamp: Stamp::default(),
             looked_at: None,
+            times_told_at: None,
             config,
             checked,
         }
@@ -114,10 +119,12 @@ impl Kafka {
                 }
                 continue;
             }
-            let mut refused = std::mem::take(&mut window.refused);
+            let ended = std::mem::take(&mut *window);
             drop(window);
+            self.batch = None;
+            self.tell_times(batch, &ended);
+            let mut refused = ended.refused;
             refused.sort_unstable_by_key(|refusal| refusal.item);
-            (self.batch, *self.answers.lock()) = (None, Window::default());
             self.teller.is_well();
             return Ok(if refused.is_empty() { Sent::Confirmed } else { Sent::Partly(refused) });
         }

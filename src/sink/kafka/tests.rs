@@ -187,6 +187,17 @@ async fn an_event_whose_time_is_not_taken_goes_with_the_time_of_sending() {
     let mut times = Vec::new();
     consume(&cluster, 5, |message| times.push(message.timestamp().to_millis().unwrap()));
     assert!(times.iter().all(|time| *time > 1_750_000_000_000), "{times:?}");
+    let told = tried.told();
+    assert!(
+        told.len() == 1
+            && told[0].contains("has events whose time Kafka does not take")
+            && told[0]
+                .contains("5 in one batch, the first with the key `dc1` and the time 2023-11-14T22:13:20"),
+        "{told:?}"
+    );
+    cluster.request_errors(Api::Produce, &[Answer::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP]);
+    assert_eq!(tried.send(&batch(5, 10, 1000)).await, Sent::Confirmed);
+    assert_eq!(tried.told(), told, "once for as long as the same machine may go on so");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,8 @@ pub(super) enum Kind {
     Producer,
     /// A broker takes less at a time than we send.
     TooLarge,
+    /// It does not take the times of events.
+    Time,
     Other,
 }
 
@@ -98,6 +100,9 @@ impl Kind {
             Self::NoReplicas => "waits for replicas of its topic",
             Self::Producer => "lost its Kafka producer, and makes a new one",
             Self::TooLarge => "sends larger message sets than a Kafka broker takes",
+            Self::Time => {
+                "has events whose time Kafka does not take, and sends them with the time of sending"
+            }
             Self::Other => "is not taken by Kafka",
         };
         format!("output `{output}` {what}")
@@ -139,6 +144,11 @@ impl Kind {
             Self::TooLarge => {
                 "smaller ones are sent from now on; raise `max.message.bytes` of the topic, or write \
                  `properties = { \"batch.size\" = … }` below it"
+            }
+            Self::Time => {
+                "set the clock of the machine, or let the topic take such times (`message.timestamp.after.max.ms`, \
+                 for old events `message.timestamp.before.max.ms`), or write `timestamp = \"sent\"`; the payload \
+                 keeps its own"
             }
             Self::Other => "look into the brokers' logs; events wait in the basin",
         }
@@ -190,8 +200,13 @@ impl Teller {
     /// Tells it, once until batches are taken again.
     pub(super) fn tell(&self, trouble: &Trouble) {
         if self.lock().told.insert(trouble.kind) {
-            (self.report)(trouble.kind.finding(&self.output, trouble.words.clone()));
+            self.report(trouble);
         }
+    }
+
+    /// Tells it, however often.
+    pub(super) fn report(&self, trouble: &Trouble) {
+        (self.report)(trouble.kind.finding(&self.output, trouble.words.clone()));
     }
 
     pub(super) fn last(&self) -> Option<Trouble> {

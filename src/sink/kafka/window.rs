@@ -7,8 +7,9 @@
 //! ```
 //!
 //! What a broker says of a message may be said of all that came with it. Such a message is under suspicion: it
-//! goes once more, alone, and is refused when the same is said again. One whose time was not taken goes with the
-//! time of sending then.
+//! goes once more, alone, and is refused when the same is said again. One whose time is not taken goes with the
+//! time of sending then, also where that is said only of the message alone: of several in one set librdkafka
+//! says `InvalidRecord`, whatever it was.
 //!
 //! Shared by the sink, which enqueues and waits, and by the thread that hears of answers, which counts them. A
 //! producer that is given up keeps an empty one, so its late answers fall on nothing.
@@ -73,7 +74,7 @@ impl Window {
     /// Grows with what is known of messages.
     pub(super) fn moved(&self) -> usize {
         let ended = |mark: &&Mark| matches!(mark, Mark::Taken | Mark::Refused);
-        self.marks.iter().filter(ended).count() + self.suspects.len()
+        self.marks.iter().filter(ended).count() + self.suspects.len() + self.undated.len()
     }
 
     /// It will never be taken.
@@ -94,11 +95,15 @@ impl Window {
                 self.too_large.push((message, code));
                 Mark::Waiting
             }
+            Some(Code::InvalidTimestamp) if self.undated.insert(message) => {
+                // What was accused with it goes without its time too: each that is refused alone costs a producer.
+                if !self.suspects.insert(message) {
+                    self.undated.extend(&self.suspects);
+                }
+                Mark::Waiting
+            }
             Some(code) if is_refusal(code) => {
                 if self.suspects.insert(message) {
-                    if code == Code::InvalidTimestamp {
-                        self.undated.insert(message);
-                    }
                     Mark::Waiting
                 } else {
                     self.refused.push(Refusal { item: message as u32, reason: code.to_string() });
@@ -185,5 +190,29 @@ mod tests {
         assert_eq!(window.marks, [Mark::Taken, Mark::Refused, Mark::Waiting, Mark::Waiting]);
         assert_eq!(window.refused[0].item, 1);
         assert!(window.refused[0].reason.contains("InvalidRecord"), "{:?}", window.refused);
+    }
+
+    #[test]
+    fn a_time_that_is_refused_only_of_the_message_alone_is_replaced_and_those_of_others_accused_with_it() {
+        let answers = Answers::to(Window::of(4));
+        let alone = |message, failed| {
+            answers.lock().set_out(message);
+            answers.answer(message, failed);
+            answers.lock().marks[message]
+        };
+        // Of one set: two whose time is not taken, one that is no record, one that came with them.
+        (0..4).for_each(|message| answers.lock().set_out(message));
+        (0..3).for_each(|message| answers.answer(message, Some(Code::InvalidRecord)));
+        answers.answer(3, Some(Code::InvalidDifferentRecord));
+        assert_eq!(answers.lock().marks, [Mark::Waiting; 4]);
+        let before = answers.lock().moved();
+        assert_eq!(alone(0, Some(Code::InvalidTimestamp)), Mark::Waiting, "it goes with the time of sending");
+        assert!(answers.lock().moved() > before);
+        assert_eq!(answers.lock().undated.iter().copied().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(alone(0, None), Mark::Taken);
+        assert_eq!(alone(1, Some(Code::InvalidTimestamp)), Mark::Refused, "without its time too");
+        assert_eq!(alone(2, Some(Code::InvalidRecord)), Mark::Refused);
+        assert_eq!(alone(3, None), Mark::Taken);
+        assert_eq!(answers.lock().refused.len(), 2);
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Must not know: how messages come to a producer.
 
-use super::{Kafka, STALL};
+use super::{Kafka, STALL, TIMES_TOLD};
 use crate::sink::kafka::producer::Fatal;
 use crate::sink::kafka::trouble::{Kind, Trouble};
+use crate::sink::kafka::window::{Mark, Window};
 use crate::sink::{Encoded, SendError};
 use rdkafka::error::RDKafkaErrorCode as Code;
+use tokio::time::Instant;
 
 impl Kafka {
     pub(super) fn stalled(&self, trouble: Option<Trouble>) -> SendError {
@@ -36,6 +38,24 @@ impl Kafka {
         self.give_up().await;
         self.answers.lock().failed = None;
         self.retry(words)
+    }
+
+    /// Tells of times that were replaced, with one of them; the same machine goes on with the same clock.
+    pub(super) fn tell_times(&mut self, batch: &Encoded, ended: &Window) {
+        let mut replaced = ended.undated.iter().filter(|message| ended.marks[**message] == Mark::Taken);
+        let Some(first) = replaced.next() else { return };
+        if self.times_told_at.is_some_and(|at| at.elapsed() < TIMES_TOLD) {
+            return;
+        }
+        self.times_told_at = Some(Instant::now());
+        let (many, (key, _)) = (1 + replaced.count(), batch.parts(*first));
+        let (key, time) = (String::from_utf8_lossy(key), batch.items[*first].time);
+        let words = format!(
+            "{many} in one batch, the first with the key `{}` and the time {time}: {}",
+            key.escape_debug(),
+            Code::InvalidTimestamp
+        );
+        self.teller.report(&Trouble { kind: Kind::Time, words });
     }
 
     /// Whether something was too large for a broker. Alone it is refused; what came with others comes again in
