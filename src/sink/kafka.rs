@@ -12,7 +12,8 @@
 //! | `producer` | one life of librdkafka's producer, from its making to its end aside |
 //! | `trouble` | what librdkafka says in errors, as findings |
 //! | `figures` | its statistics, as metrics |
-//! | `topics` | topics that are made before they are written |
+//! | `topics` | topics that are made before they are written: which are there, which could not be made |
+//! | `admin` | the client that makes them |
 //!
 //! Chosen: a batch as the window (all of it is enqueued, then all answers are awaited) over a window that
 //! slides over batches, because the cursor moves by batches anyway, and what is enqueued at a time is bounded
@@ -21,6 +22,8 @@
 //! is lost. Without the feature `kafka` only the configuration is there, and says how to build.
 //! Must not know: filters, formats, cursors.
 
+#[cfg(feature = "kafka")]
+mod admin;
 #[cfg(feature = "kafka")]
 mod figures;
 #[cfg(feature = "kafka")]

@@ -90,10 +90,9 @@ impl Kafka {
         let mut moved = None;
         loop {
             self.is_ready().await?;
-            self.topics
-                .make(batch, &self.config, &self.checked, &self.teller)
-                .await
-                .map_err(|why| self.retry(why))?;
+            let made =
+                self.topics.make(batch, &self.config, &self.checked, &self.teller, Instant::now()).await;
+            made.map_err(|trouble| self.held(trouble))?;
             self.put(batch).await?;
             match self.producer.as_ref().and_then(Producer::fatal) {
                 // A message was not taken, and those behind it did not pass it.
@@ -122,6 +121,7 @@ impl Kafka {
             let ended = std::mem::take(&mut *window);
             drop(window);
             self.batch = None;
+            self.topics.are_there(batch);
             self.tell_times(batch, &ended);
             let mut refused = ended.refused;
             refused.sort_unstable_by_key(|refusal| refusal.item);

@@ -1,5 +1,8 @@
 //! The sink against librdkafka's own brokers, which can be told to fail.
 
+mod front;
+mod making;
+
 use crate::event::{EventId, Timestamp};
 use crate::finding::Finding;
 use crate::sink::{Attachment, Encoded, Item, SendError, Sent, Sink, SinkConfig};

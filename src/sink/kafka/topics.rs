@@ -1,39 +1,50 @@
 //! Topics before they are written: made where that is asked for, and looked for by a probe.
 //!
+//! Brokers are asked which topics they have before they are asked to make any: who may only write is let be, and
+//! what is wrong with the way there is said by a client that hears of it.
 //! Must not know: batches but for their routes.
 
+use super::admin;
 use super::producer::{self, Context};
-use super::trouble::{Kind, Teller};
-use super::window::Answers;
+use super::trouble::{Kind, Teller, Trouble};
 use super::{Checked, Config, Create};
 use crate::finding::Finding;
 use crate::sink::Encoded;
 use crate::sink::path::ROUTES_MAX;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, Producer as _};
-use std::collections::HashSet;
+use rdkafka::types::RDKafkaRespErr;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tracing::info;
 
-/// What making topics, and a probe, may take.
-const ANSWER: Duration = Duration::from_secs(10);
+/// What looking for topics, and making them, may take.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// How long one that could not be made is let be.
+pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
-/// Those that are known to be there.
+/// Those that are known to be there, and those that could not be made.
 pub(super) struct Topics {
     create: Option<Create>,
     known: HashSet<Box<str>>,
+    /// When it was tried, and why it was not made.
+    missed: HashMap<Box<str>, (Instant, Trouble)>,
 }
+
+/// What became of one that was to be there.
+type Made = (Box<str>, Result<(), Trouble>);
 
 impl Topics {
     pub(super) fn new(create: Option<Create>) -> Self {
-        Self { create, known: HashSet::new() }
+        Self { create, known: HashSet::new(), missed: HashMap::new() }
     }
 
-    /// Makes those of the batch that are not known, where that is asked for. One that cannot be made for good
-    /// is told, and may be there all the same.
+    /// Makes those of the batch that are not there, where that is asked for. One that cannot be made is told, may
+    /// be there all the same, and is tried again after a while.
     ///
     /// # Errors
     /// Why it could not be tried.
@@ -43,51 +54,101 @@ impl Topics {
         config: &Config,
         checked: &Checked,
         teller: &Arc<Teller>,
-    ) -> Result<(), String> {
+        now: Instant,
+    ) -> Result<(), Trouble> {
         let Some(create) = self.create else { return Ok(()) };
-        let new: Vec<Box<str>> =
-            batch.routes.iter().filter(|route| !self.known.contains(*route)).cloned().collect();
+        let waits = |at: Instant| now.saturating_duration_since(at) < AGAIN;
+        let is_new = |route: &str| {
+            !self.known.contains(route) && !self.missed.get(route).is_some_and(|(at, _)| waits(*at))
+        };
+        let new: Vec<Box<str>> = batch.routes.iter().filter(|route| is_new(route)).cloned().collect();
         if new.is_empty() {
             return Ok(());
         }
-        let client = producer::with_secrets(config, &of_admin(checked))?;
-        let context = Context::new(config, teller, &Arc::default());
-        let (runtime, topics, teller) = (Handle::current(), new.clone(), Arc::clone(teller));
-        let made = tokio::task::spawn_blocking(move || -> Result<(), String> {
-            let admin: AdminClient<Context> =
-                client.create_with_context(context).map_err(|error| error.to_string())?;
-            let replication = create.replication.map_or(-1, i32::from);
-            let asked: Vec<NewTopic<'_>> = topics
-                .iter()
-                .map(|topic| {
-                    NewTopic::new(topic, create.partitions.into(), TopicReplication::Fixed(replication))
-                })
-                .collect();
-            let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
-            let answers = runtime.block_on(admin.create_topics(&asked, &options));
-            for answer in answers.map_err(|error| error.to_string())? {
-                match answer {
-                    Ok(topic) => info!(output = &*teller.output, topic, "topic made"),
-                    Err((_, Code::TopicAlreadyExists)) => {}
-                    Err((topic, code)) => {
-                        let words = format!("`{topic}` could not be made: {code}");
-                        teller.tell(&super::trouble::Trouble { kind: Kind::NoTopic, words });
-                    }
-                }
-            }
-            Ok(())
+        let (config, checked, teller, runtime) =
+            (config.clone(), checked.clone(), Arc::clone(teller), Handle::current());
+        let all = tokio::task::spawn_blocking(move || {
+            let made = made(&runtime, new, create, &config, &checked, &teller)?;
+            made.iter().filter_map(|(_, made)| made.as_ref().err()).for_each(|trouble| teller.tell(trouble));
+            Ok(made)
         });
-        made.await.map_err(|ended| ended.to_string())??;
-        if self.known.len() + new.len() > 2 * ROUTES_MAX {
-            self.known.clear();
+        let cut_off = |error: tokio::task::JoinError| Trouble { kind: Kind::Other, words: error.to_string() };
+        for (topic, made) in all.await.map_err(cut_off)?? {
+            if let Err(trouble) = made {
+                self.missed.insert(topic, (now, trouble));
+            } else {
+                self.missed.remove(&topic);
+                self.known.insert(topic);
+            }
         }
-        self.known.extend(new);
+        if self.known.len() + self.missed.len() > 2 * ROUTES_MAX {
+            (self.known, self.missed) = Default::default();
+        }
         Ok(())
+    }
+
+    /// All of the batch were written, also those that could not be made.
+    pub(super) fn are_there(&mut self, batch: &Encoded) {
+        if !self.missed.is_empty() {
+            self.missed.clear();
+            self.known.extend(batch.routes.iter().cloned());
+        }
+    }
+
+    /// Why one of the batch could not be made.
+    pub(super) fn missed(&self, batch: &Encoded) -> Option<Trouble> {
+        batch.routes.iter().find_map(|route| self.missed.get(route)).map(|(_, trouble)| trouble.clone())
+    }
+}
+
+/// Makes those of the topics that are not there.
+///
+/// # Errors
+/// Why it could not be tried.
+fn made(
+    runtime: &Handle,
+    topics: Vec<Box<str>>,
+    create: Create,
+    config: &Config,
+    checked: &Checked,
+    teller: &Arc<Teller>,
+) -> Result<Vec<Made>, Trouble> {
+    let metadata = look(config, checked, teller)?;
+    let (there, new): (Vec<_>, Vec<_>) = topics.into_iter().partition(|topic| is_there(&metadata, topic));
+    let mut all: Vec<Made> = there.into_iter().map(|topic| (topic, Ok(()))).collect();
+    if new.is_empty() {
+        return Ok(all);
+    }
+    let client = producer::with_secrets(config, &of_admin(checked)).map_err(sign_in)?;
+    let context = Context::new(config, teller, &Arc::default());
+    for answer in runtime.block_on(admin::make(&client, context, &new, create))? {
+        let (topic, made) = match answer {
+            Ok(topic) => {
+                info!(output = &*teller.output, topic, "topic made");
+                (topic, Ok(()))
+            }
+            Err((topic, Code::TopicAlreadyExists)) => (topic, Ok(())),
+            Err((topic, code)) => {
+                let (kind, words) = (kind_of(code), format!("`{topic}` could not be made: {code}"));
+                (topic, Err(Trouble { kind, words }))
+            }
+        };
+        all.push((topic.into(), made));
+    }
+    Ok(all)
+}
+
+/// What it means where a topic was to be made.
+pub(super) fn kind_of(code: Code) -> Kind {
+    match Kind::of(code) {
+        Kind::Forbidden => Kind::MayNotMake,
+        Kind::Unreachable => Kind::Unreachable,
+        _ => Kind::NotMade,
     }
 }
 
 /// What a client needs that sends nothing.
-fn of_admin(checked: &Checked) -> std::collections::BTreeMap<String, String> {
+fn of_admin(checked: &Checked) -> BTreeMap<String, String> {
     let ways = ["bootstrap.servers", "client.id", "security.protocol", "debug"];
     let is_needed = |name: &str| {
         ways.contains(&name)
@@ -97,45 +158,57 @@ fn of_admin(checked: &Checked) -> std::collections::BTreeMap<String, String> {
     all.filter(|(name, _)| is_needed(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Whether brokers can be reached, take the sign-in and have the topic. Makes nothing.
-pub(super) fn probe(config: &Config, output: &str) -> Vec<Finding> {
-    // What cannot be is told by `check`.
-    let Ok(checked) = config.checked() else { return Vec::new() };
-    let teller = Arc::new(Teller::alone(output, config.brokers.join(", ")));
-    let found = |kind: Kind, why: String| vec![kind.finding(output, why)];
-    let client = match producer::with_secrets(config, &of_admin(&checked)) {
-        Ok(client) => client,
-        Err(why) => return found(Kind::SignIn, why),
-    };
-    let context = Context::new(config, &teller, &Arc::new(Answers::default()));
-    let client: BaseProducer<Context> = match client.create_with_context(context) {
-        Ok(client) => client,
-        Err(error) => return found(Kind::Producer, error.to_string()),
-    };
+/// The topics of the brokers: all of them, because asking for one may make it. Asked by a client of its own, which
+/// polls: tokens are asked for, and errors told, where somebody does.
+///
+/// # Errors
+/// Why brokers do not say.
+fn look(config: &Config, checked: &Checked, teller: &Arc<Teller>) -> Result<Metadata, Trouble> {
+    let client = producer::with_secrets(config, &of_admin(checked)).map_err(sign_in)?;
+    let context = Context::new(config, teller, &Arc::default());
+    let client: BaseProducer<Context> = client
+        .create_with_context(context)
+        .map_err(|error| Trouble { kind: Kind::Producer, words: error.to_string() })?;
     let begun = Instant::now();
-    // All of them, because asking for one may make it.
-    let metadata = loop {
-        // Tokens are asked for, and errors told, where somebody polls.
+    loop {
         client.poll(Duration::from_millis(100));
         match client.client().fetch_metadata(None, Duration::from_secs(2)) {
-            Ok(metadata) => break metadata,
+            Ok(metadata) => return Ok(metadata),
             Err(error) => {
                 client.poll(Duration::from_millis(100));
                 let last = teller.last();
                 let is_known = last.as_ref().is_some_and(|last| last.kind.is_lasting());
                 if is_known || begun.elapsed() > ANSWER {
-                    let (kind, why) = match last {
-                        Some(last) => (last.kind, last.words),
-                        None => (Kind::Unreachable, error.to_string()),
-                    };
-                    return found(kind, why);
+                    let unreachable = || Trouble { kind: Kind::Unreachable, words: error.to_string() };
+                    return Err(last.unwrap_or_else(unreachable));
                 }
             }
         }
-    };
-    let is_there = || metadata.topics().iter().any(|topic| topic.name() == config.topic);
-    if checked.topic.is_fixed() && config.create.is_none() && !is_there() {
-        return found(Kind::NoTopic, format!("`{}` is not there, or not for this user to see", config.topic));
     }
-    Vec::new()
+}
+
+fn is_there(metadata: &Metadata, name: &str) -> bool {
+    let gone = Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    metadata.topics().iter().any(|topic| topic.name() == name && topic.error() != gone)
+}
+
+fn sign_in(words: String) -> Trouble {
+    Trouble { kind: Kind::SignIn, words }
+}
+
+/// Whether brokers can be reached, take the sign-in and have the topic. Makes nothing.
+pub(super) fn probe(config: &Config, output: &str) -> Vec<Finding> {
+    // What cannot be is told by `check`.
+    let Ok(checked) = config.checked() else { return Vec::new() };
+    let teller = Arc::new(Teller::alone(output, config.brokers.join(", ")));
+    match look(config, &checked, &teller) {
+        Err(Trouble { kind, words }) => vec![kind.finding(output, words)],
+        Ok(metadata)
+            if checked.topic.is_fixed() && config.create.is_none() && !is_there(&metadata, &config.topic) =>
+        {
+            let why = format!("`{}` is not there, or not for this user to see", config.topic);
+            vec![Kind::NoTopic.finding(output, why)]
+        }
+        Ok(_) => Vec::new(),
+    }
 }

@@ -48,6 +48,10 @@ pub(super) enum Kind {
     Forbidden,
     /// There is no such topic.
     NoTopic,
+    /// A topic could not be made.
+    NotMade,
+    /// Signed in, and may not make topics.
+    MayNotMake,
     /// Fewer copies than the topic wants.
     NoReplicas,
     /// The producer could not be made or go on.
@@ -97,6 +101,8 @@ impl Kind {
             Self::SignIn => "is not let in by its Kafka brokers",
             Self::Forbidden => "may not write to Kafka",
             Self::NoTopic => "has no topic to write to",
+            Self::NotMade => "cannot make a topic in Kafka",
+            Self::MayNotMake => "may not make a topic in Kafka",
             Self::NoReplicas => "waits for replicas of its topic",
             Self::Producer => "lost its Kafka producer, and makes a new one",
             Self::TooLarge => "sends larger message sets than a Kafka broker takes",
@@ -130,8 +136,16 @@ impl Kind {
                  2.8); events wait in the basin"
             }
             Self::NoTopic => {
-                "make the topic, or write `create = { partitions = 6 }`, or let brokers make it \
+                "make the topic, or have it made by `create = { partitions = 6 }` or by brokers \
                  (`auto.create.topics.enable`); events wait in the basin"
+            }
+            Self::NotMade => {
+                "see that all brokers run, and that `create` asks for no more copies than there are brokers and what \
+                 their policy allows, or make the topic by hand; it is tried again, and events wait in the basin"
+            }
+            Self::MayNotMake => {
+                "give this user `Create` on the topic or on the cluster, or make the topic by hand; it is tried \
+                 again, and events wait in the basin"
             }
             Self::NoReplicas => {
                 "see which brokers are down: the topic has fewer in-sync replicas than `min.insync.replicas`; events \

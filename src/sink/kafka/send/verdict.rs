@@ -11,24 +11,32 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::time::Instant;
 
 impl Kafka {
+    /// Nothing was answered.
     pub(super) fn stalled(&self, trouble: Option<Trouble>) -> SendError {
-        let trouble = trouble.unwrap_or_else(|| Trouble {
+        self.held(trouble.or_else(|| self.not_made()).unwrap_or_else(|| Trouble {
             kind: Kind::Unreachable,
             words: format!("no answer for {} s", STALL.as_secs()),
-        });
-        self.teller.tell(&trouble);
-        self.retry(trouble.words)
+        }))
     }
 
     /// A message was not taken, and may be later.
     pub(super) fn failed(&self, code: Code) -> SendError {
-        let words = match self.teller.last() {
-            Some(last) if last.kind == Kind::of(code) => last.words,
-            _ => code.to_string(),
-        };
-        let trouble = Trouble { kind: Kind::of(code), words };
+        let kind = Kind::of(code);
+        let last = self.teller.last().filter(|last| last.kind == kind);
+        // That it is not there follows from why it could not be made.
+        let before = if kind == Kind::NoTopic { self.not_made() } else { None };
+        self.held(before.or(last).unwrap_or_else(|| Trouble { kind, words: code.to_string() }))
+    }
+
+    /// The batch waits, and it is told why.
+    pub(super) fn held(&self, trouble: Trouble) -> SendError {
         self.teller.tell(&trouble);
         self.retry(trouble.words)
+    }
+
+    /// Why a topic of the batch is not there.
+    fn not_made(&self) -> Option<Trouble> {
+        self.batch.as_ref().and_then(|batch| self.topics.missed(batch))
     }
 
     /// The producer cannot go on: another one is made with the next attempt.
