@@ -122,6 +122,11 @@ impl Context {
             }),
         }
     }
+
+    /// Whether there is one to sign in with.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
 }
 
 impl Producer {

@@ -1,4 +1,4 @@
-//! In front of librdkafka's own broker, which knows of no topics to be made:
+//! In front of librdkafka's own broker, which knows neither sign-in nor topics to be made: takes any token, and
 //! answers who wants a topic with what it was told to. Everything else it passes on, with its own port in it, and with
 //! the one broker as the one that makes topics.
 
@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 const METADATA: i16 = 3;
 const API_VERSIONS: i16 = 18;
+const SASL_HANDSHAKE: i16 = 17;
+const SASL_AUTHENTICATE: i16 = 36;
 const CREATE_TOPICS: i16 = 19;
 /// What it answers itself, up to which version.
-const OWN: [(i16, i16); 1] = [(CREATE_TOPICS, 4)];
+const OWN: [(i16, i16); 3] = [(SASL_HANDSHAKE, 1), (SASL_AUTHENTICATE, 0), (CREATE_TOPICS, 4)];
 
 /// It ends with the test's process.
 pub(super) struct Front {
@@ -22,6 +24,8 @@ pub(super) struct Front {
 
 #[derive(Default)]
 pub(super) struct Seen {
+    /// What was shown to sign in.
+    pub(super) shown: Vec<String>,
     /// Topics that were to be made, and partitions of each.
     pub(super) asked: Vec<(String, i32)>,
     /// What is answered to these, one after the other; that it is made, without any.
@@ -59,6 +63,11 @@ fn serve(mut client: TcpStream, address: &str, port: u16, seen: &Mutex<Seen>) ->
         at.text();
         let mut answer = number.to_be_bytes().to_vec();
         match api {
+            SASL_HANDSHAKE => answer.extend([0; 6]),
+            SASL_AUTHENTICATE => {
+                seen.lock().unwrap().shown.push(String::from_utf8_lossy(at.bytes()).into_owned());
+                answer.extend([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+            }
             CREATE_TOPICS => answer.extend(create(&mut at, &mut seen.lock().unwrap())),
             _ => {
                 send(&mut broker, &request)?;
@@ -151,5 +160,10 @@ impl<'a> Cursor<'a> {
     fn text(&mut self) -> String {
         let length = self.i16() as usize;
         String::from_utf8(self.take(length).to_vec()).unwrap()
+    }
+
+    fn bytes(&mut self) -> &'a [u8] {
+        let length = self.i32() as usize;
+        self.take(length)
     }
 }

@@ -11,6 +11,27 @@ const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_makes_topics_shows_the_token_too() {
+    let cluster = MockCluster::new(1).unwrap();
+    let front = Front::before(&cluster);
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "opensesame\n").unwrap();
+    let more = format!(
+        "create = {{ partitions = 3 }}, sasl.insecure_plain_text = true, sasl.oauthbearer.token_file = '{}'",
+        token.display()
+    );
+    let mut tried = Tried::new(&front.address, &more);
+    assert_eq!(tried.send(&batch(0, 10, 100)).await, Sent::Confirmed);
+    let seen = front.seen();
+    assert_eq!(seen.asked, [("windows".to_owned(), 3)]);
+    // One looks, one makes, one writes.
+    assert!(seen.shown.len() >= 3, "{:?}", seen.shown);
+    assert!(seen.shown.iter().all(|shown| shown.contains("auth=Bearer opensesame")), "{:?}", seen.shown);
+    assert!(tried.told().is_empty(), "{:?}", tried.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_down_are_told_also_before_a_topic_is_made() {
     let cluster = cluster();
     cluster.broker_down(1).unwrap();
