@@ -81,6 +81,8 @@ pub(super) fn of(config: &Config) -> Result<BTreeMap<String, String>, SinkError>
     set("queue.buffering.max.messages", "0".into());
     // It holds messages until it can send them; what is given up after a time would come out of order.
     set("message.timeout.ms", "0".into());
+    // Before the sink thinks that nobody answers: a topic that is missing is told as that.
+    set("topic.metadata.propagation.max.ms", "10000".into());
     // As Java's clients do, so that all agree on where a key belongs.
     set("partitioner", "murmur2_random".into());
     set("statistics.interval.ms", "5000".into());

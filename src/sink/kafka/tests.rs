@@ -258,6 +258,16 @@ async fn a_topic_that_is_not_there_or_not_ours_is_a_finding_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_there_is_told_before_brokers_are_thought_away() {
+    let cluster = cluster();
+    cluster.topic_error("windows", Answer::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    let mut tried = Tried::new(&cluster.bootstrap_servers(), "");
+    assert!(tried.sink.send(&batch(0, 10, 100)).await.is_err());
+    let told = tried.told();
+    assert!(told.len() == 1 && told[0].contains("has no topic to write to"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_producer_that_cannot_go_on_is_made_anew_and_what_was_not_confirmed_is_sent_again() {
     let cluster = cluster();
     let mut tried = Tried::new(&cluster.bootstrap_servers(), "");
