@@ -146,7 +146,6 @@ pub enum Time {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Create {
-    /// Partitions of each topic that is made.
     /// Partitions of a new topic; more let more consumers share it.
     pub partitions: u16,
     /// Copies of each partition; what the cluster says, without it.
