@@ -123,7 +123,7 @@ fn the_debian_package_installs_runs_as_its_own_user_and_leaves_nothing_behind() 
     assert!(!there("cat /etc/passwd /etc/group").contains("forebay"));
 }
 
-/// As systemd has it: the check of a reload, then the program, as its user, until it is told to stop.
+/// As systemd starts it: the check, then the program, as its user, until it is told to stop.
 fn runs(root: &Path, unit: &Unit, there: &impl Fn(&str) -> String) {
     let user = unit.one("User");
     let run_as = |line: &str| {
@@ -132,7 +132,7 @@ fn runs(root: &Path, unit: &Unit, there: &impl Fn(&str) -> String) {
             "umask {umask}; exec setpriv --reuid={user} --regid={user} --init-groups --no-new-privs {line}"
         )
     };
-    println!("{}", there(&run_as(unit.all("ExecReload")[0])).trim());
+    println!("{}", there(&run_as(unit.one("ExecStartPre").trim_start_matches('-'))).trim());
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/sample.evtx");
     fs::copy(sample, root.join("var/lib/forebay/incoming/Security.evtx")).unwrap();
 

@@ -93,7 +93,7 @@ fn the_unit_stops_reloads_and_restarts_as_the_program_does() {
     let pipeline = start.last().unwrap();
     let check = format!("/usr/bin/forebay check {pipeline}");
     // `run` checks too, and only its own exit status can prevent a restart.
-    assert!(unit.all("ExecStartPre").is_empty());
+    assert_eq!(unit.one("ExecStartPre"), format!("-{check}"));
     assert_eq!(unit.all("ExecReload"), [&check, "/bin/kill -HUP $MAINPID"]);
     assert_eq!(unit.one("Type"), "notify");
     assert!(unit.one("WatchdogSec").parse::<u64>().unwrap() > 10);
