@@ -19,7 +19,7 @@ for copy in $(seq "${COPIES:-50}"); do cp "$log" "logs/$copy.evtx"; done
 # Instructions of the lines in these rooms, inlined ones included; in millions.
 count() {
     # It complains of lines without a count.
-    callgrind_annotate --threshold=100 --show=Ir "$1" 2>/dev/null | awk -v rooms="$2" '
+    callgrind_annotate --auto=no --threshold=100 --show=Ir "$1" 2>/dev/null | awk -v rooms="$2" '
         $0 ~ "src/(" rooms ")" && /^ *[0-9,]+/ { gsub(",", "", $1); sum += $1 } END { printf "%.1f", sum / 1e6 }'
 }
 for case in one three differing; do
