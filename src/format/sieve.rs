@@ -26,7 +26,11 @@ pub(super) trait Places {
 pub(super) struct Taken {
     /// All texts, one behind the other.
     texts: Vec<u8>,
-    places: Vec<Place>,
+    /// Where each stands, by place; of one that took nothing, what it had of an event before.
+    ranges: Vec<Range<usize>>,
+    /// Places whose name is there, and those that took its text.
+    seen: Set,
+    full: Set,
     pub(super) message: Vec<u8>,
     has_message: bool,
     /// To be walked again with nothing held back.
@@ -36,26 +40,60 @@ pub(super) struct Taken {
     text: Vec<u8>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Place {
-    seen: bool,
-    text: Option<Range<usize>>,
+/// Some of the places.
+#[derive(Clone, Copy, Debug, Default)]
+struct Set([u64; PLACES_MAX / 64]);
+
+const PLACES_MAX: usize = 256;
+
+impl Set {
+    fn has(&self, place: usize) -> bool {
+        self.0[place / 64] & 1 << (place % 64) != 0
+    }
+
+    /// Whether it was not there.
+    fn add(&mut self, place: usize) -> bool {
+        let is_new = !self.has(place);
+        self.0[place / 64] |= 1 << (place % 64);
+        is_new
+    }
+
+    /// In their order.
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().enumerate().flat_map(|(index, mut word)| {
+            std::iter::from_fn(move || {
+                let place = index * 64 + word.trailing_zeros() as usize;
+                let next = (word != 0).then_some(place);
+                word &= word.wrapping_sub(1);
+                next
+            })
+        })
+    }
 }
 
 impl Taken {
     /// Before an event, for so many places.
+    ///
+    /// # Panics
+    /// When there are more than 256.
     pub(super) fn clear(&mut self, places: usize) {
-        let Self { texts, places: taken, message, has_message, again, .. } = self;
-        texts.clear();
-        message.clear();
-        taken.clear();
-        taken.resize(places, Place::default());
-        (*has_message, *again) = (false, false);
+        assert!(places <= PLACES_MAX, "more places than a set has");
+        self.texts.clear();
+        self.message.clear();
+        if self.ranges.len() < places {
+            self.ranges.resize(places, 0..0);
+        }
+        (self.seen, self.full) = (Set::default(), Set::default());
+        (self.has_message, self.again) = (false, false);
     }
 
     pub(super) fn get(&self, place: usize) -> Option<&[u8]> {
-        let text = self.places.get(place)?.text.clone()?;
-        Some(&self.texts[text])
+        self.full.has(place).then(|| &self.texts[self.ranges[place].clone()])
+    }
+
+    /// All that was taken, in the order of the places.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.full.iter().map(|place| (place, &self.texts[self.ranges[place].clone()]))
     }
 
     /// Whether anything was taken of EventData.
@@ -65,18 +103,25 @@ impl Taken {
 
     /// A name that has this place is there; false: it was there before.
     fn see(&mut self, place: usize) -> bool {
-        let first = !std::mem::replace(&mut self.places[place].seen, true);
+        let first = self.seen.add(place);
         self.again |= !first;
         first
     }
 
-    /// Keeps what stands in `text`; whether it did.
-    fn take(&mut self, place: usize, places: &impl Places) -> bool {
-        let fits = self.see(place) && !self.text.is_empty() && places.fits(place, &self.text);
+    /// Keeps the text of this value; whether it did.
+    fn take(&mut self, place: usize, value: Value<'_>, places: &impl Places) -> bool {
+        if !self.see(place) {
+            return false;
+        }
+        let start = self.texts.len();
+        value.write_text(&mut self.texts);
+        let text = &self.texts[start..];
+        let fits = !text.is_empty() && places.fits(place, text);
         if fits {
-            let start = self.texts.len();
-            self.texts.extend_from_slice(&self.text);
-            self.places[place].text = Some(start..self.texts.len());
+            self.ranges[place] = start..self.texts.len();
+            self.full.add(place);
+        } else {
+            self.texts.truncate(start);
         }
         fits
     }
@@ -212,7 +257,10 @@ impl<'s, 'a, P: Places, V: Onward<'a>> Sieve<'s, 'a, P, V> {
             }
             Held::Data { named: true } => {
                 let place = self.places.place_of(&self.taken.name);
-                let took = place.is_some_and(|place| self.taken.take(place, &self.places));
+                let text = std::mem::take(&mut self.taken.text);
+                let took =
+                    place.is_some_and(|place| self.taken.take(place, Value::Text(&text), &self.places));
+                self.taken.text = text;
                 if took && self.config.taken {
                     return;
                 }
@@ -310,9 +358,7 @@ impl<'a, P: Places, V: Onward<'a>> Visitor<'a> for Sieve<'_, 'a, P, V> {
         let Some(place) = self.places.place_of(&self.taken.name) else {
             return self.onward.data(name, value);
         };
-        self.taken.text.clear();
-        value.write_text(&mut self.taken.text);
-        let took = self.taken.take(place, &self.places);
+        let took = self.taken.take(place, value, &self.places);
         if !(took && self.config.taken) {
             self.onward.data(name, value);
         }

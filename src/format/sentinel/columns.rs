@@ -17,7 +17,40 @@ impl Places for Columns {
 }
 
 pub(super) fn place(name: &[u8]) -> Option<usize> {
-    DATA.binary_search_by(|column| column.as_bytes().cmp(name)).ok()
+    let mut slot = slot(name);
+    loop {
+        let place = usize::from(SLOTS[slot].checked_sub(1)?);
+        if DATA[place].as_bytes() == name {
+            return Some(place);
+        }
+        slot = (slot + 1) % SLOTS.len();
+    }
+}
+
+/// One more than the place of a name, where its slot or the next one behind that was free; 0 is a free one.
+static SLOTS: [u8; 1024] = {
+    let mut slots = [0; 1024];
+    let mut place = 0;
+    while place < DATA.len() {
+        let mut slot = slot(DATA[place].as_bytes());
+        while slots[slot] != 0 {
+            slot = (slot + 1) % slots.len();
+        }
+        place += 1;
+        slots[slot] = place as u8;
+    }
+    slots
+};
+
+/// By the length and the first byte, with the last eight or, of a short name, the one in the middle and the last.
+const fn slot(name: &[u8]) -> usize {
+    let (Some(first), length) = (name.first(), name.len()) else { return 0 };
+    let end = match name.last_chunk() {
+        Some(end) => u64::from_le_bytes(*end),
+        None => (name[length / 2] as u64) << 16 | (name[length - 1] as u64) << 8,
+    };
+    let mixed = (end ^ (*first as u64) << 3 ^ (length as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 54) as usize
 }
 
 /// Those whose type is `int`; the others are text.

@@ -53,8 +53,8 @@ pub(super) fn write<'a, E: Event<'a>>(
     }
     activity(header, &taken.message, text, out);
     accounts(header, taken, text, out);
-    for (place, name) in columns::DATA.iter().enumerate() {
-        let Some(value) = taken.get(place) else { continue };
+    for (place, value) in taken.iter() {
+        let name = columns::DATA[place];
         if columns::is_number(name) {
             int(name, Value::Text(value), out);
         } else {

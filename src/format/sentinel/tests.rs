@@ -25,6 +25,18 @@ fn security(id: u32, data: &str) -> Json {
 }
 
 #[test]
+fn a_name_has_the_place_where_it_stands_and_no_other_has_one() {
+    for (place, name) in columns::DATA.into_iter().enumerate() {
+        assert_eq!(columns::place(name.as_bytes()), Some(place));
+        for other in [&name[1..], &name[..name.len() - 1], &name.to_lowercase(), &format!("{name}2")] {
+            let listed = columns::DATA.contains(&other);
+            assert_eq!(columns::place(other.as_bytes()).is_some(), listed, "{other}");
+        }
+    }
+    assert_eq!(columns::place(b""), None);
+}
+
+#[test]
 fn a_number_that_its_column_cannot_hold_stays_with_the_rest() {
     let system = "<EventID>x</EventID><Version>01</Version><Task>2147483648</Task><Level>3</Level>\
                   <Execution ProcessID='7' ThreadID='4294967295'/>";
