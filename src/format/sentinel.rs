@@ -28,6 +28,7 @@ use super::sieve::Taken;
 use crate::event::{Event, EventError, Header, Timestamp, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 pub use limit::FIELD_BYTES_MAX;
 
@@ -86,6 +87,8 @@ struct Scratch {
     taken: Taken,
     /// Members or XML of the body.
     members: Vec<u8>,
+    /// Where each of those members has its name and its value.
+    parts: Vec<(Range<usize>, Range<usize>)>,
     name: Vec<u8>,
     text: Vec<u8>,
 }

@@ -110,13 +110,14 @@ fn shorten(json: &[u8], bytes_max: usize, out: &mut Vec<u8>) {
 /// Where the text that starts here ends: at its quote.
 fn string_end(json: &[u8], start: usize) -> usize {
     let mut at = start;
-    loop {
-        match json.get(at) {
-            Some(b'\\') => at += 2,
-            Some(b'"') | None => return at.min(json.len()),
-            Some(_) => at += 1,
+    while let Some(next) = json.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += next;
+        if json[at] == b'"' {
+            return at;
         }
+        at += 2;
     }
+    json.len()
 }
 
 /// Escaped text that was cut, without the piece of an escape at its end.

@@ -30,7 +30,7 @@ pub(super) fn write<'a, E: Event<'a>>(
     out: &mut Vec<u8>,
 ) -> Result<(), EventError> {
     let header = event.header();
-    let Scratch { body, origin, members, text, .. } = scratch;
+    let Scratch { body, origin, members, parts, text, .. } = scratch;
     members.clear();
     members.push(b'{');
     let mut visitor = Body::new(body, members);
@@ -59,7 +59,9 @@ pub(super) fn write<'a, E: Event<'a>>(
 
     open("EventData", out);
     let start = out.len() - 1;
-    let inner = Members::of(members).find(|(name, _)| &members[name.clone()] == b"EventData");
+    parts.clear();
+    parts.extend(Members::of(members));
+    let inner = parts.iter().find(|(name, _)| &members[name.clone()] == b"EventData");
     let inner = inner.map(|(_, value)| value.start + 1..value.end - 1).unwrap_or_default();
     out.extend_from_slice(&members[inner.clone()]);
     if with_rest {
@@ -70,7 +72,7 @@ pub(super) fn write<'a, E: Event<'a>>(
             system::open(&rest.header, out);
             out.push(b'}');
         }
-        for (name, value) in Members::of(members) {
+        for (name, value) in parts.drain(..) {
             // One that is empty would not be seen otherwise.
             if &members[name.clone()] == b"EventData" && !inner.is_empty() {
                 continue;
