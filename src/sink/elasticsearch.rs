@@ -162,6 +162,10 @@ impl Sink for Elasticsearch {
         self.courier.attach(attachment);
     }
 
+    fn of_others(&mut self, are: bool) {
+        self.courier.of_others(are);
+    }
+
     fn send<'s>(&'s mut self, batch: &'s Arc<Encoded>) -> Sending<'s> {
         Box::pin(self.courier.deliver(batch))
     }

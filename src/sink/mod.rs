@@ -101,6 +101,12 @@ pub trait Sink: Send {
         let _ = bytes;
     }
 
+    /// Whether what is sent from here on is of other outputs: what is refused of it says nothing of our own events, and
+    /// is believed at once.
+    fn of_others(&mut self, are: bool) {
+        let _ = are;
+    }
+
     /// Brings what it holds to the far end now, because nothing more is coming, or nothing that belongs to it. As
     /// `send`, but never `Held`.
     fn release(&mut self) -> Sending<'_> {

@@ -204,6 +204,10 @@ impl Sink for Sentinel {
         self.courier.attach(attachment);
     }
 
+    fn of_others(&mut self, are: bool) {
+        self.courier.of_others(are);
+    }
+
     fn send<'s>(&'s mut self, batch: &'s Arc<Encoded>) -> Sending<'s> {
         Box::pin(self.courier.deliver(batch))
     }

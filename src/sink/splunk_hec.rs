@@ -172,6 +172,10 @@ impl Sink for SplunkHec {
         self.courier.attach(attachment);
     }
 
+    fn of_others(&mut self, are: bool) {
+        self.courier.of_others(are);
+    }
+
     fn send<'s>(&'s mut self, batch: &'s Arc<Encoded>) -> Sending<'s> {
         Box::pin(async move {
             self.ask_for_acks().await?;

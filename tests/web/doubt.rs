@@ -150,6 +150,30 @@ fn many_events_are_refused_at_once_while_others_are_taken() {
 }
 
 #[test]
+fn a_run_of_bad_events_stops_nothing_for_long_while_others_are_taken() {
+    for (sink, kind) in SINKS.iter().filter(|(_, kind)| *kind != "elastic") {
+        for at_a_time in [1, 4] {
+            let (receiver, taken) = refuses(kind, |number| number < 1040);
+            let more = format!("request = {{ concurrency_max = {at_a_time}, timeout");
+            let mut rig = rig(&sink.replace("request = { timeout", &more), &receiver);
+            let batch = events(1000..1100);
+            let mut doubted = 0;
+            let result = loop {
+                match rig.send(&batch) {
+                    Err(SendError::Retry { .. }) => doubted += 1,
+                    result => break result,
+                }
+                assert!(doubted <= 2, "{kind}, {at_a_time} at a time");
+            };
+            assert_eq!(refused(result), (0..40).collect::<Vec<_>>(), "{kind}, {at_a_time} at a time");
+            let mut taken = taken.lock().unwrap().clone();
+            taken.sort_unstable();
+            assert_eq!(taken, (1040..1100).collect::<Vec<_>>(), "{kind}: each one once");
+        }
+    }
+}
+
+#[test]
 fn events_that_are_refused_in_the_answer_in_which_others_are_taken_are_refused_at_once() {
     let receiver = Receiver::start(|request| {
         let fates = marks(request).into_iter().map(|number| match number {

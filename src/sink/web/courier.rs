@@ -54,6 +54,10 @@ impl<P: Protocol> Courier<P> {
         self.attachment = Some(attachment);
     }
 
+    pub(crate) fn of_others(&mut self, are: bool) {
+        self.doubt.of_others(are);
+    }
+
     pub(crate) fn shared(&self) -> &Shared<P> {
         &self.shared
     }

@@ -28,26 +28,37 @@ pub(super) struct Doubt {
     /// Attempts at this batch that were doubted.
     failures: u32,
     has_failed: bool,
+    /// Something was taken in this attempt.
+    has_taken: bool,
+    /// What is sent is of other outputs: what is refused of it has a place to go to, and ours wait behind it.
+    are_of_others: bool,
 }
 
 impl Doubt {
     pub(super) fn taken(&mut self) {
-        self.row = 0;
+        (self.row, self.has_taken) = (0, true);
+    }
+
+    pub(super) fn of_others(&mut self, are: bool) {
+        self.are_of_others = are;
     }
 
     pub(super) fn refused(&mut self, peer: &str, words: &str) {
+        if self.are_of_others {
+            return;
+        }
         self.row = self.row.saturating_add(1);
         self.last = (peer.to_owned(), words.to_owned());
     }
 
     /// Whether there is an attempt left before it is believed.
     pub(super) fn is_patient(&self) -> bool {
-        self.failures < FAILURES_MAX
+        !self.are_of_others && self.failures < FAILURES_MAX
     }
 
     /// Whether what it refused last is not believed.
     pub(super) fn is_due(&self) -> bool {
-        self.row > ROW_MAX && self.is_patient()
+        self.row > ROW_MAX && !self.has_taken && self.is_patient()
     }
 
     /// This attempt is doubted.
@@ -76,6 +87,7 @@ impl Doubt {
 
     /// An attempt is over.
     pub(super) fn attempted(&mut self) {
+        self.has_taken = false;
         self.failures += u32::from(std::mem::take(&mut self.has_failed));
     }
 
@@ -103,8 +115,26 @@ mod tests {
             refused(&mut doubt, 1);
             assert!(doubt.is_due(), "batches count together");
             doubt.taken();
-            assert!(!doubt.is_due());
+            refused(&mut doubt, 2 * ROW_MAX);
+            assert!(!doubt.is_due(), "it takes others of this attempt");
+            doubt.attempted();
+            assert!(doubt.is_due());
+            doubt.taken();
+            doubt.attempted();
         }
+    }
+
+    #[test]
+    fn what_is_refused_of_others_is_believed_and_says_nothing_of_ours() {
+        let mut doubt = Doubt::default();
+        refused(&mut doubt, ROW_MAX);
+        doubt.of_others(true);
+        refused(&mut doubt, 100);
+        assert!(!doubt.is_due() && !doubt.is_patient());
+        doubt.of_others(false);
+        assert!(!doubt.is_due() && doubt.is_patient());
+        refused(&mut doubt, 1);
+        assert!(doubt.is_due());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Must not know: how requests are made.
 
 use crate::sink::{Encoded, Refusal, Sent};
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -76,6 +77,10 @@ impl Progress {
                 }
                 None => chunks.push_back(Chunk { items: vec![index as u32], bytes }),
             }
+        }
+        // The smaller one is after a search, the likelier it is refused: the others say first whether anything is taken.
+        if !self.cuts.is_empty() {
+            chunks.make_contiguous().sort_by_key(|chunk| Reverse(chunk.items.len()));
         }
         chunks
     }
@@ -196,8 +201,8 @@ mod tests {
         assert_eq!(rest, Some(Chunk { items: vec![3], bytes: 5 }));
         let one = Chunk { items: vec![7], bytes: 9 };
         assert_eq!(progress.halves(one.clone(), 0), (one, None));
-        // What is left to be sent stays in these halves.
-        assert_eq!(shape(&progress.chunks(10_000, 0)), [&[0, 1, 2][..], &[3, 4, 5, 6, 7]]);
+        // What is left to be sent stays in these halves, the larger one first.
+        assert_eq!(shape(&progress.chunks(10_000, 0)), [&[3, 4, 5, 6, 7][..], &[0, 1, 2]]);
     }
 
     #[test]
