@@ -121,7 +121,7 @@ impl Kafka {
             let ended = std::mem::take(&mut *window);
             drop(window);
             self.batch = None;
-            self.topics.are_there(batch);
+            self.topics.are_there(batch, |message| ended.marks[message] == Mark::Taken);
             self.tell_times(batch, &ended);
             let mut refused = ended.refused;
             refused.sort_unstable_by_key(|refusal| refusal.item);
@@ -300,8 +300,9 @@ impl Kafka {
     async fn give_up(&mut self) {
         let Some(producer) = self.producer.take() else { return };
         let end = tokio::task::spawn_blocking(move || drop(producer));
-        // One that takes longer ends by itself; what it hears by then falls on nothing.
+        // One that takes longer ends by itself, and what it has not answered by then is sent again.
         let _ = timeout(END, end).await;
+        self.answers.lock().give_up();
     }
 }
 

@@ -87,11 +87,23 @@ impl Topics {
         Ok(())
     }
 
-    /// All of the batch were written, also those that could not be made.
-    pub(super) fn are_there(&mut self, batch: &Encoded) {
-        if !self.missed.is_empty() {
-            self.missed.clear();
-            self.known.extend(batch.routes.iter().cloned());
+    /// The batch is done: what was taken went somewhere, also where it could not be made.
+    pub(super) fn are_there(&mut self, batch: &Encoded, is_taken: impl Fn(usize) -> bool) {
+        if self.missed.is_empty() {
+            return;
+        }
+        for (_, item) in batch.items.iter().enumerate().filter(|(message, _)| is_taken(*message)) {
+            let route = batch.routes.get(item.route as usize);
+            if let Some((topic, _)) = route.and_then(|route| self.missed.remove_entry(route)) {
+                self.known.insert(topic);
+            }
+        }
+    }
+
+    /// One of the batch is not there any more: all of them are looked for again.
+    pub(super) fn may_be_gone(&mut self, batch: &Encoded) {
+        for route in &batch.routes {
+            self.known.remove(route);
         }
     }
 

@@ -13,15 +13,23 @@ use tokio::time::Instant;
 impl Kafka {
     /// Nothing was answered.
     pub(super) fn stalled(&self, trouble: Option<Trouble>) -> SendError {
-        self.held(trouble.or_else(|| self.not_made()).unwrap_or_else(|| Trouble {
+        let not_made = self.not_made();
+        // One of several brokers may be away at the same time.
+        let trouble = trouble.filter(|trouble| trouble.kind != Kind::Unreachable || not_made.is_none());
+        self.held(trouble.or(not_made).unwrap_or_else(|| Trouble {
             kind: Kind::Unreachable,
             words: format!("no answer for {} s", STALL.as_secs()),
         }))
     }
 
     /// A message was not taken, and may be later.
-    pub(super) fn failed(&self, code: Code) -> SendError {
+    pub(super) fn failed(&mut self, code: Code) -> SendError {
         let kind = Kind::of(code);
+        if kind == Kind::NoTopic
+            && let Some(batch) = &self.batch
+        {
+            self.topics.may_be_gone(batch);
+        }
         let last = self.teller.last().filter(|last| last.kind == kind);
         // That it is not there follows from why it could not be made.
         let before = if kind == Kind::NoTopic { self.not_made() } else { None };
