@@ -1,15 +1,16 @@
 //! Paths against each other: two outputs that could write one file, an output that writes what a
-//! source reads. Opens nothing, so links are not followed.
+//! source reads, be it as a dead letter. Opens nothing, so links are not followed.
 //!
 //! Promise: what passes here never gives two outputs the same name of a file.
 //! Must not know: what is in the files.
 
-use super::checked::Output;
+use super::checked::{DeadLetter, Output};
 use super::diagnostic::Diagnostic;
 use super::place::at;
 use super::tree::{Notes, Part, Tree};
 use crate::sink::path::PathTemplate;
 use crate::source::Source;
+use std::path::Path;
 
 /// Tells every pair that meets, at the one that comes later.
 pub(super) fn check(tree: &Tree<'_>, sources: &[Source], outputs: &[Output], notes: &mut Notes) {
@@ -31,6 +32,22 @@ pub(super) fn check(tree: &Tree<'_>, sources: &[Source], outputs: &[Output], not
             let help = "its events would come back for ever; write to a folder that no source reads";
             notes.tell(Diagnostic::error(place(output), message, help));
         }
+    }
+    for source in sources {
+        let Source::Replay(replay) = source else { continue };
+        let path = absolute(replay.path());
+        let reads = |output: &&Output| match &output.dead_letter {
+            DeadLetter::Folder { path: folder, .. } => {
+                folder.to_str().is_some_and(|folder| Path::new(&path).starts_with(absolute(folder)))
+            }
+            _ => false,
+        };
+        let Some(output) = outputs.iter().find(reads) else { continue };
+        let part = tree.named.get("source").and_then(|named| named.get(source.name()));
+        let message = format!("`source.{}` reads the dead letter of `output.{}`", source.name(), output.name);
+        let help = "what is refused again would come back for ever, and the other outputs would have all of it twice; \
+                    read it in a pipeline of its own, with that output alone";
+        notes.tell(Diagnostic::error(part.and_then(|part| at(part, &["replay", "path"])), message, help));
     }
 }
 

@@ -151,8 +151,9 @@ pub struct DeadLetterConfig {
     pub size_max: Option<ByteSize>,
 }
 
-/// The program's own log, on standard error. It never holds content of events. Mistakes in the
-/// pipeline file are text in any format.
+/// The program's own log, on standard error. Of events it holds no more than what receivers say of those
+/// that they refuse, without what stands between quotation marks there. Mistakes in the pipeline file are
+/// text in any format.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {

@@ -69,6 +69,27 @@ pub enum NoteKind {
     Distrusted,
 }
 
+impl NoteKind {
+    const ALL: [Self; 5] =
+        [Self::Undecodable, Self::Surrogates, Self::Recovered, Self::Foreign, Self::Distrusted];
+
+    /// As it is written beside an event.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Undecodable => "Undecodable",
+            Self::Surrogates => "Surrogates",
+            Self::Recovered => "Recovered",
+            Self::Foreign => "Foreign",
+            Self::Distrusted => "Distrusted",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 impl EventBatch {
     /// Text of one event.
     pub fn event(&self, index: usize) -> &[u8] {

@@ -248,7 +248,7 @@ impl Cef {
         }
         // A key stands once: the first is told, as there is hardly ever a second.
         if let Some(note) = meta.notes.first() {
-            pen.text("ad.ForebayNote", json::meta::kind(note.kind).as_bytes(), Key::TEXT_BYTES_MAX);
+            pen.text("ad.ForebayNote", note.kind.name().as_bytes(), Key::TEXT_BYTES_MAX);
             pen.text("ad.ForebayError", note.detail.as_bytes(), ADDITIONAL_BYTES_MAX);
         }
     }

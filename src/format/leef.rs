@@ -26,7 +26,7 @@
 use super::known::{Outcome, is_blank, outcome, since_1970};
 use super::names::Names;
 use super::texts::{Texts, bounded};
-use super::{FormatError, Meta, json};
+use super::{FormatError, Meta};
 use crate::event::{Event, EventError, Header, Part, Value};
 use keys::OWN;
 use mapping::Mapped;
@@ -148,7 +148,7 @@ impl Leef {
         self.write_texts(&mapped, out);
         // A key stands once: the first is told, as there is hardly ever a second.
         if let Some(note) = meta.notes.first() {
-            self.value("ForebayNote", Value::Text(json::meta::kind(note.kind).as_bytes()), out);
+            self.value("ForebayNote", Value::Text(note.kind.name().as_bytes()), out);
             self.value("ForebayError", Value::Text(note.detail.as_bytes()), out);
         }
         Ok(())

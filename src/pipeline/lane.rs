@@ -176,7 +176,13 @@ impl Way {
             };
             let filling = async { filler.next(idle).await.map_err(|panicked| Halt::Failed(bug(panicked))) };
             let (step, filled) = tokio::try_join!(sending, filling)?;
-            let ControlFlow::Continue(batch) = step else { break };
+            let ControlFlow::Continue(batch) = step else {
+                // It came while the last batch was sent.
+                if let Filled::Letter(batch, taken) = filled {
+                    filler.recycle(self.take_letter(batch, taken).await?);
+                }
+                break;
+            };
             if let Some(batch) = batch {
                 filler.recycle(batch);
             }

@@ -2,7 +2,7 @@
 //! person finds them, durably, before the lane goes on.
 //!
 //! ```text
-//! dead-letter/<output>/<day>.jsonl    {"output":…,"error":…,"received":…,"source":…,"host":…,"text":…}
+//! dead-letter/<output>/<day>.jsonl    {"output":…,"error":…,"received":…,"source":…,"host":…,"notes":[…],"text":…}
 //!
 //! refused ─► another output ─► refused there too ─► where that one's own go ─► … ─► a folder
 //! ```
@@ -61,26 +61,42 @@ pub(super) struct Dead {
 pub(super) struct Put<'l> {
     /// With the words of all who refused them, and who has them now.
     pub(super) taken: Vec<(Dead, &'l Letters)>,
-    /// As they came, and why nobody has them.
-    pub(super) left: Option<(Vec<Dead>, String)>,
+    pub(super) left: Option<Left>,
+}
+
+/// Events that nobody has.
+pub(super) struct Left {
+    pub(super) events: Vec<Dead>,
+    /// How many places are behind them, which are not asked again.
+    pub(super) behind: usize,
+    pub(super) why: String,
 }
 
 impl Letters {
-    /// Puts the events away, each with the first that takes it. What is left may be put away again;
-    /// what was put away twice stands there twice.
-    pub(super) async fn put(&self, output: &str, events: Vec<Dead>, now: Timestamp) -> Put<'_> {
-        let (mut taken, mut place) = (Vec::new(), self);
+    /// Puts the events away, each with the first that takes it, from the place on that so many are
+    /// before. What is left may be put away again; what was put away twice stands there twice.
+    pub(super) async fn put(
+        &self,
+        output: &str,
+        events: Vec<Dead>,
+        mut behind: usize,
+        now: Timestamp,
+    ) -> Put<'_> {
+        let (mut taken, mut place) = (Vec::new(), self.beyond(behind));
         // The same, with what was said on the way.
         let (mut left, mut open) = (events.clone(), events);
         loop {
             let refused = match place.take(output, &open, now).await {
                 Ok(refused) => refused,
-                Err(why) if std::ptr::eq(place, self) => {
-                    return Put { taken, left: Some((left, why)) };
-                }
                 Err(why) => {
                     let words = open.first().map_or("", |dead| &dead.error);
-                    return Put { taken, left: Some((left, format!("{words}; after that: {why}"))) };
+                    let why = if behind == 0 { why } else { format!("{words}; after that: {why}") };
+                    let left = match place {
+                        // It will take them; who refused them is not asked again until then.
+                        Self::Folder { .. } => Left { events: open, behind, why },
+                        Self::Lane { .. } | Self::Nowhere => Left { events: left, behind: 0, why },
+                    };
+                    return Put { taken, left: Some(left) };
                 }
             };
             let mut refused: BTreeMap<usize, String> = refused.into_iter().collect();
@@ -94,9 +110,16 @@ impl Letters {
                 open.push(Dead { error: format!("{}; after that: {place}: {words}", dead.error), ..dead });
             }
             match place {
-                Self::Lane { beyond, .. } if !open.is_empty() => place = beyond,
+                Self::Lane { beyond, .. } if !open.is_empty() => (place, behind) = (beyond, behind + 1),
                 _ => return Put { taken, left: None },
             }
+        }
+    }
+
+    fn beyond(&self, behind: usize) -> &Self {
+        match self {
+            Self::Lane { beyond, .. } if behind > 0 => beyond.beyond(behind - 1),
+            _ => self,
         }
     }
 
@@ -168,6 +191,17 @@ fn lines(output: &str, events: &[Dead]) -> Vec<u8> {
         }
         if let Some(file) = &origin.file {
             member("file", file.as_bytes(), &mut out);
+        }
+        let mut notes = dead.delivery.notes_of(dead.event).peekable();
+        if notes.peek().is_some() {
+            out.extend_from_slice(b",\"notes\":[");
+            for note in notes {
+                let comma = if out.ends_with(b"[") { "" } else { "," };
+                let _ = write!(out, "{comma}{{\"kind\":\"{}\",\"detail\":\"", note.kind.name());
+                text::json_from_text(note.detail.as_bytes(), &mut out);
+                out.extend_from_slice(b"\"}");
+            }
+            out.push(b']');
         }
         let raw = String::from_utf8_lossy(dead.delivery.event(dead.event));
         member("text", raw.as_bytes(), &mut out);

@@ -41,12 +41,17 @@ impl Filling {
         // What is pushed is bounded per event and `is_full` per batch: both far below 4 GiB.
         let range = start as u32..self.text.len() as u32;
         if let Some((kind, detail)) = note {
-            self.counts.undecodable += u64::from(kind == NoteKind::Undecodable);
-            self.notes.push(Note { event: self.events.len() as u32, kind, detail: detail.into() });
+            self.note(kind, detail);
         }
         self.counts.events += 1;
         self.counts.bytes += u64::from(range.end - range.start);
         self.events.push(range);
+    }
+
+    /// What is to be known of the event that is added next.
+    pub(super) fn note(&mut self, kind: NoteKind, detail: String) {
+        self.counts.undecodable += u64::from(kind == NoteKind::Undecodable);
+        self.notes.push(Note { event: self.events.len() as u32, kind, detail: detail.into() });
     }
 
     /// Counts events that the source's filter dropped.

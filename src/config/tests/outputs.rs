@@ -112,6 +112,29 @@ fn two_outputs_may_not_write_one_file() {
 }
 
 #[test]
+fn a_dead_letter_is_replayed_by_a_pipeline_of_its_own() {
+    let told = |path: &str, place: &str| {
+        checked(&[&format!(
+            "[basin.disk]\npath = '/b'\n[source.again.replay]\npath = '{path}'\n[output.o]\n{place}sink.stdout = {{}}\n"
+        )])
+        .told()
+    };
+    for (path, place) in
+        [("/b/dead-letter/o/2026-01-01.jsonl", ""), ("/d/x/y", "dead_letter.path = '/d/x'\n")]
+    {
+        let told = told(path, place);
+        assert!(
+            told.starts_with("error: p.toml:4:8: `source.again` reads the dead letter of `output.o`"),
+            "{told}"
+        );
+    }
+    for (path, place) in [("/b/dead-letter/p/2026-01-01.jsonl", ""), ("/d/xy", "dead_letter.path = '/d/x'\n")]
+    {
+        assert_eq!(told(path, place), "");
+    }
+}
+
+#[test]
 fn an_output_may_not_write_what_a_source_reads() {
     for (read, path) in [
         ("'/x'", "/x/{channel}.evtx"),

@@ -1,7 +1,7 @@
 //! The `Forebay` object: where an event came from, and what is to be known of it.
 
 use super::comma;
-use crate::event::{NoteKind, Origin, Value};
+use crate::event::{Origin, Value};
 use crate::format::Meta;
 
 /// Text of the origin's members, kept because all events of a batch share it.
@@ -76,21 +76,11 @@ pub(in crate::format) fn write_notes(meta: &Meta<'_>, out: &mut Vec<u8>) {
     for note in meta.notes {
         comma(out);
         out.push(b'{');
-        string("Kind", kind(note.kind).as_bytes(), out);
+        string("Kind", note.kind.name().as_bytes(), out);
         string("Detail", note.detail.as_bytes(), out);
         out.push(b'}');
     }
     out.push(b']');
-}
-
-pub(in crate::format) fn kind(kind: NoteKind) -> &'static str {
-    match kind {
-        NoteKind::Undecodable => "Undecodable",
-        NoteKind::Surrogates => "Surrogates",
-        NoteKind::Recovered => "Recovered",
-        NoteKind::Foreign => "Foreign",
-        NoteKind::Distrusted => "Distrusted",
-    }
 }
 
 fn string(name: &str, value: &[u8], out: &mut Vec<u8>) {

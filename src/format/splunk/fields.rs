@@ -1,6 +1,5 @@
 //! Indexed fields of an event: flat texts, each `forebay_…`.
 
-use super::json;
 use crate::event::Value;
 use crate::format::Meta;
 use schemars::JsonSchema;
@@ -33,7 +32,7 @@ pub(super) fn write_fields(fields: &[Field], meta: &Meta<'_>, error: Option<&str
         write_field(*field, meta, start, out);
     }
     if !meta.notes.is_empty() {
-        let kinds = meta.notes.iter().map(|note| json::meta::kind(note.kind));
+        let kinds = meta.notes.iter().map(|note| note.kind.name());
         write_texts("forebay_note", kinds, " ", start, out);
     }
     let details = meta.notes.iter().map(|note| &*note.detail);

@@ -8,7 +8,7 @@ use super::reasons::plain;
 use super::{Dead, Halt, Parts, Way, now};
 use crate::finding::Finding;
 use crate::pipeline::batch::Batch;
-use crate::pipeline::letter::{Letters, Put, Taken};
+use crate::pipeline::letter::{Left, Letters, Put, Taken};
 use crate::sink::SendError;
 use std::sync::Arc;
 
@@ -20,12 +20,13 @@ pub(super) const UNSENT: &str = "events went to the dead letter unsent";
 impl Way {
     /// Puts events into the dead letter; waits where it cannot take.
     pub(super) async fn bury(&mut self, what: &str, mut events: Vec<Dead>) -> Result<(), Halt> {
+        let mut behind = 0;
         while !events.is_empty() {
             // The other lane may wait for a pass itself, and needs one to take them.
             if matches!(self.letters, Letters::Lane { .. }) {
                 self.pass = None;
             }
-            let Put { taken, left } = self.letters.put(&self.output, events, now()).await;
+            let Put { taken, left } = self.letters.put(&self.output, events, behind, now()).await;
             for (dead, place) in &taken {
                 self.reasons.note(&self.output, what, &dead.error, place);
             }
@@ -37,9 +38,9 @@ impl Way {
             if self.pass.is_none() {
                 self.enter().await?;
             }
-            let Some((left, why)) = left else { return Ok(()) };
-            events = left;
-            let why = plain(&why);
+            let Some(left) = left else { return Ok(()) };
+            let why = plain(&left.why);
+            Left { events, behind, .. } = left;
             self.pause(&SendError::retry("dead letter", why.clone())).await?;
             // What only a change-over brings about has ended with it.
             if self.backoff.failures().is_power_of_two() {
@@ -64,9 +65,11 @@ impl Way {
         self.enter().await?;
         let encoded = Arc::new(batch.encoded());
         let (mut parts, mut refused) = (Parts::of(&encoded), Vec::new());
+        self.sink.of_others(true);
         while let Some(more) = self.send(&encoded, &mut parts).await? {
             refused.extend(more);
         }
+        self.sink.of_others(false);
         if self.held.is_any() {
             self.settle().await?;
             self.enter().await?;

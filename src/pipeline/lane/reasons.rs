@@ -1,7 +1,8 @@
 //! Why events are in the dead letter: one finding for each kind of reason, however many there are.
 //!
-//! Receivers quote in their words what they refuse, each time something else. So what is quoted is left
-//! out, which also keeps content of events out of the log; the whole words stand beside the event.
+//! Receivers quote in their words what they refuse, each time something else. So what stands between quotation
+//! marks is left out, which also keeps most of what events hold out of the log; the whole words stand beside the
+//! event.
 //! Promise: bounded; the log hears of a kind at once, and then ever less often.
 //! Must not know: how dead letters are written.
 
@@ -72,8 +73,8 @@ impl Reasons {
 fn fix(place: &Letters) -> String {
     match place {
         Letters::Folder { path, .. } => format!(
-            "they are in {}, with the reason beside each; when that is mended, send them again: a source `replay` with \
-             `dead_letters = true` reads a file of it",
+            "they are in {}, with the reason beside each; when that is mended, send them again: a pipeline of its own, with \
+             this output alone and a source `replay` with `dead_letters = true`, reads a file of it",
             path.display()
         ),
         Letters::Lane { .. } | Letters::Nowhere => {
@@ -85,9 +86,11 @@ fn fix(place: &Letters) -> String {
 /// The words without what they quote, and not too many of them.
 pub(super) fn plain(words: &str) -> String {
     let (mut plain, mut quote, mut last) = (String::new(), None, ' ');
-    for letter in words.chars() {
+    let mut letters = words.chars().peekable();
+    while let Some(letter) = letters.next() {
         match quote {
-            Some(end) if letter == end => {
+            // In a word it is an apostrophe here too.
+            Some(end) if letter == end && !letters.peek().is_some_and(|next| next.is_alphanumeric()) => {
                 plain.push(letter);
                 quote = None;
             }
@@ -137,7 +140,7 @@ mod tests {
         let words = |number| {
             format!(
                 "es{}:9200 refused: failed to parse field [a] in document with id 'x{number}'. Preview of field's value: \
-                 'secret {number}'",
+                 'it's secret {number}'",
                 number % 3
             )
         };

@@ -194,6 +194,7 @@ async fn a_dead_letter_comes_back_as_the_event_that_it_was() {
     let (lane, _) = lane(&basin, "refusing", &peer, unbounded(dead.clone()));
     let mut events = batch(&["a \"quoted\" \\ \u{1f600}", "b\r\nc", "broken"]);
     events.text = String::from_utf8_lossy(&events.text).replace("broken</Data>", "broken</Date>").into();
+    events.notes = vec![Note { event: 0, kind: NoteKind::Foreign, detail: "\"WS9\"".into() }];
     let origin = Arc::make_mut(&mut events.origin);
     origin.host = Some("dc1.example.org".into());
     origin.address = Some(std::net::Ipv4Addr::LOCALHOST.into());
@@ -244,6 +245,7 @@ async fn a_dead_letter_comes_back_as_the_event_that_it_was() {
     let about = &again[1]["Forebay"];
     assert_eq!(about["Received"], "2026-01-02T03:04:05.006123400Z");
     assert_eq!((&about["Address"], &about["Subscription"]), (&"127.0.0.1".into(), &"all".into()));
+    assert_eq!(about["Notes"], serde_json::json!([{ "Kind": "Foreign", "Detail": "\"WS9\"" }]));
     assert!(
         again[0]["Forebay"]["Raw"].as_str().is_some_and(|raw| raw.contains("broken</Date>")),
         "{again:?}"
@@ -251,4 +253,59 @@ async fn a_dead_letter_comes_back_as_the_event_that_it_was() {
 
     let untold = replayed("untold", "").await;
     assert!(untold.len() == 4 && untold.iter().all(|event| event["Forebay"].get("Host").is_none()));
+}
+
+#[tokio::test]
+async fn what_a_source_did_not_trust_is_not_trusted_when_it_is_sent_again() {
+    for more in ["", "dead_letters = true\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let letter = |notes: &str| {
+            format!(
+                "{{\"output\":\"o\",\"error\":\"e\",\"received\":\"2026-01-02T03:04:05Z\",\"source\":\"dc\",\"host\":\"ws1\"{notes},\
+                 \"text\":\"<Event><System/></Event>\"}}\n"
+            )
+        };
+        let distrusted = letter(r#","notes":[{"kind":"Distrusted","detail":"DC1"}]"#);
+        fs::write(root.join("letters.jsonl"), distrusted + &letter("")).unwrap();
+        let pipeline = lives::checked(&format!(
+            "[basin.disk]\npath = '{root}/basin'\n[source.again.replay]\npath = '{root}/letters.jsonl'\n{more}\
+             [output.all]\nsink.file.path = '{root}/all.json'\n",
+            root = root.display(),
+        ));
+        let (_orders, received) = mpsc::channel(1);
+        let options = Options { once: true, drain: Duration::from_secs(10) };
+        let ended = crate::pipeline::run(pipeline, options, &|| None, received, Arc::default()).await;
+        assert_eq!(ended.unwrap(), Ended::Kept);
+        assert_eq!(fs::read_to_string(root.join("all.json")).unwrap().lines().count(), 1, "{more}");
+        let letters = buried(&root.join("basin/dead-letter/all"));
+        assert!(letters.len() == 1 && letters[0].0.contains("names the computer `DC1`"), "{letters:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_refused_a_letter_is_not_asked_again_while_the_folder_behind_it_is_full() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let basin = disk(here.path(), &["brimful"]);
+    let (full, picky) = (Peer::with([Answer::Partly(vec![0])]), Peer::with([]));
+    *picky.refuses.lock().unwrap() = Some("<Undecodable");
+    let dead = there.path().join("dead");
+    fs::write(there.path().join("dead"), "no folder").unwrap();
+    let (other, picky_lane, inbox) = target(there.path(), "picky", &picky, unbounded(dead.clone()));
+    let beyond = Box::new(unbounded(dead.clone()));
+    let (full_lane, _) =
+        lane(&basin, "brimful", &full, Letters::Lane { output: "picky".into(), lane: inbox, beyond });
+    basin.append(batch(&["poison"])).await;
+    basin.finish();
+    let operator = async {
+        until(|| picky.calls() > 0).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(lag(&basin, "brimful"), 1);
+        fs::remove_file(&dead).unwrap();
+    };
+    let (one, another, ()) = tokio::join!(full_lane.run(), picky_lane.run(), operator);
+    one.and(another).unwrap();
+    assert_eq!((picky.calls(), buried(&dead).len()), (1, 1));
+    basin.close().await;
+    other.close().await;
 }

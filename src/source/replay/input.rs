@@ -225,18 +225,23 @@ impl<'j> Reading<'j> {
 
     /// The text of an event, what is wrong with it, and whose it was when it is a dead letter.
     fn carried<'t>(&mut self, kind: Kind, piece: &'t [u8]) -> Carried<'t> {
-        let as_it_is = |wrong| Carried { text: Cow::Borrowed(piece), wrong, origin: None };
+        let as_it_is = |wrong| Carried { text: Cow::Borrowed(piece), wrong, origin: None, notes: Vec::new() };
         match kind {
             Kind::Xml => as_it_is(wrong(piece)),
             Kind::Json => match json::event(piece) {
-                Ok(json::Carried { text, origin }) => {
+                Ok(json::Carried { text, origin, notes }) => {
                     if origin.is_some() && !self.job.dead_letters {
                         self.letters();
                     }
                     // It comes through this source: one of that name may run, with an order of its own.
                     let ours = |origin| Origin { source: self.job.name.clone(), ..origin };
                     let origin = origin.filter(|_| self.job.dead_letters).map(ours);
-                    Carried { wrong: wrong(text.as_bytes()), text: Cow::Owned(text.into_bytes()), origin }
+                    Carried {
+                        wrong: wrong(text.as_bytes()),
+                        text: Cow::Owned(text.into_bytes()),
+                        origin,
+                        notes,
+                    }
                 }
                 Err(wrong) => {
                     Carried { text: Cow::Borrowed(piece.trim_ascii_end()), ..as_it_is(Some(wrong)) }
@@ -253,7 +258,13 @@ impl<'j> Reading<'j> {
         }
     }
 
-    fn piece(&mut self, kind: Kind, Carried { text, wrong, .. }: Carried<'_>, replaced: bool) {
+    fn piece(&mut self, kind: Kind, Carried { text, wrong, notes, .. }: Carried<'_>, replaced: bool) {
+        // What no source trusted must not come back as if one did. That it cannot be read is seen anew.
+        for (kind, detail) in notes {
+            if kind != NoteKind::Undecodable || wrong.is_none() {
+                self.filling.note(kind, detail);
+            }
+        }
         let note = match wrong {
             Some(wrong) => {
                 if !matches!(kind, Kind::TooLong { .. }) {
@@ -339,6 +350,7 @@ struct Carried<'t> {
     text: Cow<'t, [u8]>,
     wrong: Option<String>,
     origin: Option<Origin>,
+    notes: Vec<(NoteKind, String)>,
 }
 
 /// Why an event cannot be read.

@@ -1,6 +1,6 @@
 //! The event's XML in a JSON line. Pure.
 
-use crate::event::{Origin, Timestamp};
+use crate::event::{NoteKind, Origin, Timestamp};
 use serde_json::{Map, Value};
 
 /// What a line carries.
@@ -9,6 +9,8 @@ pub(super) struct Carried {
     pub(super) text: String,
     /// Where it came from first, when the line is a dead letter.
     pub(super) origin: Option<Origin>,
+    /// What was known of it.
+    pub(super) notes: Vec<(NoteKind, String)>,
 }
 
 /// The text that a line carries, and what is wrong when there is none.
@@ -33,7 +35,7 @@ pub(super) fn event(line: &[u8]) -> Result<Carried, String> {
         _ => None,
     };
     let text = found.ok_or_else(|| format!("a JSON line without the event's XML in {WHERE}"))?;
-    Ok(Carried { text, origin: None })
+    Ok(Carried { text, origin: None, notes: Vec::new() })
 }
 
 /// A dead letter of ours, which nothing else looks like. Why it is one is not asked: it is sent anew.
@@ -42,6 +44,10 @@ fn letter(line: &mut Map<String, Value>) -> Option<Carried> {
     if !["output", "error", "received", "source", "text"].into_iter().all(is_text) {
         return None;
     }
+    let notes = match line.remove("notes") {
+        Some(Value::Array(notes)) => notes.iter().filter_map(note).collect(),
+        _ => Vec::new(),
+    };
     let mut member = |name: &str| match line.remove(name) {
         Some(Value::String(text)) => Some(text),
         _ => None,
@@ -54,7 +60,11 @@ fn letter(line: &mut Map<String, Value>) -> Option<Carried> {
         file: member("file").map(Into::into),
         received: Timestamp::parse(member("received")?.as_bytes())?,
     };
-    Some(Carried { text: member("text")?, origin: Some(origin) })
+    Some(Carried { text: member("text")?, origin: Some(origin), notes })
+}
+
+fn note(note: &Value) -> Option<(NoteKind, String)> {
+    Some((NoteKind::named(note["kind"].as_str()?)?, note["detail"].as_str()?.to_owned()))
 }
 
 #[cfg(test)]
@@ -69,16 +79,17 @@ mod tests {
             r#"{"event.original":"<Event a='1'/>"}"#,
             "\"<Event a='1'/>\"\r",
         ] {
-            let carried = Carried { text: "<Event a='1'/>".into(), origin: None };
+            let carried = Carried { text: "<Event a='1'/>".into(), origin: None, notes: Vec::new() };
             assert_eq!(event(line.as_bytes()), Ok(carried), "{line}");
         }
     }
 
     #[test]
     fn a_dead_letter_is_told_from_others_and_has_its_origin() {
-        let line = r#"{"output":"o","error":"e","received":"2026-01-02T03:04:05.006Z","source":"dc","host":"h","address":"::1","subscription":"s","file":"f","text":"<Event/>"}"#;
-        let Carried { text, origin: Some(origin) } = event(line.as_bytes()).unwrap() else { panic!() };
+        let line = r#"{"output":"o","error":"e","received":"2026-01-02T03:04:05.006Z","source":"dc","host":"h","address":"::1","subscription":"s","file":"f","notes":[{"kind":"Foreign","detail":"WS9"},{"kind":"?","detail":""}],"text":"<Event/>"}"#;
+        let Carried { text, origin: Some(origin), notes } = event(line.as_bytes()).unwrap() else { panic!() };
         assert_eq!((text.as_str(), &*origin.source, origin.host.as_deref()), ("<Event/>", "dc", Some("h")));
+        assert_eq!(notes, [(NoteKind::Foreign, "WS9".to_owned())]);
         assert_eq!(origin.address, Some(std::net::Ipv6Addr::LOCALHOST.into()));
         assert_eq!((origin.subscription.as_deref(), origin.file.as_deref()), (Some("s"), Some("f")));
         assert_eq!(origin.received.to_string(), "2026-01-02T03:04:05.006Z");
