@@ -224,3 +224,27 @@ pub(super) fn probe(config: &Config, output: &str) -> Vec<Finding> {
         Ok(_) => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Timestamp;
+    use crate::sink::Item;
+
+    #[test]
+    fn what_was_not_taken_makes_no_topic_known_and_one_that_is_gone_is_looked_for_again() {
+        let item = |route| Item { range: 0..0, head: 0, id: None, time: Timestamp(0), route };
+        let routes = vec!["a".into(), "b".into()];
+        let batch = Encoded { bytes: Vec::new().into(), items: vec![item(0), item(1)], routes };
+        let mut topics = Topics::new(None);
+        for topic in ["a", "b"] {
+            let trouble = Trouble { kind: Kind::NotMade, words: "no".into() };
+            topics.missed.insert(topic.into(), (Instant::now(), trouble));
+        }
+        topics.are_there(&batch, |message| message == 0);
+        assert!(topics.known.contains("a") && !topics.known.contains("b"));
+        assert!(topics.missed.contains_key("b") && topics.missed(&batch).is_some());
+        topics.may_be_gone(&batch);
+        assert!(topics.known.is_empty());
+    }
+}
